@@ -1,0 +1,48 @@
+# Two commands for everyone: `make run` and `make test`. Both set up .venv first when it is missing or out of date.
+PYTHON ?= python3
+CONFIG ?= configs/lstm.yaml
+BIN := .venv/bin
+# Anything after the configuration, such as ARGS="--quick --device cpu".
+ARGS ?=
+
+.PHONY: help setup run test lint references clean
+
+help:
+	@echo "make run [CONFIG=configs/cnn.yaml] [ARGS=--quick]   measure a network on this machine"
+	@echo "make test                                           lint, types, import contracts, tests"
+	@echo "make references                                     remake the float64 references of the correctness gate"
+	@echo "make clean                                          remove .venv and caches; results/ stays"
+
+run: .venv/.run
+	$(BIN)/gpuprof run $(CONFIG) $(ARGS)
+
+test: .venv/.test lint
+	$(BIN)/python -m pytest
+
+lint: .venv/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+references: .venv/.run
+	$(BIN)/python scripts/make_references.py
+
+setup: .venv/.test
+
+# uv installs twice as fast; where it cannot be had, pip does the same.
+.venv/.run: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet uv \
+	  && $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -e . \
+	  || $(BIN)/python -m pip install --quiet -e .
+	touch $@
+
+.venv/.test: .venv/.run
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --group dev \
+	  || $(BIN)/python -m pip install --quiet --group dev
+	touch $@
+
+clean:
+	rm -rf .venv .ruff_cache .mypy_cache .import_linter_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Pure functions on numbers and records; needs neither torch nor numpy."""

@@ -1,0 +1,120 @@
+"""The statistics of a run. The unit of inference is the process; steps and blocks are repeated measures inside one."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+
+Interval = tuple[float, float]
+
+
+def geometric_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, Interval | None]:
+    """Geometric mean of positive per-process values and its Student t interval on logarithms.
+
+    The interval is None for fewer than two values.
+    """
+    logs = [math.log(v) for v in values]
+    mean = statistics.fmean(logs)
+    if len(logs) < 2:
+        return math.exp(mean), None
+    half = t_quantile(0.5 + confidence / 2, len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
+    return math.exp(mean), (math.exp(mean - half), math.exp(mean + half))
+
+
+def ratio_interval(
+    candidate: Sequence[float], baseline: Sequence[float], confidence: float = 0.95
+) -> tuple[float, Interval | None]:
+    """candidate / baseline of geometric means, with Welch's t interval on the logarithms of per-process values.
+
+    The interval is None where one side has fewer than two processes. Degrees of freedom: Welch-Satterthwaite.
+    """
+    a, b = ([math.log(v) for v in side] for side in (candidate, baseline))
+    difference = statistics.fmean(a) - statistics.fmean(b)
+    if len(a) < 2 or len(b) < 2:
+        return math.exp(difference), None
+    va, vb = statistics.variance(a) / len(a), statistics.variance(b) / len(b)
+    if va + vb == 0:
+        return math.exp(difference), (math.exp(difference), math.exp(difference))
+    freedom = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1))
+    half = t_quantile(0.5 + confidence / 2, freedom) * math.sqrt(va + vb)
+    return math.exp(difference), (math.exp(difference - half), math.exp(difference + half))
+
+
+def quantile(ordered: Sequence[float], q: float) -> float:
+    """Empirical q-quantile of ascending values: the smallest value with at least a share q at or below it."""
+    return ordered[max(0, math.ceil(q * len(ordered)) - 1)]
+
+
+def quantile_upper_bound(ordered: Sequence[float], q: float, confidence: float = 0.95) -> float | None:
+    """Distribution-free upper confidence bound of the q-quantile from order statistics of ascending values.
+
+    The k-th smallest value with the smallest k such that P(Binomial(n, q) <= k - 1) >= confidence; None where even the
+    largest value does not reach it (q = 0.99 and 95% need n >= 299). Takes the values as independent.
+    """
+    n = len(ordered)
+    if n == 0 or q**n > 1 - confidence:
+        return None
+    cumulative = 0.0
+    log_choose = math.lgamma(n + 1)
+    for k in range(n):
+        log_p = log_choose - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * math.log(q) + (n - k) * math.log1p(-q)
+        cumulative += math.exp(log_p)
+        if cumulative >= confidence:
+            return ordered[k]
+    return ordered[-1]
+
+
+def mann_kendall_z(values: Sequence[float]) -> float:
+    """Normal score of the Mann-Kendall trend test, corrected for ties; 0 for fewer than three values."""
+    n = len(values)
+    if n < 3:
+        return 0.0
+    s = sum((b > a) - (b < a) for i, a in enumerate(values) for b in values[i + 1 :])
+    ties = (values.count(v) for v in set(values))
+    variance = (n * (n - 1) * (2 * n + 5) - sum(t * (t - 1) * (2 * t + 5) for t in ties)) / 18
+    return 0.0 if s == 0 or variance == 0 else (s - math.copysign(1, s)) / math.sqrt(variance)
+
+
+def spread(values: Sequence[float]) -> float:
+    """Standard deviation estimated from the median absolute deviation (x 1.4826: consistent for a normal)."""
+    middle = statistics.median(values)
+    return 1.4826 * statistics.median(abs(v - middle) for v in values)
+
+
+def t_quantile(p: float, freedom: float) -> float:
+    """Quantile of Student's t for 0.5 <= p < 1, by bisection on its distribution function (error below 1e-10)."""
+    low, high = 0.0, 1.0
+    while _t_cdf(high, freedom) < p:
+        high *= 2
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _t_cdf(middle, freedom) < p else (low, middle)
+    return (low + high) / 2
+
+
+def _t_cdf(t: float, freedom: float) -> float:
+    """P(T <= t) for t >= 0, through the regularised incomplete beta function (Abramowitz & Stegun 26.7.1)."""
+    return 1 - _incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t)) / 2
+
+
+def _incomplete_beta(a: float, b: float, x: float) -> float:
+    """Regularised I_x(a, b) by Lentz's evaluation of its continued fraction (Abramowitz & Stegun 26.5.8)."""
+    if x <= 0 or x >= 1:
+        return min(max(x, 0.0), 1.0)
+    if x > (a + 1) / (a + b + 2):
+        return 1 - _incomplete_beta(b, a, 1 - x)
+    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)) / a
+    numerator = 1.0
+    inverse = 1 / (1 - (a + b) * x / (a + 1))
+    fraction = inverse
+    for m in range(1, 1000):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        for term in (even, odd):
+            inverse = 1 / (1 + term * inverse)
+            numerator = 1 + term / numerator
+            fraction *= numerator * inverse
+        if abs(numerator * inverse - 1) < 1e-15:
+            break
+    return front * fraction

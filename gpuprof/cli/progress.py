@@ -1,0 +1,88 @@
+"""Progress of a run on stderr: a bar with the time left in a terminal, one line an event elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from gpuprof.metrics import show
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from gpuprof.record import Repeat
+
+
+class Progress:
+    """A `supervisor.Watcher`."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar: Any = None
+        self._task: Any = None
+        self._total = 0
+        self._done = 0
+        self._repeats = 1
+        self._measuring_since = 0.0
+
+    def __enter__(self) -> Progress:
+        if self._console.is_terminal:
+            from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
+            from rich.progress import Progress as Bar
+
+            self._bar = Bar(
+                SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+                TextColumn("{task.fields[left]}"), console=self._console, transient=True,
+            )  # fmt: skip
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def run_started(self, run_id: str, device: str, cases: list[str], repeats: int) -> None:
+        self._repeats = repeats
+        self._total = len(cases) * repeats
+        self._say(f"{run_id}: {len(cases)} {'case' if len(cases) == 1 else 'cases'} x {repeats} processes on {device}")
+        if self._bar is not None:
+            self._task = self._bar.add_task("starting", total=self._total, left="")
+
+    def checking(self, case_id: str) -> None:
+        self._describe(f"checking {case_id}")
+
+    def checked(self, case_id: str, found: dict[str, Any]) -> None:
+        correctness = found.get("correctness") or {}
+        verdict = correctness.get("verdict") or found.get("failed") or correctness.get("absent", {}).get("verdict")
+        effective = (found.get("precision") or {}).get("effective") or "unknown"
+        self._say(f"checked {case_id}: arithmetic {effective}, correctness {verdict}")
+
+    def case_added(self, case_id: str, reason: str, repeats: int) -> None:
+        self._total += repeats
+        self._say(f"added {case_id}: {reason}")
+        if self._bar is not None:
+            self._bar.update(self._task, total=self._total)
+
+    def measuring(self, case_id: str, repeat: int) -> None:
+        self._measuring_since = self._measuring_since or time.monotonic()
+        self._describe(f"{case_id}  repeat {repeat + 1} of {self._repeats}")
+
+    def measured(self, case_id: str, repeat: Repeat) -> None:
+        self._done += 1
+        if repeat.throughput is not None:
+            result = show(repeat.throughput.samples_per_s, "samples/s")
+        else:
+            result = f"{repeat.outcome.replace('_', ' ')}: {repeat.reason}"
+        left = (time.monotonic() - self._measuring_since) / self._done * (self._total - self._done)
+        left_text = f"{left:.0f} s left" if left < 120 else f"{left / 60:.0f} min left"
+        self._say(f"[{self._done}/{self._total}] {case_id} repeat {repeat.index + 1}: {result}"
+                  + (f"   ({left_text})" if self._bar is None and self._done < self._total else ""))  # fmt: skip
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._done, left=left_text)
+
+    def _describe(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.update(self._task, description=text)
+
+    def _say(self, text: str) -> None:
+        (self._bar.console if self._bar is not None else self._console).print(text, markup=False, style="dim")

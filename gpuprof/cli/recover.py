@@ -1,0 +1,46 @@
+"""gpuprof recover"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+import click
+
+from gpuprof.cli.common import console, store_option
+from gpuprof.errors import EXIT_OK, EXIT_RUN_FAILED, StoreError
+
+
+@click.command(name="recover", short_help="Publish what a killed run had measured.")
+@store_option
+def command(store: Path) -> int:
+    """Turn the journals of runs whose supervisor was killed into records with the outcome `interrupted`.
+
+    Runs that are still going on are left alone.
+
+    \b
+    Example:
+      gpuprof recover --store results
+    """
+    from pydantic import ValidationError
+
+    from gpuprof import store as runs
+    from gpuprof.assemble import assemble
+
+    out, code, count = console(), EXIT_OK, 0
+    for staging in list(runs.unfinished(store)):
+        count += 1
+        try:
+            now = datetime.fromtimestamp((staging / "journal.jsonl").stat().st_mtime, timezone.utc)
+            record, raw = assemble(runs.read_journal(staging), now.isoformat(timespec="milliseconds"))
+            path = runs.publish_recovered(staging, record, raw)
+        except (StoreError, ValidationError, ValueError, KeyError, IndexError, OSError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            console(stderr=True).print(f"{staging}: cannot be recovered: {reason}", markup=False)
+            code = EXIT_RUN_FAILED
+            continue
+        repeats = sum(len(case.repeats) for case in record.cases)
+        out.print(f"recovered {path} with {repeats} repeats", markup=False, soft_wrap=True)
+    if not count:
+        out.print(f"Nothing to recover in {store}.", markup=False)
+    return code

@@ -1,0 +1,145 @@
+"""gpuprof run"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gpuprof.cli.common import console, json_option, print_json, print_rendered, store_option
+from gpuprof.errors import EXIT_INTERRUPTED, EXIT_NO_DEVICE, EXIT_OK, EXIT_RUN_FAILED, ConfigError, PublishError
+
+if TYPE_CHECKING:
+    from gpuprof.config import Suite
+    from gpuprof.record import RunRecord
+
+
+class _DeviceChoice(click.ParamType):  # type: ignore[type-arg]
+    name = "auto|cpu|gpu|gpu:N|all"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        kind, colon, number = value.partition(":")
+        numbered = kind == "gpu" and colon and number.isascii() and number.isdigit()
+        if value in ("auto", "cpu", "gpu", "all") or numbered:
+            return value
+        self.fail(f"{value!r} is not one of auto, cpu, gpu, gpu:N, all", param, ctx)
+
+
+@click.command(name="run", short_help="Measure networks on this machine and store the record.")
+@click.argument("configs", nargs=-1, required=True, metavar="CONFIG...")
+@click.option("--device", type=_DeviceChoice(), default="auto", show_default=True,
+              help="auto: the first GPU, else the CPU. all: every GPU and the CPU.")  # fmt: skip
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
+              help="Override a key: batch_size=8, params.hidden_size=128, sweep.precision=[ieee,bf16].")  # fmt: skip
+@store_option
+@click.option("--quick", is_flag=True, help="Three short repeats: a first look, with wide intervals.")
+@click.option("--dry-run", is_flag=True, help="Print what would be run and how long it may take; run nothing.")
+@json_option
+def command(
+    configs: tuple[str, ...], device: str, overrides: tuple[str, ...], store: Path, quick: bool, dry_run: bool,
+    as_json: bool,
+) -> int:  # fmt: skip
+    """Measure the networks of CONFIG files on this machine and store one record each.
+
+    Every case is repeated in fresh processes (5 by default), interleaved with the others. The record keeps raw times,
+    and each headline number with its 95% interval.
+
+    \b
+    Examples:
+      gpuprof run configs/lstm.yaml
+      gpuprof run configs/lstm.yaml --quick --device cpu
+      gpuprof run configs/vgg16.yaml --set batch_size=64 --set precision=bf16
+      gpuprof run configs/cnn.yaml --set sweep.variant=[eager,compile,graph] --dry-run
+
+    \b
+    Exit codes: 0 measured, 1 something failed (its record is kept), 2 bad usage or configuration,
+    3 device not available, 130 interrupted (what is done is kept).
+    """
+    suites = _load(configs, overrides)
+    if dry_run:
+        return _dry_run(suites, quick, as_json)
+
+    from gpuprof import supervisor
+    from gpuprof.cli.progress import Progress
+    from gpuprof.report import terminal
+    from gpuprof.store import unfinished
+
+    notice = console(stderr=True)
+    for path in unfinished(store):
+        notice.print(f"An earlier run was killed and can be recovered: gpuprof recover --store {store}  ({path.name})")
+    records: list[RunRecord] = []
+    code = EXIT_OK
+    with supervisor.session() as inspector:
+        machine = inspector.machine()
+        devices = machine.devices(device)
+        if device == "auto" and devices[0]["kind"] == "cpu":
+            notice.print(f"No GPU: profiling the CPU ({machine.why_no_gpu()}).")
+        for suite in suites:
+            for chosen in devices:
+                with Progress(console(stderr=True)) as progress:
+                    try:
+                        record, path = supervisor.run(suite, machine, chosen, inspector, store, progress, quick=quick)
+                    except PublishError as error:
+                        notice.print(f"gpuprof: {error}", style="bold red")
+                        code = EXIT_RUN_FAILED
+                        continue
+                records.append(record)
+                code = max(code, _exit_code(record))
+                if not as_json:
+                    print_rendered(terminal.render(record))
+                    console().print(f"record: {path / 'record.json'}", soft_wrap=True)
+                if record.outcome == "interrupted":
+                    break
+            if code == EXIT_INTERRUPTED:
+                break
+    if as_json:
+        documents = [record.model_dump(mode="json", by_alias=True) for record in records]
+        print_json(documents[0] if len(documents) == 1 else documents)
+    sys.stdout.flush()
+    return code
+
+
+def _load(configs: tuple[str, ...], overrides: tuple[str, ...]) -> list[Suite]:
+    from gpuprof import config
+
+    suites, problems = [], []
+    for name in configs:
+        try:
+            suites.append(config.load(Path(name), overrides))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    return suites
+
+
+def _exit_code(record: RunRecord) -> int:
+    if record.outcome == "interrupted":
+        return EXIT_INTERRUPTED
+    if all(case.outcome == "unsupported" for case in record.cases):
+        return EXIT_NO_DEVICE
+    return EXIT_OK if record.outcome == "ok" else EXIT_RUN_FAILED
+
+
+def _dry_run(suites: list[Suite], quick: bool, as_json: bool) -> int:
+    from gpuprof import plan
+
+    documents = [plan.describe(suite, quick=quick) for suite in suites]
+    if as_json:
+        print_json(documents[0] if len(documents) == 1 else documents)
+        return EXIT_OK
+    for document in documents:
+        repeats, cases = document["protocol"]["repeats"], document["cases"]
+        click.echo(f"{document['file']}: {len(cases)} cases x {repeats} fresh processes")
+        for case in cases:
+            params = "".join(f", {key}={value}" for key, value in case["params"].items())
+            threads = f"{case['threads']} CPU threads"
+            click.echo(f"  {case['case_id']}   {threads}, seed {case['seed']}{params}   {_about(case['estimate_s'])}")
+        click.echo(f"  {_about(document['estimate_s'])} on this CPU, a guess; nothing was run")
+    return EXIT_OK
+
+
+def _about(seconds: float) -> str:
+    return f"about {seconds:.0f} s" if seconds < 120 else f"about {seconds / 60:.0f} min"

@@ -1,0 +1,34 @@
+"""gpuprof show"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gpuprof.cli.common import json_option, print_json, print_rendered, store_option
+from gpuprof.errors import EXIT_OK
+
+
+@click.command(name="show", short_help="Show one stored run.")
+@click.argument("run")
+@store_option
+@json_option
+def command(run: str, store: Path, as_json: bool) -> int:
+    """Show the stored RUN: its id, a unique part of the id, a path, or `last`.
+
+    \b
+    Examples:
+      gpuprof show last
+      gpuprof show 20261123T0900
+      gpuprof show results/20261123T090000Z-lstm-1a2b3c4d/record.json --json
+    """
+    from gpuprof import store as runs
+    from gpuprof.report import terminal
+
+    record = runs.read(runs.find(store, run))
+    if as_json:
+        print_json(record.model_dump(mode="json", by_alias=True))
+    else:
+        print_rendered(terminal.render(record))
+    return EXIT_OK

@@ -1,0 +1,301 @@
+"""YAML -> validated suite -> cases. Every problem is reported at once, each with its place and a suggestion."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import itertools
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from gpuprof import workloads
+from gpuprof.errors import ConfigError, Problem
+from gpuprof.record import ConfigRecord, Mode, Precision, Variant
+from gpuprof.workloads._base import Workload
+from gpuprof.yaml_source import Source, parse_value
+
+MAX_CASES = 1000
+
+
+class SuiteKeys(BaseModel):
+    """The keys of a configuration file, with their defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    workload: str
+    mode: Mode = "train"
+    precision: Precision = "ieee"
+    batch_size: Annotated[int, Field(ge=1, le=1 << 30)] = 32
+    seq_len: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    variant: Variant = "eager"
+    threads: Annotated[int, Field(ge=1, le=4096)] | None = None
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    repeats: Annotated[int, Field(ge=1, le=1000)] = 5
+    timeout_s: Annotated[float, Field(gt=0, le=86_400, strict=False)] | None = None
+    params: dict[str, Any] = Field(default_factory=dict)
+    sweep: dict[str, list[Any]] = Field(default_factory=dict)
+
+
+SWEEPABLE = ("mode", "precision", "batch_size", "seq_len", "variant", "threads", "seed")
+
+
+@dataclass(frozen=True)
+class CaseSpec:
+    """One fully resolved case; `threads` is None where the machine's physical cores are to be used."""
+
+    workload: str
+    mode: str
+    precision: str
+    batch_size: int
+    seq_len: int | None
+    variant: str
+    threads: int | None
+    seed: int
+    params: dict[str, Any]
+
+    @property
+    def case_id(self) -> str:
+        """Names the case by what differs from one case to another; the same configuration always gives the same."""
+        standard = workloads.get(self.workload).params_model().model_dump()
+        parts = [self.workload, self.mode, self.precision, f"b{self.batch_size}"]
+        parts += [f"t{self.seq_len}"] if self.seq_len is not None else []
+        parts += [self.variant]
+        parts += [f"{self.threads}threads"] if self.threads is not None else []
+        parts += [f"seed{self.seed}"] if self.seed else []
+        parts += [f"{key}={_slug(value)}" for key, value in sorted(self.params.items()) if value != standard[key]]
+        return "-".join(parts)[:200]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A validated configuration file with its overrides."""
+
+    cases: list[CaseSpec]
+    repeats: int
+    timeout_s: float | None
+    record: ConfigRecord
+    explicit_repeats: bool = field(default=False)
+
+
+def load(path: Path, overrides: tuple[str, ...] = ()) -> Suite:
+    """Read, override, validate and expand one file. Raises ConfigError with everything that is wrong."""
+    try:
+        raw = path.read_bytes()
+        text = raw.decode("utf-8")
+    except FileNotFoundError:
+        raise ConfigError([Problem(str(path), "", _no_such_file(path))]) from None
+    except IsADirectoryError:
+        raise ConfigError([Problem(str(path), "", "is a directory; name a YAML file")]) from None
+    except OSError as error:
+        raise ConfigError([Problem(str(path), "", f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([Problem(str(path), "", "is not UTF-8 text")]) from None
+    record = ConfigRecord(file=str(path), sha256=hashlib.sha256(raw).hexdigest(), text=text, overrides=list(overrides))
+    return parse(Source(text.removeprefix("\ufeff"), str(path)), overrides, record)
+
+
+def parse(source: Source, overrides: tuple[str, ...], record: ConfigRecord) -> Suite:
+    """Validate and expand; see `load`."""
+    checker = _Checker(source)
+    data = checker.apply(source.data, overrides)
+    keys, cases = checker.validate(data)
+    if checker.problems or keys is None:
+        raise ConfigError(checker.problems)
+    return Suite(cases, keys.repeats, keys.timeout_s, record, explicit_repeats="repeats" in data)
+
+
+class _Checker:
+    """Collects problems; knows whether a value came from the file or from `--set`."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.problems: list[Problem] = []
+        self.overridden: dict[tuple[str, ...], str] = {}
+
+    def apply(self, data: Any, overrides: tuple[str, ...]) -> dict[str, Any]:
+        if data is None:
+            data = {}
+        if not isinstance(data, dict):
+            self.problem((), f"a configuration is a mapping of keys to values, not a {type(data).__name__}")
+            raise ConfigError(self.problems)
+        for override in overrides:
+            key, equals, value = override.partition("=")
+            steps = tuple(key.strip().split("."))
+            if steps[0] == "sweep" and len(steps) == 3:  # sweep.params.NAME: the swept key itself holds a dot
+                steps = ("sweep", ".".join(steps[1:]))
+            if not equals or not all(steps):
+                self.problems.append(Problem(f"--set {override}", "", "write it as --set key=value"))
+                continue
+            target = data
+            for step in steps[:-1]:
+                inner = target.get(step)
+                target[step] = target = dict(inner) if isinstance(inner, dict) else {}
+            target[steps[-1]] = parse_value(value)
+            self.overridden[steps] = f"--set {override}"
+            # The command line has the last word: one value ends the file's sweep over that key, and the reverse.
+            if steps[0] != "sweep" and isinstance(data.get("sweep"), dict):
+                data["sweep"] = {k: v for k, v in data["sweep"].items() if k != ".".join(steps)}
+            elif steps[0] == "sweep" and len(steps) > 1:
+                outer, _, inner_key = steps[1].rpartition(".")
+                holder = data.get(outer, {}) if outer else data
+                if isinstance(holder, dict):
+                    holder.pop(inner_key, None)
+        return data
+
+    def problem(self, path: tuple[str | int, ...], message: str) -> None:
+        words = tuple(step for step in path if isinstance(step, str))
+        above = (words[:n] for n in range(len(words), 0, -1))
+        origin = next((self.overridden[part] for part in above if part in self.overridden), "")
+        key = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in path).lstrip(".")
+        self.problems.append(Problem(origin or self.source.where(path), key, message))
+
+    def validate(self, data: dict[str, Any]) -> tuple[SuiteKeys | None, list[CaseSpec]]:
+        keys = self._model(SuiteKeys, data, ())
+        name = data.get("workload")
+        workload = None
+        if isinstance(name, str):
+            try:
+                workload = workloads.get(name)
+            except KeyError:
+                self.problem(("workload",), f"{_show(name)} is not a workload{_suggest(name, workloads.names())}")
+        params = data.get("params")
+        if workload is not None and isinstance(params, dict):
+            self._model(workload.params_model, params, ("params",))
+        if workload is not None and not workload.is_sequence:
+            for path in (("seq_len",), ("sweep", "seq_len")):
+                if _has(data, path):
+                    self.problem(path, f"workload {name!r} has no sequence; remove this key")
+        sweep = data.get("sweep")
+        if isinstance(sweep, dict):
+            self._sweep(sweep, data, workload)
+        if self.problems or keys is None or workload is None:
+            return None, []
+        return keys, self._expand(keys, workload)
+
+    def _sweep(self, sweep: dict[str, Any], data: dict[str, Any], workload: Workload | None) -> None:
+        count = 1
+        for key, values in sweep.items():
+            if not isinstance(key, str):
+                continue
+            if not isinstance(values, list):
+                continue  # already reported: a list is wanted
+            if not values:
+                self.problem(("sweep", key), "an empty list leaves nothing to run; give values or remove the key")
+            count *= max(len(values), 1)
+            nested = key.startswith("params.")
+            if nested and workload is None:
+                continue  # the unknown workload is reported; its parameters cannot be judged
+            model: type[BaseModel] = workload.params_model if nested and workload is not None else SuiteKeys
+            name = key.removeprefix("params.")
+            allowed = SWEEPABLE if model is SuiteKeys else tuple(model.model_fields)
+            if name not in allowed:
+                names = (*SWEEPABLE, *(f"params.{n}" for n in (workload.params_model.model_fields if workload else ())))
+                self.problem(("sweep", key), f"cannot be swept{_suggest(key, names)}")
+                continue
+            adapter: TypeAdapter[Any] = _field_adapter(model, name)
+            for index, value in enumerate(values):
+                if value is None:
+                    self.problem(("sweep", key, index), "empty; give a value")
+                    continue
+                try:
+                    adapter.validate_python(value)
+                except ValidationError as error:
+                    for item in error.errors():
+                        self.problem(("sweep", key, index), _message(item, value))
+                if any(type(value) is type(earlier) and value == earlier for earlier in values[:index]):
+                    self.problem(("sweep", key, index), f"{_show(value)} stands in the list twice")
+            if _has(data, tuple(key.split("."))):
+                self.problem(("sweep", key), "given here and as a key of its own; keep one of them")
+        if count > MAX_CASES:
+            self.problem(("sweep",), f"expands into {count} cases; at most {MAX_CASES} are run at once")
+
+    def _expand(self, keys: SuiteKeys, workload: Workload) -> list[CaseSpec]:
+        cases = []
+        for values in itertools.product(*keys.sweep.values()):
+            chosen = dict(zip(keys.sweep, values, strict=True))
+            params = keys.params | {k.removeprefix("params."): v for k, v in chosen.items() if k.startswith("params.")}
+            plain = {name: chosen.get(name, getattr(keys, name)) for name in SWEEPABLE}
+            plain["seq_len"] = plain["seq_len"] or workload.default_seq_len
+            resolved = workload.params_model(**params).model_dump()
+            cases.append(CaseSpec(workload=keys.workload, params=resolved, **plain))
+        return cases
+
+    def _model(self, model: type[BaseModel], data: dict[str, Any], at: tuple[str, ...]) -> Any:
+        try:
+            return model.model_validate(data)
+        except ValidationError as error:
+            for item in error.errors():
+                path = (*at, *(step for step in item["loc"] if _in_data(step, item["loc"], data)))
+                self.problem(path, _message(item, item.get("input"), known=tuple(model.model_fields)))
+            return None
+
+
+def _in_data(step: str | int, loc: tuple[str | int, ...], data: Any) -> bool:
+    """pydantic adds the names of types to a location; what is not a key or an index of the data is left out."""
+    return step == loc[0] or isinstance(step, int) or (isinstance(data.get(loc[0]), dict) and step in data[loc[0]])
+
+
+def _field_adapter(model: type[BaseModel], name: str) -> TypeAdapter[Any]:
+    info = model.model_fields[name]
+    annotation: Any = info.annotation
+    for constraint in info.metadata:
+        annotation = Annotated[annotation, constraint]
+    return TypeAdapter(annotation, config=ConfigDict(strict=True))
+
+
+def _message(item: Any, value: Any, known: tuple[str, ...] = ()) -> str:
+    kind, context = item["type"], item.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"unknown key{_suggest(str(item['loc'][-1]), known)}"
+    if kind == "missing":
+        return f"missing; give one of {', '.join(workloads.names())}"
+    if kind == "literal_error":
+        allowed = tuple(part.strip(" '") for part in context["expected"].replace(" or ", ",").split(",") if part)
+        return f"{_show(value)} is not one of {', '.join(allowed)}{_suggest(str(value), allowed, list_all=False)}"
+    wanted = {
+        "int_type": "a whole number", "float_type": "a number", "string_type": "text", "bool_type": "true or false",
+        "dict_type": "a mapping of keys to values", "list_type": "a list, such as [1, 8, 32]",
+        "greater_than_equal": f"{context.get('ge')} or more", "greater_than": f"more than {context.get('gt')}",
+        "less_than_equal": f"{context.get('le')} or less",
+    }.get(kind)  # fmt: skip
+    return f"must be {wanted}, not {_show(value)}" if wanted else f"{item['msg']} (got {_show(value)})"
+
+
+def _show(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _suggest(word: str, known: tuple[str, ...], *, list_all: bool = True) -> str:
+    close = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join(known)}" if list_all else ""
+
+
+def _has(data: dict[str, Any], path: tuple[str, ...]) -> bool:
+    for step in path:
+        if not isinstance(data, dict) or step not in data:
+            return False
+        data = data[step]
+    return True
+
+
+def _slug(value: Any) -> str:
+    text = "".join(c if c.isalnum() or c in "._" else "_" for c in str(value).lower())
+    return text if len(text) <= 40 and text.isascii() else hashlib.sha256(str(value).encode()).hexdigest()[:12]
+
+
+def _no_such_file(path: Path) -> str:
+    try:
+        near = [p.name for p in path.parent.glob("*.y*ml")]
+    except OSError:
+        near = []
+    close = difflib.get_close_matches(path.name, near, n=1)
+    return f"no such file{f'; did you mean {str(path.with_name(close[0]))!r}?' if close else ''}"
+
+
+PRECISIONS: tuple[str, ...] = get_args(Precision)

@@ -1,0 +1,91 @@
+"""THE table of headline numbers: what each is called, in which unit, which way is better, and where a case holds it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gpuprof.record import Case, Interval
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A value with its interval, or the reason why there is none."""
+
+    value: float | None
+    ci95: Interval | None = None
+    absent: str = ""
+
+
+@dataclass(frozen=True)
+class Metric:
+    key: str
+    title: str
+    unit: str
+    better: str
+    read: Callable[[Case], Reading]
+
+
+def _plain(name: str) -> Callable[[Case], Reading]:
+    def read(case: Case) -> Reading:
+        value = getattr(case, name)
+        return Reading(value, absent=case.absent.get(name, ""))
+
+    return read
+
+
+def _estimate(name: str) -> Callable[[Case], Reading]:
+    def read(case: Case) -> Reading:
+        part = getattr(case, name)
+        return Reading(None, absent=case.absent.get(name, "")) if part is None else Reading(part.value, part.ci95)
+
+    return read
+
+
+def _latency(name: str) -> Callable[[Case], Reading]:
+    def read(case: Case) -> Reading:
+        if case.latency_s is None:
+            return Reading(None, absent=case.absent.get("latency_s", ""))
+        value = getattr(case.latency_s, name)
+        interval = case.latency_s.ci95 if name == "p50" else None
+        return Reading(value, interval, case.latency_s.absent.get(name, ""))
+
+    return read
+
+
+METRICS = (
+    Metric("throughput_per_s", "throughput", "samples/s", "higher", _estimate("throughput_per_s")),
+    Metric("latency_p50_s", "latency p50", "s", "lower", _latency("p50")),
+    Metric("latency_p90_s", "latency p90", "s", "lower", _latency("p90")),
+    Metric("latency_p99_s", "latency p99", "s", "lower", _latency("p99")),
+    Metric("device_span_s", "device time a step", "s", "lower", _estimate("device_span_s")),
+    Metric("first_step_s", "first step", "s", "lower", _plain("first_step_s")),
+    Metric("peak_memory_bytes", "peak memory", "B", "lower", _plain("peak_memory_bytes")),
+)
+BY_KEY = {metric.key: metric for metric in METRICS}
+
+
+def show(value: float, unit: str) -> str:
+    """A value with its unit, readable: 4 significant digits and a prefix where the unit takes one."""
+    if unit == "B":
+        for step, name in ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB")):
+            if value >= step:
+                return f"{value / step:.{_digits(value / step)}f} {name}"
+        return f"{value:.0f} B"
+    if unit == "s":
+        for step, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
+            if value >= step:
+                return f"{value / step:.{_digits(value / step)}f} {name}"
+        return f"{value * 1e9:.1f} ns"
+    return f"{value:,.{_digits(value)}f} {unit}".strip()
+
+
+def show_interval(interval: Interval, unit: str) -> str:
+    low, high = (show(bound, unit) for bound in interval)
+    return f"{low.removesuffix(' ' + unit)} – {high}"
+
+
+def _digits(value: float) -> int:
+    """Decimals that make four significant digits, none for 1000 and above."""
+    return 0 if value == 0 else max(0, 3 - max(0, math.floor(math.log10(abs(value)))))

@@ -1,0 +1,84 @@
+"""Config and options -> what will be run: protocol, order of the repeats, and a guess at the time it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from gpuprof import environment, workloads
+from gpuprof.config import CaseSpec, Suite
+from gpuprof.record import Protocol
+
+DEFAULT_TIMEOUT_S = 1800.0  # a first LSTM step on a fresh GPU stack has been seen to compile for 20 minutes
+QUICK_REPEATS = 3
+# For estimates only; nothing measured depends on them.
+_CPU_FLOPS_PER_CORE = 25e9
+_START_S = 4.0
+
+_FULL: dict[str, Any] = {
+    "warmup_min_steps": 20, "warmup_min_s": 3.0, "warmup_max_s": 60.0, "block_min_s": 0.02,
+    "measure_min_blocks": 30, "measure_min_s": 5.0, "measure_max_s": 30.0,
+    "latency_min_requests": 299, "latency_max_requests": 2000, "latency_min_s": 2.0, "latency_max_s": 10.0,
+}  # fmt: skip
+_QUICK: dict[str, Any] = {
+    "warmup_min_steps": 3, "warmup_min_s": 0.5, "warmup_max_s": 3.0, "block_min_s": 0.02,
+    "measure_min_blocks": 5, "measure_min_s": 1.0, "measure_max_s": 4.0,
+    "latency_min_requests": 1, "latency_max_requests": 299, "latency_min_s": 0.5, "latency_max_s": 1.5,
+}  # fmt: skip
+
+
+def protocol(suite: Suite, *, quick: bool) -> Protocol:
+    """`--quick` shortens every window and takes three repeats, unless the configuration asks for fewer or more."""
+    repeats = QUICK_REPEATS if quick and not suite.explicit_repeats else suite.repeats
+    timings = _QUICK if quick else _FULL
+    return Protocol(
+        name="quick" if quick else "full", repeats=repeats, timeout_s=suite.timeout_s or DEFAULT_TIMEOUT_S, **timings
+    )
+
+
+def case_request(spec: CaseSpec, physical_cores: int) -> dict[str, Any]:
+    """The case as the worker reads it, with its CPU threads resolved."""
+    return asdict(spec) | {"threads": spec.threads or physical_cores}
+
+
+def order(cases: Sequence[str], repeats: int) -> Iterator[tuple[int, str]]:
+    """(repeat, case) in running order: every case once a round, odd rounds backwards.
+
+    So a machine that drifts steadily hits all cases alike (A B B A).
+    """
+    for repeat in range(repeats):
+        yield from ((repeat, case) for case in (cases if repeat % 2 == 0 else tuple(reversed(cases))))
+
+
+def estimate_s(spec: CaseSpec, plan: Protocol, cores: int) -> tuple[float, float]:
+    """A guess of (seconds of the checks, seconds of one repeat) on this machine's CPU; a GPU is rarely slower."""
+    workload = workloads.get(spec.workload)
+    flops = workload.flops(workload.params_model(**spec.params), spec.seq_len)
+    per_sample = flops.forward + (flops.backward if spec.mode == "train" else 0)
+    threads = spec.threads or cores
+    step_s = per_sample * spec.batch_size / (_CPU_FLOPS_PER_CORE * threads)
+    step_s += workload.cpu_seconds_per_timestep * (spec.seq_len or 0) + 2e-4
+    warmup = min(max(plan.warmup_min_s, plan.warmup_min_steps * step_s), plan.warmup_max_s + step_s)
+    measure = min(max(plan.measure_min_s, plan.measure_min_blocks * step_s), plan.measure_max_s + step_s)
+    latency = min(max(plan.latency_min_s, plan.latency_min_requests * step_s), plan.latency_max_s + step_s)
+    checks = 22 * 2 * per_sample / (_CPU_FLOPS_PER_CORE * threads) + 1.0
+    return checks, _START_S + 3 * step_s + warmup + measure + latency
+
+
+def describe(suite: Suite, *, quick: bool) -> dict[str, Any]:
+    """The resolved plan of one configuration, with guesses of its time in seconds; runs nothing."""
+    cores = environment.physical_cores()
+    limits = protocol(suite, quick=quick)
+    cases: list[dict[str, Any]] = []
+    for spec in suite.cases:
+        checks, repeat = estimate_s(spec, limits, cores)
+        guess = round(checks + repeat * limits.repeats, 1)
+        cases.append({"case_id": spec.case_id, "estimate_s": guess, **case_request(spec, cores)})
+    return {
+        "file": suite.record.file,
+        "protocol": limits.model_dump(exclude={"absent"}),
+        "order": [{"repeat": r, "case_id": c} for r, c in order([c["case_id"] for c in cases], limits.repeats)],
+        "cases": cases,
+        "estimate_s": round(sum(case["estimate_s"] for case in cases), 1),
+    }

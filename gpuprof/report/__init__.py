@@ -1,0 +1,1 @@
+"""Rendering: pure functions from records to text. Only the command line prints."""

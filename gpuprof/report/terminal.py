@@ -1,0 +1,157 @@
+"""A record as a person reads it in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from gpuprof.metrics import BY_KEY, METRICS, Reading, show, show_interval
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.text import Text
+
+    from gpuprof.record import Case, RunRecord
+
+_VERDICTS = {"pass": "green", "drift": "yellow", "wrong": "bold red"}
+_OUTCOMES = {"ok": "green", "partial": "yellow", "interrupted": "yellow"}
+_MANY = 2
+
+
+def render(record: RunRecord) -> Iterator[RenderableType]:
+    """One card a case for up to two cases, one row a case for more; then whatever a reader must know."""
+    from rich.text import Text
+
+    device = record.device
+    threads = sorted({case.threads for case in record.cases})
+    where = f"{device.name}, {'/'.join(map(str, threads))} threads" if device.kind == "cpu" else device.name
+    build = f"torch {record.environment.torch}" if record.environment.torch else "no torch"
+    yield Text.assemble(("\n" + where, "bold"), f"   {build}   {record.protocol.name} protocol")
+    if record.simulated:
+        yield Text("SIMULATED: these numbers come from a vendor simulator and measure no hardware", "bold red")
+    if len(record.cases) <= _MANY:
+        for case in record.cases:
+            yield _card(case)
+    else:
+        yield _table(record)
+    yield from _warnings(record)
+    style = _OUTCOMES.get(record.outcome, "bold red")
+    reason = f": {record.reason}" if record.reason else ""
+    yield Text.assemble((record.outcome, style), f"{reason}   run {record.run_id}")
+
+
+def title(case: Case) -> str:
+    """The case in words, as a heading."""
+    parts = [case.workload, case.mode, case.precision.requested, f"batch {case.batch_size}"]
+    parts += [f"T {case.seq_len}"] if case.seq_len is not None else []
+    parts += [case.variant]
+    parts += ["not fused (fallback)"] if case.fallback_of is not None else []
+    return " · ".join(parts)
+
+
+def _card(case: Case) -> RenderableType:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title(case), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_header=False)
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column()
+    for metric in METRICS:
+        reading = metric.read(case)
+        if metric.key == "device_span_s" and reading.value is None and case.regime == "cpu":
+            continue
+        text = _value(reading, metric.unit)
+        if metric.key == "latency_p99_s" and case.latency_s is not None and case.latency_s.p99_upper95 is not None:
+            text.append(f"   at most {show(case.latency_s.p99_upper95, 's')}, 95% sure", "dim")
+        if metric.key == "peak_memory_bytes" and (memory := next((r.memory for r in case.repeats if r.memory), None)):
+            text.append(f"   {memory.scope}", "dim")
+        table.add_row(metric.title, text)
+    if case.throughput_per_s is not None and case.flops_per_sample is not None:
+        rate = case.throughput_per_s.value * case.flops_per_sample
+        table.add_row("arithmetic", Text.assemble(
+            f"{rate / 1e9:,.4g} GFLOP/s", (f"   {case.flops_per_sample:,} FLOPs a sample", "dim")))  # fmt: skip
+    if case.trainable_parameters is not None and case.parameters is not None:
+        more = "" if case.parameters == case.trainable_parameters else f" of {case.parameters:,}"
+        table.add_row("parameters", f"{case.trainable_parameters:,} trainable{more}")
+    ran = case.precision.effective or f"unknown: {case.precision.absent['effective']}"
+    same = ran == case.precision.requested
+    asked = f"{case.precision.requested} asked, "
+    table.add_row("precision", Text.assemble(asked, (ran, "" if same else "yellow"), " ran"))
+    table.add_row("correctness", _verdict(case))
+    table.add_row("regime", _steady(case))
+    table.add_row("repeats", _repeats(case))
+    return table
+
+
+def _table(record: RunRecord) -> RenderableType:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("case", overflow="fold")
+    shown = ("throughput_per_s", "latency_p50_s", "latency_p99_s", "first_step_s", "peak_memory_bytes")
+    for key in shown:
+        table.add_column(BY_KEY[key].title, justify="right")
+    for name in ("precision", "correct", "steady", "repeats"):
+        table.add_column(name, justify="center")
+    for case in record.cases:
+        cells = [_value(BY_KEY[key].read(case), BY_KEY[key].unit, wide=False) for key in shown]
+        steady = "-" if case.steady is None else "yes" if case.steady else "no"
+        table.add_row(
+            title(case), *cells, case.precision.effective or "?", _verdict(case, wide=False), steady, _repeats(case)
+        )
+    return table
+
+
+def _value(reading: Reading, unit: str, *, wide: bool = True) -> Text:
+    from rich.text import Text
+
+    if reading.value is None:
+        return Text(f"none: {reading.absent}" if wide else "none", "dim")
+    text = Text(show(reading.value, unit), "bold" if wide and reading.ci95 else "")
+    if reading.ci95 is not None:
+        low, high = reading.ci95
+        half = (high - low) / 2 / reading.value
+        text.append(f"   [{show_interval(reading.ci95, unit)}] 95%" if wide else f" ±{half:.1%}", "dim")
+    return text
+
+
+def _verdict(case: Case, *, wide: bool = True) -> RenderableType:
+    from rich.text import Text
+
+    correctness = case.correctness
+    if correctness.verdict is None:
+        return Text(f"unknown: {correctness.absent['verdict']}" if wide else "?", "yellow")
+    text = Text(correctness.verdict, _VERDICTS[correctness.verdict])
+    errors = (correctness.output_error, correctness.loss_curve_error, correctness.gradient_norm_error)
+    worst = max((e for e in errors if e is not None), default=None)
+    if wide and worst is not None:
+        text.append(f"   largest error {worst:.1e} against float64 (passes up to {correctness.tolerance:g})", "dim")
+    return text
+
+
+def _steady(case: Case) -> str:
+    if case.steady is None:
+        return f"none: {case.absent['regime']}"
+    return f"{case.regime}, {'steady' if case.steady else 'not steady'}"
+
+
+def _repeats(case: Case) -> str:
+    good = sum(repeat.outcome == "ok" for repeat in case.repeats)
+    return f"{good} ok" if good == len(case.repeats) else f"{good} of {len(case.repeats)} ok"
+
+
+def _warnings(record: RunRecord) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    for warning in record.warnings:
+        yield Text(f"warning: {warning}", "yellow")
+    for case in record.cases:
+        if case.outcome in ("unsupported", "failed", "not_run"):
+            yield Text(f"{case.outcome.replace('_', ' ')}: {case.case_id}: {case.reason}", "yellow")
+            if case.outcome == "unsupported":
+                continue
+        for warning in case.warnings:
+            prefix = f"{case.case_id}: " if len(record.cases) > 1 else ""
+            yield Text(f"warning: {prefix}{warning}", "yellow")

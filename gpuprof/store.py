@@ -1,0 +1,229 @@
+"""One directory a run, published by one atomic rename and never changed afterwards.
+
+    STORE/<run_id>/record.json    the record
+    STORE/<run_id>/raw.npz        times of every block and request, one array a series
+    STORE/.tmp-<run_id>/journal.jsonl    a run in progress: everything measured so far, one JSON object a line
+
+The journal is what makes a killed supervisor lose nothing: `gpuprof recover` folds it into a record. Its lock tells a
+live run from a dead one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import io
+import json
+import os
+import re
+import secrets
+import shutil
+import zipfile
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from gpuprof.errors import PublishError, StoreError
+from gpuprof.record import SCHEMA, RunRecord
+
+STAGING = ".tmp-"
+RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[a-z0-9_-]{1,80}-[0-9a-f]{8}")
+Raw = dict[str, list[float]]
+
+
+def new_run_id(label: str, now: datetime | None = None) -> str:
+    """Sorts by time; the random tail keeps runs of many machines apart in one store."""
+    stamp = (now or datetime.now(timezone.utc)).strftime("%Y%m%dT%H%M%SZ")
+    slug = re.sub(r"[^a-z0-9_-]+", "_", label.lower()).strip("_")[:80] or "run"
+    return f"{stamp}-{slug}-{secrets.token_hex(4)}"
+
+
+class Journal:
+    """The append-only log of a run in progress. A full disk costs the journal, never the run: lines stay in memory."""
+
+    def __init__(self, store: Path, run_id: str) -> None:
+        """Creates the store where needed. Raises StoreError when nothing can be written there."""
+        self.path = store / f"{STAGING}{run_id}"
+        self.lines: list[dict[str, Any]] = []
+        self.fault: str | None = None
+        try:
+            self.path.mkdir(parents=True)
+            self._file = (self.path / "journal.jsonl").open("x", encoding="utf-8")
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._file.write("\n" * 65536)  # room for a small record, or no run at all
+            self._file.flush()
+            self._file.seek(0)
+            self._file.truncate()
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                shutil.rmtree(self.path)
+            raise StoreError(_cannot_write(store, error)) from None
+
+    def append(self, line: dict[str, Any]) -> None:
+        self.lines.append(line)
+        if self.fault is not None:
+            return
+        try:
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self.fault = error.strerror or str(error)
+
+    def publish(self, record: RunRecord, raw: Raw) -> Path:
+        """Put the finished run into the store. Raises PublishError after saving it elsewhere when that fails."""
+        try:
+            target = _publish(self.path, record, raw)
+        except OSError as error:
+            raise PublishError(self._rescue(record, raw, error)) from None
+        self._close()
+        return target
+
+    def discard(self) -> None:
+        """Forget a run of which nothing was measured."""
+        self._close()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def _close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+    def _rescue(self, record: RunRecord, raw: Raw, error: OSError) -> str:
+        store = self.path.parent
+        what = f"{store}: the record could not be stored ({error.strerror})"
+        for place in (Path.cwd() / "gpuprof-rescued", Path(os.environ.get("TMPDIR", "/tmp")) / "gpuprof-rescued"):  # noqa: S108
+            staging = place / f"{STAGING}{record.run_id}"
+            try:
+                staging.mkdir(parents=True)
+                saved = _publish(staging, record, raw)
+            except OSError:
+                shutil.rmtree(staging, ignore_errors=True)
+                continue
+            self._close()
+            shutil.rmtree(self.path, ignore_errors=True)
+            return f"{what}. Nothing is lost: it was saved as {saved}. Free some space and move that directory there."
+        return f"{what}, nor in the working directory, nor in the temporary directory. Free some space and run again."
+
+
+def _publish(staging: Path, record: RunRecord, raw: Raw) -> Path:
+    target = staging.parent / record.run_id
+    for name, content in (("raw.npz", npz(raw)), ("record.json", record.to_json().encode())):
+        with (staging / name).open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    staging.rename(target)
+    # The run is complete from here on; the journal has done its work.
+    (target / "journal.jsonl").unlink(missing_ok=True)
+    directory = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+    return target
+
+
+def npz(raw: Raw) -> bytes:
+    """The series as a compressed numpy archive of float64 arrays; equal input gives equal bytes."""
+    import numpy as np
+
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, values in sorted(raw.items()):
+            column = io.BytesIO()
+            np.lib.format.write_array(column, np.asarray(values, dtype=np.float64), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), column.getvalue(), zipfile.ZIP_DEFLATED)
+    return packed.getvalue()
+
+
+def read(path: Path) -> RunRecord:
+    """The record of a run directory or a record.json. Raises StoreError with what is wrong with it."""
+    file = path / "record.json" if path.is_dir() else path
+    try:
+        text = file.read_bytes()
+        data = json.loads(text)
+    except OSError as error:
+        raise StoreError(f"{file}: cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError):
+        raise StoreError(f"{file}: not a JSON document; it may be cut off") from None
+    schema = data.get("schema") if isinstance(data, dict) else None
+    if schema != SCHEMA:
+        hint = "a newer gpuprof wrote it" if str(schema).startswith("gpuprof.record/") else "not a gpuprof record"
+        raise StoreError(f"{file}: schema {schema!r} cannot be read by this version ({hint})")
+    try:
+        return RunRecord.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise StoreError(f"{file}: damaged record: {place}: {first['msg']}{more}") from None
+
+
+def run_directories(store: Path) -> list[Path]:
+    """Published runs, oldest first. Raises StoreError when the store cannot be listed."""
+    try:
+        return sorted(p for p in store.iterdir() if RUN_ID.fullmatch(p.name) and p.is_dir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StoreError(f"{store}: cannot be listed ({error.strerror}); name another with --store") from None
+
+
+def find(store: Path, name: str) -> Path:
+    """The run of that id, of a unique part of one, of a path, or `last`. Raises StoreError when there is none."""
+    direct = Path(name)
+    if (direct / "record.json").is_file() or (direct.suffix == ".json" and direct.is_file()):
+        return direct
+    runs = run_directories(store)
+    found = runs[-1:] if name == "last" else [run for run in runs if name in run.name]
+    exact = [run for run in found if run.name == name]
+    if len(exact or found) == 1:
+        return (exact or found)[0]
+    if not found:
+        raise StoreError(f"no run {name!r} in {store}; `gpuprof list --store {store}` shows what is there")
+    names = "\n  ".join(run.name for run in found[-10:])
+    raise StoreError(f"{len(found)} runs match {name!r}; name one of them:\n  {names}")
+
+
+def unfinished(store: Path) -> Iterator[Path]:
+    """Staging directories whose supervisor is gone."""
+    try:
+        candidates = sorted(store.glob(f"{STAGING}*"))
+    except OSError:
+        return
+    for path in candidates:
+        if not RUN_ID.fullmatch(path.name.removeprefix(STAGING)):
+            continue
+        try:
+            with (path / "journal.jsonl").open("rb") as journal:
+                fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            continue  # alive, or not ours to touch
+        yield path
+
+
+def read_journal(staging: Path) -> list[dict[str, Any]]:
+    """Complete lines of a journal; a last line that was cut off is left out."""
+    lines = []
+    with (staging / "journal.jsonl").open(encoding="utf-8", errors="replace") as journal:
+        for text in journal:
+            try:
+                lines.append(json.loads(text))
+            except ValueError:
+                break
+    return lines
+
+
+def publish_recovered(staging: Path, record: RunRecord, raw: Raw) -> Path:
+    """Publish what a dead run left behind. Raises StoreError when that fails; the journal then stays."""
+    try:
+        return _publish(staging, record, raw)
+    except OSError as error:
+        raise StoreError(_cannot_write(staging.parent, error)) from None
+
+
+def _cannot_write(store: Path, error: OSError) -> str:
+    return f"{store}: cannot be used as the store ({error.strerror}); name another with --store DIR"

@@ -1,0 +1,295 @@
+"""`gpuprof run`: watches workers that compute. Never imports torch."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+from gpuprof import environment, plan
+from gpuprof.assemble import assemble
+from gpuprof.config import Suite
+from gpuprof.errors import DeviceError
+from gpuprof.record import Repeat, RunRecord
+from gpuprof.store import Journal, new_run_id
+from gpuprof.worker_process import WorkerFailed, WorkerProcess
+
+START_TIMEOUT_S = 300.0
+
+
+class Watcher(Protocol):
+    """What a front end is told while a run goes on."""
+
+    def run_started(self, run_id: str, device: str, cases: list[str], repeats: int) -> None: ...
+
+    def checking(self, case_id: str) -> None: ...
+
+    def checked(self, case_id: str, found: dict[str, Any]) -> None: ...
+
+    def case_added(self, case_id: str, reason: str, repeats: int) -> None: ...
+
+    def measuring(self, case_id: str, repeat: int) -> None: ...
+
+    def measured(self, case_id: str, repeat: Repeat) -> None: ...
+
+
+@dataclass(frozen=True)
+class Machine:
+    """This machine: what torch sees, and the rest. `gpus` are fields of `record.Device`."""
+
+    torch: dict[str, Any]
+    gpus: list[dict[str, Any]]
+
+    def devices(self, wanted: str) -> list[dict[str, Any]]:
+        """Devices for `auto|cpu|gpu|gpu:N|all`. Raises DeviceError."""
+        cpu = environment.describe_cpu()
+        if wanted == "cpu" or (wanted == "auto" and not self.gpus):
+            return [cpu]
+        if wanted == "all":
+            return [*self.gpus, cpu]
+        if not self.gpus:
+            raise DeviceError(f"no GPU can be used here: {self.why_no_gpu()}. `--device cpu` profiles the CPU.")
+        index = int(wanted.partition(":")[2] or 0)
+        if index >= len(self.gpus):
+            there = ", ".join(f"gpu:{gpu['index']} {gpu['name']}" for gpu in self.gpus)
+            raise DeviceError(f"there is no {wanted}; this machine has {there}")
+        return [self.gpus[index]]
+
+    def why_no_gpu(self) -> str:
+        if self.torch["torch_build"] == "cpu":
+            return f"torch {self.torch['torch']} is a build for the CPU only"
+        return f"torch {self.torch['torch']} finds no device (no GPU, no driver, or hidden by an environment variable)"
+
+
+class Inspector:
+    """The worker that looks at the machine and checks the cases; replaced when it dies, gone before timing starts."""
+
+    def __init__(self, cache: Path) -> None:
+        self.cache = cache
+        self._worker: WorkerProcess | None = None
+
+    def ask(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        if self._worker is None:
+            self._worker = WorkerProcess(environment.physical_cores(), self.cache)
+        try:
+            return self._worker.ask(request, timeout_s)
+        except WorkerFailed:
+            self.close()
+            raise
+
+    def machine(self) -> Machine:
+        """Raises DeviceError where torch cannot be used at all."""
+        try:
+            found = self.ask({"do": "environment"}, START_TIMEOUT_S)
+        except WorkerFailed as error:
+            raise DeviceError(f"PyTorch cannot be used: {error.reason}") from None
+        return Machine({k: v for k, v in found.items() if k != "gpus"}, found["gpus"])
+
+    def close(self) -> None:
+        if self._worker is not None:
+            self._worker.kill()
+            self._worker = None
+
+
+@contextmanager
+def session() -> Iterator[Inspector]:
+    """An inspector with this session's private kernel cache; both are gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="gpuprof-cache-", ignore_cleanup_errors=True) as cache:
+        inspector = Inspector(Path(cache))
+        try:
+            yield inspector
+        finally:
+            inspector.close()
+
+
+@dataclass
+class _Run:
+    """One configuration on one device, while it is measured."""
+
+    suite: Suite
+    device: dict[str, Any]
+    protocol: Any
+    inspector: Inspector
+    journal: Journal
+    cache: Path
+    watcher: Watcher
+
+    def case(self, case_id: str, request: dict[str, Any], fallback_of: str | None = None) -> None:
+        self.journal.append({"type": "case", "case_id": case_id, "request": request, "fallback_of": fallback_of})
+
+    def check(self, case_id: str, request: dict[str, Any]) -> dict[str, Any]:
+        """Counts, precision probe and correctness gate of one case; a checker that dies is a finding."""
+        self.watcher.checking(case_id)
+        try:
+            found = self.inspector.ask(
+                {"do": "inspect", "case": request, "device": self.device["index"]}, self.protocol.timeout_s
+            )
+        except WorkerFailed as error:
+            found = {"failed": f"the check failed: {error.outcome.replace('_', ' ')}: {error.reason}"}
+        self.journal.append({"type": "inspected", "case_id": case_id, "data": found})
+        self.watcher.checked(case_id, found)
+        return found
+
+    def measure(self, case_id: str, request: dict[str, Any], index: int, order: int, pretrained: bool) -> None:
+        """One repeat in a fresh process; whatever happens to it stands in the journal."""
+        self.watcher.measuring(case_id, index)
+        started_at, started = _now(), time.monotonic()
+        message = {
+            "do": "measure",
+            "case": request,
+            "device": self.device["index"],
+            "protocol": self.protocol.model_dump(),
+            "pretrained": pretrained,
+        }
+        failure: WorkerFailed | None = None
+        interrupt: KeyboardInterrupt | None = None
+        found: dict[str, Any] = {}
+        worker = None
+        try:
+            worker = WorkerProcess(request["threads"], self.cache)
+            found = worker.ask(message, self.protocol.timeout_s)
+        except WorkerFailed as error:
+            failure = error
+        except OSError as error:
+            failure = WorkerFailed("error", f"no process could be started: {error.strerror}")
+        except KeyboardInterrupt as error:
+            failure, interrupt = WorkerFailed("interrupted", "the run was interrupted"), error
+        finally:
+            if worker is not None:
+                worker.kill()
+        raw = found.pop("raw", {})
+        repeat = _repeat(index, order, started_at, time.monotonic() - started, found, failure)
+        self.journal.append({"type": "repeat", "case_id": case_id, "repeat": repeat.model_dump(), "raw": raw})
+        self.watcher.measured(case_id, repeat)
+        if interrupt is not None:
+            raise interrupt
+
+
+def run(
+    suite: Suite, machine: Machine, device: dict[str, Any], inspector: Inspector, store: Path, watcher: Watcher,
+    *, quick: bool,
+) -> tuple[RunRecord, Path]:  # fmt: skip
+    """Measure one configuration on one device and publish its record, also after Ctrl-C. Raises GpuprofError."""
+    protocol = plan.protocol(suite, quick=quick)
+    requests = {spec.case_id: plan.case_request(spec, environment.physical_cores()) for spec in suite.cases}
+    run_id = new_run_id(Path(suite.record.file).stem)
+    journal = Journal(store, run_id)
+    this = _Run(suite, device, protocol, inspector, journal, inspector.cache, watcher)
+    interrupted = None
+    journal.append(
+        {
+            "type": "run",
+            "schema": "gpuprof.record/1",
+            "run_id": run_id,
+            "simulated": False,
+            "started_at": _now(),
+            "config": suite.record.model_dump(),
+            "protocol": protocol.model_dump(),
+            "device": device,
+            "environment": environment.describe() | machine.torch,
+        }
+    )
+    watcher.run_started(run_id, device["name"], list(requests), protocol.repeats)
+    with _terminate_as_interrupt():
+        try:
+            for case_id, request in requests.items():
+                this.case(case_id, request)
+            fallbacks = {}
+            loaded = {}
+            for case_id, request in requests.items():
+                found = this.check(case_id, request)
+                loaded[case_id] = (found.get("weights") or {}).get("source", "random") != "random"
+                if _fused_fails(request, found):
+                    fallbacks[case_id] = request | {"params": request["params"] | {"fused": False}}
+            for case_id, request in fallbacks.items():
+                name = f"{case_id}-fused=false"
+                if name in requests:
+                    continue
+                watcher.case_added(name, f"the fused kernel of {case_id} fails its check", protocol.repeats)
+                this.case(name, request, fallback_of=case_id)
+                this.check(name, request)
+                requests[name] = request
+            # Its context and memory must not stand beside what is timed.
+            inspector.close()
+            for position, (index, case_id) in enumerate(plan.order(list(requests), protocol.repeats)):
+                this.measure(case_id, requests[case_id], index, position, loaded.get(case_id, False))
+        except KeyboardInterrupt as interrupt:
+            interrupted = str(interrupt) or "interrupted from the keyboard"
+        with _undisturbed():
+            journal.append({"type": "end", "finished_at": _now(), "interrupted": interrupted})
+            record, raw = assemble(journal.lines, _now())
+            return record, journal.publish(record, raw)
+
+
+def _fused_fails(request: dict[str, Any], found: dict[str, Any]) -> bool:
+    """A recurrent case whose fused kernel crashed, failed or computed something else; slow is no reason."""
+    if not request["params"].get("fused"):
+        return False
+    correctness = found.get("correctness")
+    if correctness is None:
+        return True
+    failed = "the gate failed" in correctness["absent"].get("verdict", "")
+    return correctness["verdict"] == "wrong" or failed
+
+
+def _repeat(
+    index: int, order: int, started_at: str, duration_s: float, found: dict[str, Any], failure: WorkerFailed | None
+) -> Repeat:
+    absent: dict[str, str] = {}
+    parts = ("cold", "warmup", "throughput", "device_span", "latency", "memory", "cpu")
+    why = "a CPU has no device events" if failure is None else failure.reason
+    absent |= {name: why for name in parts if found.get(name) is None}
+    if failure is None:
+        absent |= {"reason": "nothing went wrong", "exit_code": "the worker had answered and was dismissed"}
+    elif failure.exit_code is None:
+        absent["exit_code"] = "the worker was still there and was dismissed"
+    return Repeat(
+        index=index,
+        order=order,
+        outcome="ok" if failure is None else failure.outcome,  # type: ignore[arg-type]
+        reason=None if failure is None else failure.reason,
+        exit_code=None if failure is None else failure.exit_code,
+        started_at=started_at,
+        duration_s=duration_s,
+        **{name: found.get(name) for name in parts},
+        phases=found.get("phases", []),
+        warnings=found.get("warnings", []),
+        output_tail="" if failure is None else failure.output_tail,
+        absent=absent,
+    )
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """SIGTERM ends a run as Ctrl-C does: what is done is kept."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt(f"interrupted by {signal.Signals(number).name}")
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A second Ctrl-C must not cut the writing of the record short."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

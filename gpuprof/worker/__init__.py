@@ -1,0 +1,7 @@
+"""The torch half: a fresh process that answers requests, one JSON object a line, and knows nothing of stores or files.
+
+requests (stdin)          replies (the descriptor named as first argument)
+  {"do": "environment"}     {"event": "result", "data": {...}}
+  {"do": "inspect", ...}    {"event": "failed", "outcome": ..., "reason": ...}
+  {"do": "measure", ...}    {"event": "ready", "window": ...}   then waits for a line `go` before the timed window
+"""

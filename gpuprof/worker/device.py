@@ -1,0 +1,145 @@
+"""torch's spelling of the devices: the one room of the worker that knows vendors. ROCm builds say "cuda" as well."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from gpuprof.worker.channel import Unsupported
+
+
+def build() -> str:
+    """cpu, cuda or rocm: what this torch was built for."""
+    return "rocm" if torch.version.hip else "cuda" if torch.version.cuda else "cpu"
+
+
+def gpu_count() -> int:
+    """GPUs that torch can really use; 0 where the driver is missing, whatever the build."""
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def describe_gpu(index: int) -> dict[str, Any]:
+    """Identity of one GPU; a fact that torch does not know is None, with its reason under `absent`."""
+    properties = torch.cuda.get_device_properties(index)
+    absent = {}
+
+    def known(value: Any, name: str) -> Any:
+        if value is None:
+            absent[name] = f"torch {torch.__version__} does not report it"
+        return value
+
+    bus = getattr(properties, "pci_bus_id", None)
+    pci = None if bus is None else f"{properties.pci_domain_id:04x}:{bus:02x}:{properties.pci_device_id:02x}.0"
+    uuid = getattr(properties, "uuid", None)
+    amd = build() == "rocm"
+    architecture = getattr(properties, "gcnArchName", None) if amd else f"sm_{properties.major}{properties.minor}"
+    return {
+        "kind": "gpu",
+        "vendor": "amd" if amd else "nvidia",
+        "name": properties.name,
+        "index": index,
+        "uuid": known(None if uuid is None else str(uuid), "uuid"),
+        "pci": known(pci, "pci"),
+        "architecture": known(architecture, "architecture"),
+        "memory_total_bytes": properties.total_memory,
+        "compute_units": properties.multi_processor_count,
+        "absent": absent,
+    }
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the vendor libraries below torch, as this build names them."""
+    versions = {
+        "cuda": torch.version.cuda,
+        "hip": torch.version.hip,
+        "miopen" if torch.version.hip else "cudnn": torch.backends.cudnn.version(),
+        "mkldnn": getattr(torch.backends.mkldnn, "is_available", lambda: False)() or None,
+    }
+    return {name: str(version) for name, version in versions.items() if version is not None}
+
+
+class ComputeDevice:
+    """What timing needs of a device: one class for GPU and CPU, so that measuring reads the same on both."""
+
+    def __init__(self, index: int | None) -> None:
+        """`index` None is the CPU."""
+        self.index = index
+        self.is_gpu = index is not None
+        self.type = "cpu" if index is None else "cuda"
+        self.torch = torch.device("cpu") if index is None else torch.device("cuda", index)
+        if index is not None:
+            torch.cuda.set_device(index)
+
+    def synchronize(self) -> None:
+        if self.is_gpu:
+            torch.cuda.synchronize()
+
+    def event(self) -> Any | None:
+        """A timing event, or None on a device without them."""
+        return torch.cuda.Event(enable_timing=True) if self.is_gpu else None
+
+    def counters(self) -> tuple[int, ...]:
+        """Allocator counters that stand still once a workload has settled."""
+        if not self.is_gpu:
+            return ()
+        stats = torch.cuda.memory_stats()
+        return (stats.get("segment.all.allocated", 0), stats.get("num_alloc_retries", 0))
+
+    def peak_memory(self) -> dict[str, Any]:
+        """Peak since the start of the process, as fields of `record.Memory`."""
+        if self.is_gpu:
+            return {
+                "peak_bytes": torch.cuda.max_memory_allocated(),
+                "scope": "device memory allocated by torch (reserved: its caching allocator)",
+                "reserved_bytes": torch.cuda.max_memory_reserved(),
+                "alloc_retries": torch.cuda.memory_stats().get("num_alloc_retries", 0),
+            }
+        reason = "the CPU allocator keeps no such counter"
+        return {
+            "peak_bytes": _peak_resident_bytes(),
+            "scope": "resident set of the whole process, torch's libraries included",
+            "reserved_bytes": None,
+            "alloc_retries": None,
+            "absent": {"reserved_bytes": reason, "alloc_retries": reason},
+        }
+
+    def capture(self, step: Callable[[], Any], graphs: int) -> tuple[Callable[[], Any], float]:
+        """Record `graphs` successive steps as device graphs; returns a step that replays them in turn, and seconds.
+
+        Raises Unsupported on a device without graphs.
+        """
+        if not self.is_gpu:
+            raise Unsupported("variant graph needs a GPU: a CPU has no device graphs")
+        started = time.perf_counter()
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                step()
+        torch.cuda.current_stream().wait_stream(side)
+        recorded: list[tuple[Any, Any]] = []
+        for _ in range(graphs):
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=recorded[0][0].pool() if recorded else None):
+                output = step()
+            recorded.append((graph, output))
+        position = -1
+
+        def replay() -> Any:
+            nonlocal position
+            position = (position + 1) % graphs
+            recorded[position][0].replay()
+            return recorded[position][1]
+
+        self.synchronize()
+        return replay, time.perf_counter() - started
+
+
+def _peak_resident_bytes() -> int:
+    # VmHWM belongs to this program alone; getrusage's maximum survives exec and would show the parent's.
+    with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123
+        line = next(text for text in status if text.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024

@@ -1,0 +1,26 @@
+"""What only a process with torch can tell of the machine."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+
+from gpuprof.worker import device
+
+
+def describe() -> dict[str, Any]:
+    """torch's version and build, the libraries below it and the GPUs that it can use."""
+    libraries = device.library_versions()
+    for package in ("numpy", "torchvision", "triton"):
+        try:
+            libraries[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "torch": str(torch.__version__),
+        "torch_build": device.build(),
+        "libraries": libraries,
+        "gpus": [device.describe_gpu(index) for index in range(device.gpu_count())],
+    }

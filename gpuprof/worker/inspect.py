@@ -1,0 +1,70 @@
+"""What is found out once a case, outside every timed window: counts, arithmetic, correctness, origin of the weights."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from gpuprof.worker import correctness, flops, precision
+from gpuprof.worker.channel import Unsupported
+from gpuprof.worker.device import ComputeDevice
+from gpuprof.worker.step import CaseRequest, build_network
+
+
+def inspect(request: dict[str, Any]) -> dict[str, Any]:
+    """Fields of `record.Case` that do not come from timing. A gate that fails to run is reported, not raised."""
+    case = CaseRequest(**request["case"])
+    device = ComputeDevice(request["device"])
+    torch.set_num_threads(case.threads)
+    workload, params = case.definition()
+    declared = workload.flops(params, case.seq_len)
+    counted, bytes_per_sample = flops.count(case)
+    warnings = []
+    if counted != declared:
+        warnings.append(f"FLOPs differ: closed form {declared}, meta device {counted}")
+    trainable, everything = flops.parameters(case)
+
+    precision.switch(case.precision)
+    precision.fused_recurrent(case.params.get("fused", True))
+    probes = precision.probe(device, case.precision)
+    effective, reason = precision.effective(probes, workload.operations)
+    if effective is not None and effective != case.precision:
+        warnings.append(f"precision {case.precision} was asked for, {effective} ran on this device")
+
+    weights = build_network(case, ComputeDevice(None), case.seed)[1]
+    if weights.source == "random" and params.model_dump().get("weights", "random") != "random":
+        warnings.append(weights.note)
+    return {
+        "trainable_parameters": trainable,
+        "parameters": everything,
+        "flops": {
+            **asdict(declared),
+            "counted_on": "closed form, equal on the meta device" if counted == declared else "closed form",
+        },
+        "flops_per_sample": declared.forward + (declared.backward if case.mode == "train" else 0),
+        "bytes_per_sample": bytes_per_sample,
+        "weights": asdict(weights) | ({"absent": {"sha256": "no file"}} if weights.sha256 is None else {}),
+        "precision": {
+            "requested": case.precision,
+            "effective": effective,
+            "probe": probes,
+            "flags": precision.flags(),
+            "absent": {} if effective is not None else {"effective": reason},
+        },
+        "correctness": _gate(case, device, effective),
+        "warnings": warnings,
+    }
+
+
+def _gate(case: CaseRequest, device: ComputeDevice, effective: str | None) -> dict[str, Any]:
+    try:
+        return correctness.check(case, device, effective)
+    except Unsupported as error:
+        return correctness.not_checked(str(error))
+    except Exception as error:  # noqa: BLE001 - a case that cannot run is a finding; its counts still stand
+        traceback.print_exc()
+        lines = str(error).strip().splitlines() or ["no message"]
+        return correctness.not_checked(f"the gate failed: {type(error).__name__}: {lines[0][:200]}")

@@ -1,0 +1,87 @@
+"""Entry point of a worker process."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+from gpuprof.worker.channel import Channel, Unsupported
+
+
+def main() -> None:
+    _die_with_parent()
+    # Not to be inherited by what torch starts: the supervisor takes a closed descriptor for the worker's end.
+    reply_fd = int(sys.argv[1])
+    os.set_inheritable(reply_fd, False)
+    with os.fdopen(reply_fd, "w", encoding="utf-8") as replies:
+        serve(sys.stdin, replies)
+
+
+def serve(requests: TextIO, replies: TextIO) -> None:
+    """Answer requests until the input ends."""
+    channel = Channel(requests, replies)
+    started = time.perf_counter()
+    import torch
+
+    import_s = time.perf_counter() - started
+    for request in _lines(requests):
+        try:
+            channel.send(event="result", data=_answer(request, channel, import_s))
+        except Unsupported as error:
+            channel.send(event="failed", outcome="unsupported", reason=str(error))
+        except (BrokenPipeError, EOFError):
+            return
+        except Exception as error:  # noqa: BLE001 - whatever torch raises belongs into the record, with its reason
+            traceback.print_exc()
+            outcome = "out_of_memory" if _is_out_of_memory(error, torch) else "error"
+            channel.send(event="failed", outcome=outcome, reason=_summary(error))
+
+
+def _answer(request: dict[str, Any], channel: Channel, import_s: float) -> dict[str, Any]:
+    # Imported here: an `environment` request needs none of the measuring parts.
+    if request["do"] == "environment":
+        from gpuprof.worker.environment import describe
+
+        return describe()
+    if request["do"] == "inspect":
+        from gpuprof.worker.inspect import inspect
+
+        return inspect(request)
+    from gpuprof.worker.measure import measure
+
+    return measure(request, channel, import_s)
+
+
+def _lines(requests: TextIO) -> Iterator[dict[str, Any]]:
+    while line := requests.readline():
+        yield json.loads(line)
+
+
+def _is_out_of_memory(error: Exception, torch: Any) -> bool:
+    text = str(error)
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
+        isinstance(error, RuntimeError) and ("can't allocate memory" in text or "not enough memory" in text)
+    )
+
+
+def _summary(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:300] if lines else 'no message'}"
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to end this process when the supervisor ends, however that happens."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+"""One repeat of one case: cold phase, warm-up, throughput window, latency window. Reads top to bottom."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gpuprof.analysis.stats import quantile, quantile_upper_bound
+from gpuprof.record import Cold, Cpu, DeviceSpan, Memory, Percentiles, Phase, Protocol, Throughput
+from gpuprof.worker.channel import Channel
+from gpuprof.worker.device import ComputeDevice
+from gpuprof.worker.step import CaseRequest, Stepper, build_network, random_batches
+from gpuprof.worker.timing import Blocks, Meter, measure_blocks, measure_requests, warm_up
+
+MAX_SETTLE_STEPS = 20
+TOTALS_GAP = 0.02
+WAITING = 0.05
+STOLEN = 0.02
+
+
+def measure(request: dict[str, Any], channel: Channel, import_s: float) -> dict[str, Any]:
+    """Fields of `record.Repeat` that the worker knows, and the raw times under `raw`."""
+    case = CaseRequest(**request["case"])
+    plan = Protocol.model_validate(request["protocol"])
+    device = ComputeDevice(request["device"])
+    torch.set_num_threads(case.threads)
+    torch.manual_seed(case.seed)
+    phases: list[Phase] = []
+
+    with _phase("cold", phases):
+        started = time.perf_counter()
+        network, _ = build_network(case, device, case.seed, pretrained=request["pretrained"])
+        stepper = Stepper(case, device, network, random_batches(case, device))
+        device.synchronize()
+        build_s = time.perf_counter() - started - (stepper.capture_s or 0.0)
+        meter = Meter(stepper.step, device)
+        with stepper.context:
+            first_step_s = meter.request()
+            settle_steps, settle_s = _settle(meter, device)
+    with stepper.context:
+        with _phase("warmup", phases):
+            warmup, steps_per_block = warm_up(meter, plan)
+        before = (device.counters(), _compilations())
+        channel.wait_for_go("throughput")
+        with _phase("throughput", phases), _CpuUse(case.threads) as cpu:
+            blocks = measure_blocks(meter, plan, steps_per_block)
+        disturbed = before != (device.counters(), _compilations())
+        channel.wait_for_go("latency")
+        with _phase("latency", phases):
+            requests = measure_requests(meter, plan)
+        last = stepper.step()
+    throughput = _throughput(blocks, case.batch_size)
+    assert cpu.result is not None
+    parts = {
+        "cold": Cold(
+            import_s=import_s,
+            build_s=build_s,
+            capture_s=stepper.capture_s,
+            first_step_s=first_step_s,
+            settle_steps=settle_steps,
+            settle_s=settle_s,
+            absent={} if stepper.capture_s is not None else {"capture_s": "only variant graph captures"},
+        ),
+        "warmup": warmup,
+        "throughput": throughput,
+        "device_span": DeviceSpan(step_s=statistics.median(blocks.device_s)) if blocks.device_s else None,
+        "latency": _percentiles(requests),
+        "memory": Memory(**device.peak_memory()),
+        "cpu": cpu.result,
+    }
+    return {
+        **{name: None if part is None else part.model_dump() for name, part in parts.items()},
+        "phases": [phase.model_dump() for phase in phases],
+        "warnings": list(_warnings(throughput, cpu.result, device, disturbed, bool(torch.isfinite(last).all()))),
+        "raw": {
+            "block_step_s": blocks.wall_s,
+            "block_submit_s": blocks.submit_s,
+            "block_device_s": blocks.device_s,
+            "request_s": requests,
+        },
+    }
+
+
+def _settle(meter: Meter, device: ComputeDevice) -> tuple[int, float]:
+    """Step until allocator and compiler counters stand still."""
+    started = meter.clock()
+    steps, before = 0, None
+    while steps < MAX_SETTLE_STEPS and before != (now := (device.counters(), _compilations())):
+        meter.request()
+        steps, before = steps + 1, now
+    return steps, meter.clock() - started
+
+
+def _compilations() -> int:
+    """Graphs that torch.compile has made in this process; its counters are not imported for their own sake."""
+    dynamo = sys.modules.get("torch._dynamo.utils")
+    return 0 if dynamo is None else int(dynamo.counters["stats"]["unique_graphs"])
+
+
+def _throughput(blocks: Blocks, batch_size: int) -> Throughput:
+    step_s = statistics.median(blocks.wall_s)
+    return Throughput(
+        samples_per_s=batch_size / step_s,
+        samples_per_s_total=batch_size * blocks.steps / blocks.total_s,
+        step_s=step_s,
+        submit_s=statistics.median(blocks.submit_s),
+        blocks=len(blocks.wall_s),
+        steps=blocks.steps,
+        steps_per_block=blocks.steps_per_block,
+        total_s=blocks.total_s,
+    )
+
+
+def _percentiles(times: list[float]) -> Percentiles:
+    """p50, p90, p99 of one process; a percentile whose upper bound the requests cannot support is withheld (p99)."""
+    ordered = sorted(times)
+    bounds = {name: quantile_upper_bound(ordered, q) for name, q in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))}
+    absent = {
+        f"{name}_upper95": f"{len(ordered)} requests are too few for a bound" for name, b in bounds.items() if b is None
+    }
+    if bounds["p99"] is None:
+        absent["p99"] = f"{len(ordered)} requests; 299 are needed to support a p99"
+    return Percentiles(
+        p50=quantile(ordered, 0.5),
+        p90=quantile(ordered, 0.9),
+        p99=None if bounds["p99"] is None else quantile(ordered, 0.99),
+        p50_upper95=bounds["p50"],
+        p90_upper95=bounds["p90"],
+        p99_upper95=bounds["p99"],
+        requests=len(ordered),
+        absent=absent,
+    )
+
+
+def _warnings(throughput: Throughput, cpu: Cpu, device: ComputeDevice, disturbed: bool, finite: bool) -> Iterator[str]:
+    gap = throughput.samples_per_s / throughput.samples_per_s_total - 1
+    if abs(gap) > TOTALS_GAP:
+        yield (
+            f"median block and total time disagree by {gap:+.1%}: "
+            + ("some blocks were much slower" if gap > 0 else "some blocks were much faster")
+        )
+    starved = cpu.waiting > WAITING if cpu.waiting is not None else not device.is_gpu and cpu.utilisation < 0.85
+    if starved:
+        waited = f", waited {cpu.waiting:.0%} of the time for a core" if cpu.waiting is not None else ""
+        yield f"contended machine: CPU utilisation {cpu.utilisation:.0%} of {cpu.threads} threads{waited}"
+    if cpu.stolen is not None and cpu.stolen > STOLEN:
+        yield f"contended host: the hypervisor gave {cpu.stolen:.0%} of this machine's CPU time to others"
+    if disturbed:
+        yield "memory was allocated or code compiled inside the throughput window"
+    if not finite:
+        yield "the last step gave a value that is not finite"
+
+
+class _CpuUse:
+    """CPU seconds of all threads of this process, and how long they waited for a core, between entry and exit."""
+
+    result: Cpu | None = None
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+
+    def __enter__(self) -> _CpuUse:
+        self._stolen, self._waited = _stolen_ticks(), _run_delay_s()
+        self._used, self._started = time.process_time(), time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        wall, used, waited = time.perf_counter() - self._started, time.process_time() - self._used, _run_delay_s()
+        (stolen, ticks), (stolen_before, ticks_before) = _stolen_ticks(), self._stolen
+        capacity = wall * self._threads
+        waiting = None if waited is None or self._waited is None else max(0.0, waited - self._waited) / capacity
+        share = (stolen - stolen_before) / (ticks - ticks_before) if ticks > ticks_before else None
+        reasons = {
+            "waiting": None if waiting is not None else "this kernel does not account scheduler delays",
+            "stolen": None if share is not None else "/proc/stat did not move",
+        }
+        self.result = Cpu(
+            seconds=used,
+            wall_s=wall,
+            threads=self._threads,
+            utilisation=used / capacity,
+            waiting=waiting,
+            stolen=share,
+            absent={name: reason for name, reason in reasons.items() if reason is not None},
+        )
+
+
+def _run_delay_s() -> float | None:
+    """Seconds that the threads of this process were runnable but had no core (second field of schedstat)."""
+    total = 0
+    for task in os.listdir("/proc/self/task"):  # noqa: PTH208
+        try:
+            total += int(Path(f"/proc/self/task/{task}/schedstat").read_text("ascii").split()[1])
+        except (OSError, IndexError, ValueError):
+            return None
+    return total / 1e9
+
+
+def _stolen_ticks() -> tuple[int, int]:
+    """(stolen, all) ticks of all CPUs together since boot; zeros where /proc/stat cannot be read."""
+    try:
+        ticks = [int(field) for field in Path("/proc/stat").read_text("ascii").split("\n", 1)[0].split()[1:9]]
+    except (OSError, ValueError):
+        return 0, 0
+    return (ticks[7], sum(ticks)) if len(ticks) == 8 else (0, 0)
+
+
+@contextmanager
+def _phase(name: str, phases: list[Phase]) -> Iterator[None]:
+    started = time.monotonic_ns()
+    yield
+    phases.append(Phase(name=name, start_ns=started, end_ns=time.monotonic_ns()))

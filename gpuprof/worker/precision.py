@@ -1,0 +1,146 @@
+"""Which arithmetic is asked for, and which one really ran.
+
+`ieee` and `tf32` set torch's switches for float32 operations; `bf16` and `fp16` use autocast on top of ieee switches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from gpuprof.worker.device import ComputeDevice
+
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+# Relative error of a dot product against float64, by bits of mantissa: float32 about 1e-7, tf32 and fp16 (10 bits)
+# about 3e-4, bf16 (7 bits) about 2e-3. The limits lie between them on a logarithmic scale.
+_IEEE_BELOW, _TEN_BITS_BELOW = 1e-5, 9e-4
+
+
+def switch(precision: str) -> None:
+    """Set every float32 switch of torch that concerns matmul, convolution and recurrent layers."""
+    wanted = "tf32" if precision == "tf32" else "ieee"
+    if hasattr(torch.backends.cudnn, "conv"):  # torch 2.9 and newer
+        for backend in _backends():
+            backend.fp32_precision = wanted
+    else:
+        torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+        torch.backends.cudnn.allow_tf32 = precision == "tf32"
+
+
+def flags() -> dict[str, Any]:
+    """The switches as torch reports them, with the others that change arithmetic or the choice of algorithm."""
+    read: dict[str, Any] = {
+        "cudnn.benchmark": torch.backends.cudnn.benchmark,
+        "cudnn.deterministic": torch.backends.cudnn.deterministic,
+        "cudnn.enabled": torch.backends.cudnn.enabled,
+        "mkldnn.enabled": getattr(torch.backends.mkldnn, "enabled", None),
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+    }
+    matmul = torch.backends.cuda.matmul
+    for name in ("allow_fp16_reduced_precision_reduction", "allow_bf16_reduced_precision_reduction"):
+        read[f"matmul.{name}"] = str(getattr(matmul, name, None))
+    if hasattr(torch.backends.cudnn, "conv"):
+        names = ("matmul", "cudnn.conv", "cudnn.rnn", "mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn")
+        read |= {f"fp32_precision.{n}": b.fp32_precision for n, b in zip(names, _backends(), strict=True)}
+    else:
+        read["matmul.allow_tf32"] = matmul.allow_tf32
+        read["cudnn.allow_tf32"] = torch.backends.cudnn.allow_tf32
+    return read
+
+
+def _backends() -> tuple[Any, ...]:
+    b = torch.backends
+    return (b.cuda.matmul, b.cudnn.conv, b.cudnn.rnn, b.mkldnn.matmul, b.mkldnn.conv, b.mkldnn.rnn)
+
+
+def fused_recurrent(enabled: bool) -> None:
+    """Use the vendor library's fused recurrent kernels, or torch's own cells on either vendor and on the CPU."""
+    torch.backends.cudnn.enabled = enabled
+    torch.backends.mkldnn.set_flags(enabled)
+
+
+def autocast(device: ComputeDevice, precision: str) -> contextlib.AbstractContextManager[Any]:
+    """The context of a forward pass; does nothing for ieee and tf32."""
+    dtype = _AUTOCAST.get(precision)
+    return contextlib.nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
+
+
+def needs_scaler(precision: str) -> bool:
+    """fp16 gradients underflow without loss scaling; bf16 has float32's range."""
+    return precision == "fp16"
+
+
+def probe(device: ComputeDevice, precision: str) -> dict[str, dict[str, Any]]:
+    """Error of a GEMM, a convolution and a recurrent step against float64, and the arithmetic that it gives away.
+
+    Sizes are multiples of 64, so that a tensor core path is open where there is one. Call after `switch`.
+    """
+    generator = torch.Generator().manual_seed(20_261_123)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    a, b = random(256, 512), random(512, 256)
+    image, kernel = random(4, 64, 16, 16), random(64, 64, 3, 3)
+    sequence = random(64, 1, 64)
+    layer = nn.LSTM(64, 64, batch_first=True).requires_grad_(False)
+    for parameter in layer.parameters():
+        parameter.copy_(random(*parameter.shape) / 8)
+    operations: dict[str, tuple[Callable[..., torch.Tensor], tuple[torch.Tensor, ...]]] = {
+        "matmul": (torch.matmul, (a, b)),
+        "conv": (nn.functional.conv2d, (image, kernel)),
+        "rnn": (lambda x, *_: _recurrent(layer, x), (sequence,)),
+    }
+    return {name: _probe_one(device, precision, f, inputs) for name, (f, inputs) in operations.items()}
+
+
+def _recurrent(layer: nn.LSTM, x: torch.Tensor) -> torch.Tensor:
+    placed = layer.to(device=x.device, dtype=x.dtype)
+    output: torch.Tensor = placed(x)[0]
+    return output
+
+
+def _probe_one(
+    device: ComputeDevice, precision: str, operation: Callable[..., torch.Tensor], inputs: tuple[torch.Tensor, ...]
+) -> dict[str, Any]:
+    with torch.no_grad():
+        reference = operation(*(t.double() for t in inputs))
+        try:
+            with autocast(device, precision):
+                result = operation(*(t.to(device.torch) for t in inputs))
+            device.synchronize()
+        except RuntimeError as error:
+            reason = f"the operation failed: {str(error).splitlines()[0][:200]}"
+            empty = dict.fromkeys(("error", "effective", "dtype"))
+            return {**empty, "absent": dict.fromkeys(empty, reason)}
+    error_size = float((result.cpu().double() - reference).norm() / reference.norm())
+    dtype = str(result.dtype).removeprefix("torch.")
+    if error_size != error_size or error_size == float("inf"):
+        reason = "the result is not finite"
+        return {"error": None, "effective": "wrong", "dtype": dtype, "absent": {"error": reason}}
+    return {"error": error_size, "effective": classify(error_size, dtype), "dtype": dtype}
+
+
+def classify(error: float, dtype: str) -> str:
+    """Name the arithmetic from its error against float64 and the type of its result."""
+    if error > 0.05:
+        return "wrong"
+    if error < _IEEE_BELOW:
+        return "ieee"
+    if error < _TEN_BITS_BELOW:
+        return "fp16" if dtype == "float16" else "tf32"
+    return "bf16"
+
+
+def effective(probes: dict[str, dict[str, Any]], operations: tuple[str, ...]) -> tuple[str | None, str]:
+    """One word for the operations a workload uses, or `mixed(...)`; None with a reason where a probe failed."""
+    found = {name: probes[name]["effective"] for name in operations}
+    if missing := [name for name, value in found.items() if value is None]:
+        return None, f"the probe of {', '.join(missing)} failed"
+    if len(set(found.values())) == 1:
+        return next(iter(found.values())), ""
+    return f"mixed({', '.join(f'{name}={value}' for name, value in found.items())})", ""

@@ -1,0 +1,151 @@
+"""The timing loop: warm-up until steady, blocks of steps with one synchronisation each, and single requests.
+
+Nothing here knows torch: a step is a callable, and the clock is a parameter.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from gpuprof.analysis.stats import mann_kendall_z, spread
+from gpuprof.record import Protocol as Plan
+from gpuprof.record import Warmup
+
+STEADY_TOLERANCE = 0.01
+TREND_Z = 1.64
+
+
+class Device(Protocol):
+    def synchronize(self) -> None: ...
+
+    def event(self) -> Any | None: ...
+
+
+@dataclass
+class Blocks:
+    """Raw times of blocks; seconds a step, in the order they ran. `device_s` stays empty without device events."""
+
+    steps_per_block: int
+    wall_s: list[float] = field(default_factory=list)
+    submit_s: list[float] = field(default_factory=list)
+    device_s: list[float] = field(default_factory=list)
+
+    @property
+    def steps(self) -> int:
+        return self.steps_per_block * len(self.wall_s)
+
+    @property
+    def total_s(self) -> float:
+        return sum(self.wall_s) * self.steps_per_block
+
+
+class Meter:
+    """Times the calls of one step on one device."""
+
+    def __init__(self, step: Callable[[], Any], device: Device, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._step = step
+        self._device = device
+        self.clock = clock
+        self._events = (device.event(), device.event())
+
+    def block(self, blocks: Blocks) -> float:
+        """Run one block and append its times; returns its wall seconds."""
+        step, clock, steps = self._step, self.clock, blocks.steps_per_block
+        first, last = self._events
+        started = clock()
+        if first is not None:
+            first.record()
+        for _ in range(steps):
+            step()
+        if last is not None:
+            last.record()
+        submitted = clock()
+        self._device.synchronize()
+        wall = clock() - started
+        blocks.wall_s.append(wall / steps)
+        blocks.submit_s.append((submitted - started) / steps)
+        if first is not None and last is not None:
+            blocks.device_s.append(first.elapsed_time(last) / 1e3 / steps)
+        return wall
+
+    def request(self) -> float:
+        """One step with its own synchronisation, in seconds."""
+        started = self.clock()
+        self._step()
+        self._device.synchronize()
+        return self.clock() - started
+
+
+def warm_up(meter: Meter, plan: Plan) -> tuple[Warmup, int]:
+    """Step until block times are steady or the time is over; returns the finding and the steps of a block."""
+    started = meter.clock()
+    steps = 0
+    blocks = Blocks(1)
+    while (wall := meter.block(blocks)) < plan.block_min_s:
+        steps += blocks.steps_per_block
+        grow = plan.block_min_s / wall if wall > 0 else 2
+        blocks = Blocks(max(2 * blocks.steps_per_block, int(blocks.steps_per_block * min(grow, 100)) + 1))
+    steps += blocks.steps_per_block
+    while True:
+        elapsed = meter.clock() - started
+        steady, reason = is_steady(blocks.wall_s)
+        if elapsed >= plan.warmup_min_s and steps >= plan.warmup_min_steps and steady:
+            break
+        if elapsed >= plan.warmup_max_s:
+            steady = False
+            reason = f"gave up after {elapsed:.1f} s: {reason}"
+            break
+        meter.block(blocks)
+        steps += blocks.steps_per_block
+    return Warmup(steady=steady, reason=reason, steps=steps, seconds=meter.clock() - started), blocks.steps_per_block
+
+
+def is_steady(times: Sequence[float], group: int = 10) -> tuple[bool, str]:
+    """Whether the last three groups of block times agree and show no trend; with the reason in words.
+
+    Medians must agree within 1%, or within three standard errors of a median where the blocks scatter more than that
+    (1.253 sigma / sqrt(n), sigma from the median absolute deviation); |z| of Mann-Kendall must stay below 1.64.
+    """
+    group = min(group, len(times) // 3)
+    if group < 3:
+        return False, f"{len(times)} blocks are too few to tell (9 needed)"
+    recent = times[-3 * group :]
+    groups = [recent[i * group : (i + 1) * group] for i in range(3)]
+    medians = [statistics.median(g) for g in groups]
+    middle = statistics.median(medians)
+    noise = 1.253 * statistics.fmean(spread(g) for g in groups) / group**0.5 / middle if middle > 0 else 0.0
+    tolerance = max(STEADY_TOLERANCE, 3 * noise)
+    gap = (max(medians) - min(medians)) / middle if middle > 0 else 0.0
+    if gap > tolerance:
+        return False, f"block medians differ by {gap:.1%} (allowed {tolerance:.1%})"
+    if abs(z := mann_kendall_z(recent)) >= TREND_Z:
+        return False, f"block times still {'rise' if z > 0 else 'fall'} (Mann-Kendall z {z:.1f})"
+    return True, f"block medians agree within {gap:.1%} (allowed {tolerance:.1%}), no trend"
+
+
+def measure_blocks(meter: Meter, plan: Plan, steps_per_block: int) -> Blocks:
+    """The throughput window: a fixed time and a least number of blocks, so that the data do not decide when to stop."""
+    blocks = Blocks(steps_per_block)
+    started = meter.clock()
+    while True:
+        meter.block(blocks)
+        elapsed = meter.clock() - started
+        enough = elapsed >= plan.measure_min_s and len(blocks.wall_s) >= plan.measure_min_blocks
+        if enough or elapsed >= plan.measure_max_s:
+            return blocks
+
+
+def measure_requests(meter: Meter, plan: Plan) -> list[float]:
+    """The latency window: seconds of single requests, in the order they ran."""
+    times: list[float] = []
+    started = meter.clock()
+    while True:
+        times.append(meter.request())
+        elapsed = meter.clock() - started
+        enough = elapsed >= plan.latency_min_s and len(times) >= plan.latency_min_requests
+        if enough or len(times) >= plan.latency_max_requests or elapsed >= plan.latency_max_s:
+            return times

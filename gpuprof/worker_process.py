@@ -1,0 +1,159 @@
+"""The supervisor's end of a worker: start it, ask it, wait with a deadline, and say how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from gpuprof import environment
+
+_TAIL_CHARS = 2000
+# `-c` and not `-m`, and without the working directory on the path: a file named torch.py there must not be imported.
+_START = "import sys; sys.path[:1] = []; sys.path.append({root!r}); from gpuprof.worker.main import main; main()"
+_CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
+
+
+class WorkerFailed(Exception):  # noqa: N818 - carries an outcome of the record
+    """A request without a result. `outcome` is one of `record.RepeatOutcome`."""
+
+    def __init__(self, outcome: str, reason: str, exit_code: int | None = None, output_tail: str = "") -> None:
+        super().__init__(reason)
+        self.outcome = outcome
+        self.reason = reason
+        self.exit_code = exit_code
+        self.output_tail = output_tail
+
+
+class WorkerProcess:
+    """A fresh Python process with torch, in a session of its own so that Ctrl-C reaches the supervisor alone."""
+
+    def __init__(self, threads: int, cache: Path) -> None:
+        """`cache` is this run's own directory for compiled kernels: cold at first, never left to chance."""
+        replies, replies_theirs = os.pipe()
+        # The log and the pipe go to the child only; it ends when its input does.
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115
+        self._oom_kills = environment.oom_kills()
+        code = _START.format(root=str(Path(__file__).parent.parent))
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", code, str(replies_theirs)],
+            stdin=subprocess.PIPE,
+            stdout=self._log,
+            stderr=self._log,
+            pass_fds=(replies_theirs,),
+            env=_variables(threads, cache),
+            start_new_session=True,
+        )
+        os.close(replies_theirs)
+        self._replies = replies
+        self._buffer = b""
+        self.pid = self._process.pid
+
+    def ask(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        """The worker's result. Raises WorkerFailed; a worker that failed in any way is not asked again."""
+        deadline = time.monotonic() + timeout_s
+        try:
+            self._send(json.dumps(request))
+            while True:
+                message = self._receive(deadline)
+                if message["event"] == "result":
+                    data: dict[str, Any] = message["data"]
+                    return data
+                if message["event"] == "failed":
+                    raise WorkerFailed(message["outcome"], message["reason"], None, self._tail())
+                self._send("go")
+        except TimeoutError:
+            self.kill()
+            reason = f"no result within {timeout_s:g} s; a longer limit is set with --set timeout_s=SECONDS"
+            raise WorkerFailed("timeout", reason, self._process.returncode, self._tail()) from None
+        except (EOFError, BrokenPipeError):
+            raise self._death() from None
+        except (ValueError, KeyError, TypeError):
+            self.kill()
+            raise WorkerFailed("error", "the worker sent a reply that cannot be read", None, self._tail()) from None
+
+    def close(self) -> None:
+        """Let the worker end by itself, shortly; then make sure."""
+        with contextlib.suppress(OSError, ValueError):
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=5)
+        self.kill()
+
+    def kill(self) -> None:
+        """End the worker and everything that it started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+        with contextlib.suppress(OSError, ValueError):
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+        if self._replies >= 0:
+            os.close(self._replies)
+            self._replies = -1
+
+    def _send(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line.encode() + b"\n")
+        self._process.stdin.flush()
+
+    def _receive(self, deadline: float) -> dict[str, Any]:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._replies, selectors.EVENT_READ)
+            while b"\n" not in self._buffer:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    raise TimeoutError
+                if selector.select(timeout=remaining):
+                    chunk = os.read(self._replies, 1 << 20)
+                    if not chunk:
+                        raise EOFError
+                    self._buffer += chunk
+        line, self._buffer = self._buffer.split(b"\n", 1)
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    def _death(self) -> WorkerFailed:
+        """How a worker ended that closed its side of the conversation."""
+        try:
+            code = self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return WorkerFailed("error", "the worker stopped answering", self._process.returncode, self._tail())
+        tail = self._tail()
+        self.kill()
+        if code >= 0:
+            last = next((line for line in reversed(tail.splitlines()) if line.strip()), "it printed nothing")
+            return WorkerFailed("error", f"the worker ended with exit code {code}: {last.strip()[:300]}", code, tail)
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+        kills = environment.oom_kills()
+        if code == -signal.SIGKILL and kills is not None and self._oom_kills is not None and kills > self._oom_kills:
+            reason = "the kernel killed the worker for memory (SIGKILL); a smaller batch_size may fit"
+            return WorkerFailed("out_of_memory", reason, code, tail)
+        outcome = "crashed" if -code in _CRASHES else "killed"
+        return WorkerFailed(outcome, f"the worker was ended by {name}", code, tail)
+
+    def _tail(self) -> str:
+        size = self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, size - _TAIL_CHARS))
+        return self._log.read().decode("utf-8", errors="replace")
+
+
+def _variables(threads: int, cache: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor"),
+        "TRITON_CACHE_DIR": str(cache / "triton"),
+        "PYTHONUNBUFFERED": "1",
+    }

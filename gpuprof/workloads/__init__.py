@@ -1,0 +1,26 @@
+"""The registry: every module of this folder that does not start with `_` is a workload, named after its file.
+
+A workload module is read without torch (for `--dry-run` and for checking configurations); its network is built by
+functions that import torch themselves.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+
+from gpuprof.workloads._base import Workload
+
+
+@functools.cache
+def names() -> tuple[str, ...]:
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_")))
+
+
+def get(name: str) -> Workload:
+    """The workload of that name; KeyError when there is none."""
+    if name not in names():
+        raise KeyError(name)
+    workload: Workload = importlib.import_module(f"{__name__}.{name}").WORKLOAD
+    return workload

@@ -1,0 +1,80 @@
+"""What rnn, lstm and gru share: 64 recurrent units over (T, 10), the last state, one sigmoid output."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from gpuprof.workloads._base import FlopCount, Params, Workload
+
+if TYPE_CHECKING:
+    import torch
+
+
+class RecurrentParams(Params):
+    input_size: Annotated[int, Field(ge=1, le=65_536)] = 10
+    hidden_size: Annotated[int, Field(ge=1, le=65_536)] = 64
+    # False runs torch's own cells step by step instead of the vendor library's fused kernel.
+    fused: bool = True
+
+
+class Recurrent(Workload):
+    operations = ("rnn", "matmul")
+    params_model = RecurrentParams
+    default_seq_len = 100
+
+    def __init__(self, name: str, title: str, *, layer: str, gates: int, second_bias_trains: bool) -> None:
+        self.name = name
+        self.title = title
+        self._layer = layer
+        self._gates = gates
+        self._second_bias_trains = second_bias_trains
+        self.cpu_seconds_per_timestep = 25e-6 * gates
+
+    def input_shape(self, params: RecurrentParams, seq_len: int | None) -> tuple[int, ...]:
+        return (seq_len or 0, params.input_size)
+
+    def flops(self, params: RecurrentParams, seq_len: int | None) -> FlopCount:
+        """Per time step gates x 2H(I+H) forward; backward twice that less the gradients of input and first state."""
+        t, i, h, g = seq_len or 0, params.input_size, params.hidden_size, self._gates
+        head = 2 * h
+        forward = g * 2 * h * (i + h) * t + head
+        backward = g * (4 * t * h * (i + h) - 2 * t * h * i - 2 * h * h) + 2 * head
+        return FlopCount(forward, backward)
+
+    def build(self, params: RecurrentParams) -> torch.nn.Module:
+        from torch import nn
+
+        class LastState(nn.Module):  # type: ignore[misc]
+            """(batch, T, input_size) -> logits (batch, 1), from the last hidden state."""
+
+            def __init__(self, recurrent: nn.RNNBase) -> None:
+                super().__init__()
+                self.recurrent = recurrent
+                self.head = nn.Linear(recurrent.hidden_size, 1)
+
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                _, state = self.recurrent(x)
+                hidden: torch.Tensor = state[0] if isinstance(state, tuple) else state
+                logits: torch.Tensor = self.head(hidden[0])
+                return logits
+
+        recurrent = getattr(nn, self._layer)(params.input_size, params.hidden_size, batch_first=True)
+        if not self._second_bias_trains:
+            # Keras has one bias here; torch adds a second one to it, which stays zero and frozen.
+            recurrent.bias_hh_l0.requires_grad_(False)
+        return LastState(recurrent)
+
+    def target(self, uniform: torch.Tensor) -> torch.Tensor:
+        return (uniform[:, None] < 0.5).float()
+
+    def loss(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Binary cross-entropy with the sigmoid inside: the same function, safe under autocast."""
+        import torch.nn.functional as F
+
+        logits = logits.float() if logits.dtype.itemsize < 4 else logits
+        return F.binary_cross_entropy_with_logits(logits, target.to(logits.dtype))
+
+    def predict(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits.sigmoid()
