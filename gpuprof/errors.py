@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 EXIT_OK = 0
 EXIT_RUN_FAILED = 1
@@ -52,9 +53,13 @@ class StoreError(GpuprofError):
 
 
 class PublishError(GpuprofError):
-    """The run was measured, but its record could not be put into the store."""
+    """The run was measured, but its record could not be put into the store; `record` (a RunRecord) holds it."""
 
     exit_code = EXIT_RUN_FAILED
+
+    def __init__(self, message: str, record: Any) -> None:
+        super().__init__(message)
+        self.record = record
 
 
 class DeviceError(GpuprofError):

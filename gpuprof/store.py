@@ -78,7 +78,7 @@ class Journal:
         try:
             target = _publish(self.path, record, raw)
         except OSError as error:
-            raise PublishError(self._rescue(record, raw, error)) from None
+            raise PublishError(self._rescue(record, raw, error), record) from None
         self._close()
         return target
 

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from types import FrameType
@@ -120,6 +120,7 @@ class _Run:
     journal: Journal
     cache: Path
     watcher: Watcher
+    unsupported: set[str] = field(default_factory=set)
 
     def case(self, case_id: str, request: dict[str, Any], fallback_of: str | None = None) -> None:
         self.journal.append({"type": "case", "case_id": case_id, "request": request, "fallback_of": fallback_of})
@@ -167,6 +168,8 @@ class _Run:
         raw = found.pop("raw", {})
         repeat = _repeat(index, order, started_at, time.monotonic() - started, found, failure)
         self.journal.append({"type": "repeat", "case_id": case_id, "repeat": repeat.model_dump(), "raw": raw})
+        if repeat.outcome == "unsupported":
+            self.unsupported.add(case_id)  # another process would say the same
         self.watcher.measured(case_id, repeat)
         if interrupt is not None:
             raise interrupt
@@ -219,7 +222,8 @@ def run(
             # Its context and memory must not stand beside what is timed.
             inspector.close()
             for position, (index, case_id) in enumerate(plan.order(list(requests), protocol.repeats)):
-                this.measure(case_id, requests[case_id], index, position, loaded.get(case_id, False))
+                if case_id not in this.unsupported:
+                    this.measure(case_id, requests[case_id], index, position, loaded.get(case_id, False))
         except KeyboardInterrupt as interrupt:
             interrupted = str(interrupt) or "interrupted from the keyboard"
         with _undisturbed():

@@ -37,14 +37,17 @@ for _name, _pattern, _first in _CORE:
     _CoreLoader.add_implicit_resolver(_TAG + _name, re.compile(rf"^(?:{_pattern})$"), _first)
 
 
-def _construct_int(loader: yaml.SafeLoader, node: Any) -> int:
-    text = str(loader.construct_scalar(node))
+def _construct_int(loader: Any, node: Any) -> int:
+    text = loader.construct_scalar(node)
     return int(text, 0) if text.startswith(("0o", "0x")) else int(text)
 
 
+def _construct_float(loader: Any, node: Any) -> float:
+    return float(loader.construct_scalar(node).lower().replace(".inf", "inf").replace(".nan", "nan"))
+
+
 _CoreLoader.add_constructor(_TAG + "int", _construct_int)
-_CoreLoader.add_constructor(_TAG + "float", lambda loader, node: float(str(loader.construct_scalar(node)).lower()
-                            .replace(".inf", "inf").replace(".nan", "nan")))  # fmt: skip
+_CoreLoader.add_constructor(_TAG + "float", _construct_float)
 
 
 class Source:

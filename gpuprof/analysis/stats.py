@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 from collections.abc import Sequence
@@ -82,6 +83,7 @@ def spread(values: Sequence[float]) -> float:
     return 1.4826 * statistics.median(abs(v - middle) for v in values)
 
 
+@functools.lru_cache(maxsize=1024)
 def t_quantile(p: float, freedom: float) -> float:
     """Quantile of Student's t for 0.5 <= p < 1, by bisection on its distribution function (error below 1e-10)."""
     low, high = 0.0, 1.0

@@ -1,16 +1,6 @@
-"""The command line. A command's module is imported only when the command runs, so that help comes at once."""
+"""The command line. Help and version come at once: before they are printed nothing is imported, not even click."""
 
-from __future__ import annotations
-
-import importlib
-import json
 import sys
-from typing import Any
-
-import click
-
-from gpuprof import __version__
-from gpuprof.errors import EXIT_INTERRUPTED, GpuprofError
 
 COMMANDS = {
     "run": "Measure networks on this machine and store the record.",
@@ -20,78 +10,36 @@ COMMANDS = {
     "schema": "Print the JSON Schema of record.json.",
 }
 
+_LIST = "\n".join(f"  {name:<9}{text}" for name, text in COMMANDS.items())
+HELP = f"""\
+Usage: gpuprof [OPTIONS] COMMAND [ARGS]...
 
-class _Lazy(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+  Which GPU, NVIDIA or AMD, should run this deep-learning work?
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(f"gpuprof.cli.{cmd_name}").command
-        return command
+  gpuprof trains and runs reference networks in PyTorch with the same code on
+  CUDA, ROCm and the CPU, and keeps what it measured with its uncertainty.
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+Examples:
+  gpuprof run configs/lstm.yaml            the LSTM on the GPU, or on the CPU without one
+  gpuprof run configs/*.yaml --quick       every network, three short repeats each
+  gpuprof run configs/cnn.yaml --set sweep.batch_size=[1,8,64]
+  gpuprof show last                        the newest result once more
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            import difflib
+Options:
+  --version   Show the version and exit.
+  -h, --help  Show this message and exit.
 
-            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else f" Commands: {', '.join(COMMANDS)}."
-            ctx.fail(f"No such command {args[0]!r}.{hint}")
-        return super().resolve_command(ctx, args)
+Commands:
+{_LIST}
 
-
-@click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, prog_name="gpuprof", message="%(prog)s %(version)s")
-def group() -> None:
-    """Which GPU, NVIDIA or AMD, should run this deep-learning work?
-
-    gpuprof trains and runs reference networks in PyTorch with the same code on CUDA, ROCm and the CPU, and keeps
-    what it measured with its uncertainty.
-
-    \b
-    Examples:
-      gpuprof run configs/lstm.yaml                    measure the LSTM on the GPU, or the CPU without one
-      gpuprof run configs/*.yaml --quick               every network, three short repeats each
-      gpuprof run configs/cnn.yaml --set sweep.batch_size=[1,8,64]
-      gpuprof show last                                the newest result once more
-    """
+Each command has its own help: gpuprof run --help"""
 
 
 def main() -> None:
-    """Entry point: runs the command; a foreseen fault is one message and its exit code, never a traceback."""
-    as_json = "--json" in sys.argv[1:]
-    try:
-        code = group.main(standalone_mode=False) or 0
-    except click.exceptions.Exit as stop:
-        code = stop.exit_code
-    except click.ClickException as error:
-        code = _fail(error.format_message(), error.exit_code, as_json, usage=getattr(error, "ctx", None))
-    except click.Abort:
-        code = _fail("interrupted", EXIT_INTERRUPTED, as_json)
-    except GpuprofError as error:
-        code = _fail(str(error), error.exit_code, as_json)
-    except KeyboardInterrupt:
-        code = _fail("interrupted", EXIT_INTERRUPTED, as_json)
-    except BrokenPipeError:
-        # The reader of our output went away (`| head`); there is nobody left to tell.
-        import os
+    """Entry point of `gpuprof` and `python -m gpuprof`."""
+    if sys.argv[1:] in ([], ["--help"], ["-h"]):
+        print(HELP)
+        return
+    from gpuprof.cli.app import run
 
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
-    sys.exit(code if isinstance(code, int) else 0)
-
-
-def _fail(message: str, code: int, as_json: bool, usage: click.Context | None = None) -> int:
-    if as_json:
-        click.echo(json.dumps({"error": {"message": message, "exit_code": code}}))
-    else:
-        for line in message.splitlines():
-            click.echo(f"gpuprof: {line}", err=True)
-        if usage is not None:
-            click.echo(f"Try '{usage.command_path} --help'.", err=True)
-    return code
+    sys.exit(run())

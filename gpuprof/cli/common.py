@@ -30,9 +30,12 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def print_rendered(parts: Iterable[RenderableType]) -> None:
+    from rich.text import Text
+
     out = console()
     for part in parts:
-        out.print(part)
+        # A sentence is one line for whoever searches the output; a terminal wraps it.
+        out.print(part, soft_wrap=isinstance(part, Text) and not out.is_terminal)
 
 
 def print_json(value: Any) -> None:

@@ -46,6 +46,9 @@ def command(store: Path, as_json: bool) -> int:
 
     from rich import box
     from rich.table import Table
+    from rich.text import Text
+
+    from gpuprof.report.terminal import printable
 
     out = console()
     if found:
@@ -55,13 +58,14 @@ def command(store: Path, as_json: bool) -> int:
         for record in found:
             first = record.cases[0] if record.cases else None
             rate = show(first.throughput_per_s.value, "samples/s") if first and first.throughput_per_s else "none"
-            table.add_row(record.run_id, record.outcome, record.device.name, str(len(record.cases)), rate)
+            device = Text(printable(record.device.name))
+            table.add_row(record.run_id, record.outcome, device, str(len(record.cases)), rate)
         out.print(table)
     else:
         out.print(f"No runs in {store}. `gpuprof run configs/lstm.yaml` makes the first.", markup=False)
     err = console(stderr=True)
     for message in damaged:
-        err.print(f"skipped: {message}", style="yellow", markup=False)
+        err.print(printable(f"skipped: {message}"), style="yellow", markup=False)
     for name in pending:
         err.print(f"killed before it was over: {name}; `gpuprof recover --store {store}` saves it", markup=False)
     return EXIT_OK

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gpuprof.metrics import show
+from gpuprof.report.terminal import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,6 +70,8 @@ class Progress:
 
     def measured(self, case_id: str, repeat: Repeat) -> None:
         self._done += 1
+        if repeat.outcome == "unsupported":
+            self._total -= self._repeats - 1  # it is not tried again
         if repeat.throughput is not None:
             result = show(repeat.throughput.samples_per_s, "samples/s")
         else:
@@ -78,11 +81,12 @@ class Progress:
         self._say(f"[{self._done}/{self._total}] {case_id} repeat {repeat.index + 1}: {result}"
                   + (f"   ({left_text})" if self._bar is None and self._done < self._total else ""))  # fmt: skip
         if self._bar is not None:
-            self._bar.update(self._task, completed=self._done, left=left_text)
+            self._bar.update(self._task, completed=self._done, total=self._total, left=left_text)
 
     def _describe(self, text: str) -> None:
         if self._bar is not None:
             self._bar.update(self._task, description=text)
 
     def _say(self, text: str) -> None:
-        (self._bar.console if self._bar is not None else self._console).print(text, markup=False, style="dim")
+        out = self._bar.console if self._bar is not None else self._console
+        out.print(printable(text), markup=False, style="dim", soft_wrap=True)

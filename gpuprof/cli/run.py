@@ -67,8 +67,11 @@ def command(
     from gpuprof.store import unfinished
 
     notice = console(stderr=True)
-    for path in unfinished(store):
-        notice.print(f"An earlier run was killed and can be recovered: gpuprof recover --store {store}  ({path.name})")
+    for dead in unfinished(store):
+        hint = (
+            f"An earlier run was killed; what it measured can be saved: gpuprof recover --store {store}  ({dead.name})"
+        )
+        notice.print(hint, markup=False, soft_wrap=True)
     records: list[RunRecord] = []
     code = EXIT_OK
     with supervisor.session() as inspector:
@@ -78,18 +81,21 @@ def command(
             notice.print(f"No GPU: profiling the CPU ({machine.why_no_gpu()}).")
         for suite in suites:
             for chosen in devices:
+                fault = ""
+                path: Path | None = None
                 with Progress(console(stderr=True)) as progress:
                     try:
                         record, path = supervisor.run(suite, machine, chosen, inspector, store, progress, quick=quick)
                     except PublishError as error:
-                        notice.print(f"gpuprof: {error}", style="bold red")
-                        code = EXIT_RUN_FAILED
-                        continue
+                        record, fault = error.record, str(error)
                 records.append(record)
-                code = max(code, _exit_code(record))
+                code = max(code, _exit_code(record), EXIT_RUN_FAILED if fault else EXIT_OK)
                 if not as_json:
                     print_rendered(terminal.render(record))
-                    console().print(f"record: {path / 'record.json'}", soft_wrap=True)
+                    if path is not None:
+                        console().print(f"record: {path / 'record.json'}", soft_wrap=True)
+                if fault:
+                    notice.print(f"gpuprof: {fault}", style="bold red", markup=False, soft_wrap=True)
                 if record.outcome == "interrupted":
                     break
             if code == EXIT_INTERRUPTED:

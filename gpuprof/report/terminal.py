@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpuprof.metrics import BY_KEY, METRICS, Reading, show, show_interval
 
@@ -16,15 +17,17 @@ if TYPE_CHECKING:
 _VERDICTS = {"pass": "green", "drift": "yellow", "wrong": "bold red"}
 _OUTCOMES = {"ok": "green", "partial": "yellow", "interrupted": "yellow"}
 _MANY = 2
+_COLUMNS = {"throughput_per_s": "samples/s (95%)", "latency_p50_s": "p50", "latency_p99_s": "p99"}
 
 
 def render(record: RunRecord) -> Iterator[RenderableType]:
     """One card a case for up to two cases, one row a case for more; then whatever a reader must know."""
     from rich.text import Text
 
+    record = type(record).model_validate(_printable(record.model_dump(mode="json", by_alias=True)))
     device = record.device
-    threads = sorted({case.threads for case in record.cases})
-    where = f"{device.name}, {'/'.join(map(str, threads))} threads" if device.kind == "cpu" else device.name
+    threads = _threads(sorted({case.threads for case in record.cases}))
+    where = f"{device.name}, {threads}" if device.kind == "cpu" else device.name
     build = f"torch {record.environment.torch}" if record.environment.torch else "no torch"
     yield Text.assemble(("\n" + where, "bold"), f"   {build}   {record.protocol.name} protocol")
     if record.simulated:
@@ -40,13 +43,51 @@ def render(record: RunRecord) -> Iterator[RenderableType]:
     yield Text.assemble((record.outcome, style), f"{reason}   run {record.run_id}")
 
 
-def title(case: Case) -> str:
-    """The case in words, as a heading."""
-    parts = [case.workload, case.mode, case.precision.requested, f"batch {case.batch_size}"]
-    parts += [f"T {case.seq_len}"] if case.seq_len is not None else []
-    parts += [case.variant]
-    parts += ["not fused (fallback)"] if case.fallback_of is not None else []
-    return " · ".join(parts)
+def printable(text: str) -> str:
+    """The text without control characters: a record or a file name must not steer the reader's terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _printable(value: Any) -> Any:
+    """The same for every text inside plain data."""
+    if isinstance(value, dict):
+        return {key: _printable(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_printable(inner) for inner in value]
+    return printable(value) if isinstance(value, str) else value
+
+
+def title(case: Case) -> list[str]:
+    """The case in words."""
+    return [
+        case.workload,
+        case.mode,
+        case.precision.requested,
+        f"batch {case.batch_size}",
+        "" if case.seq_len is None else f"T {case.seq_len}",
+        case.variant,
+        _threads([case.threads]),
+        *(f"{key} {value}" for key, value in sorted(case.params.items())),
+        "" if case.fallback_of is None else "fallback",
+    ]
+
+
+def _headings(cases: list[Case]) -> tuple[str, list[str]]:
+    """What all cases share, and what is left to name each of them."""
+    titles = [title(case) for case in cases]
+    if len({len(words) for words in titles}) != 1:
+        return "", [_joined(words) for words in titles]
+    differs = [len(set(column)) > 1 for column in zip(*titles, strict=True)]
+    shared = _joined([word for word, different in zip(titles[0], differs, strict=True) if not different])
+    return shared, [_joined(list(itertools.compress(words, differs))) or shared for words in titles]
+
+
+def _threads(counts: list[int]) -> str:
+    return f"{'/'.join(map(str, counts))} thread{'' if counts == [1] else 's'}"
+
+
+def _joined(words: list[str]) -> str:
+    return " · ".join(word for word in words if word)
 
 
 def _card(case: Case) -> RenderableType:
@@ -54,7 +95,8 @@ def _card(case: Case) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title(case), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_header=False)
+    heading = _joined(title(case)[:6] + title(case)[-1:])
+    table = Table(title=heading, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_header=False)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column()
     for metric in METRICS:
@@ -88,19 +130,18 @@ def _table(record: RunRecord) -> RenderableType:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD)
+    shared, names = _headings(record.cases)
+    table = Table(title=shared, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     table.add_column("case", overflow="fold")
     shown = ("throughput_per_s", "latency_p50_s", "latency_p99_s", "first_step_s", "peak_memory_bytes")
     for key in shown:
-        table.add_column(BY_KEY[key].title, justify="right")
-    for name in ("precision", "correct", "steady", "repeats"):
+        table.add_column(_COLUMNS.get(key, BY_KEY[key].title), justify="right")
+    for name in ("ran in", "correct", "steady", "repeats"):
         table.add_column(name, justify="center")
-    for case in record.cases:
+    for case, name in zip(record.cases, names, strict=True):
         cells = [_value(BY_KEY[key].read(case), BY_KEY[key].unit, wide=False) for key in shown]
         steady = "-" if case.steady is None else "yes" if case.steady else "no"
-        table.add_row(
-            title(case), *cells, case.precision.effective or "?", _verdict(case, wide=False), steady, _repeats(case)
-        )
+        table.add_row(name, *cells, case.precision.effective or "?", _verdict(case, wide=False), steady, _repeats(case))
     return table
 
 
@@ -109,11 +150,15 @@ def _value(reading: Reading, unit: str, *, wide: bool = True) -> Text:
 
     if reading.value is None:
         return Text(f"none: {reading.absent}" if wide else "none", "dim")
-    text = Text(show(reading.value, unit), "bold" if wide and reading.ci95 else "")
+    unit_here = unit if wide or unit in ("s", "B") else ""
+    text = Text(show(reading.value, unit_here), "bold" if reading.ci95 else "")
     if reading.ci95 is not None:
         low, high = reading.ci95
         half = (high - low) / 2 / reading.value
-        text.append(f"   [{show_interval(reading.ci95, unit)}] 95%" if wide else f" ±{half:.1%}", "dim")
+        if wide:
+            text.append(f"   [{show_interval(reading.ci95, unit)}] 95%", "dim")
+        elif unit not in ("s", "B"):
+            text.append(f" ±{half:.1%}", "dim")
     return text
 
 

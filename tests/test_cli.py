@@ -1,0 +1,246 @@
+"""The command line from outside: what it prints, where, with which exit code, and what it does not import."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import CONFIGS, ROOT, command, gpuprof, variables
+from rich.console import Console
+from test_record import NOW, journal, repeat
+
+from gpuprof import __version__, metrics
+from gpuprof.assemble import assemble
+from gpuprof.cli import COMMANDS
+from gpuprof.report import terminal
+
+HEAVY = ("torch", "torchvision", "numpy", "scipy", "rich", "pydantic", "yaml")
+
+
+def imported_by(*arguments: str) -> set[str]:
+    code = (
+        "import sys, runpy; sys.argv[:] = ['gpuprof', *sys.argv[1:]]\n"
+        "try: runpy.run_module('gpuprof', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "print('\\n' + ' '.join(sorted(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, env=variables(), capture_output=True, text=True,
+        timeout=60, check=True,
+    )  # fmt: skip
+    return set(done.stderr.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)], ids=" ".join
+)
+def test_help_is_quick_and_says_how(arguments):
+    assert not imported_by(*arguments) & set(HEAVY[:5])
+    if arguments == ["--help"]:
+        assert not imported_by(*arguments) & set(HEAVY)
+    done = gpuprof(*arguments)
+    assert done.code == 0
+    assert done.err == ""
+    if "--help" in arguments:
+        assert "Example" in done.out
+        assert "gpuprof " + (arguments[0] if arguments[0] != "--help" else "run") in done.out
+        assert "pip install gpuprof" not in done.out
+
+
+def test_version():
+    assert gpuprof("--version").out == f"gpuprof {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", CONFIGS / "vgg16.yaml", "--dry-run"],
+        ["run", CONFIGS / "lstm.yaml", "--dry-run", "--json"],
+        ["schema"],
+    ],
+)
+def test_the_reading_half_never_imports_torch(arguments):
+    assert not imported_by(*arguments) & {"torch", "torchvision", "numpy", "scipy"}
+
+
+def test_dry_run_tells_cases_order_and_time():
+    done = gpuprof("run", CONFIGS / "lstm.yaml", "--dry-run", "--json", "--set", "sweep.batch_size=[1,8]", "--quick")
+    assert done.code == 0
+    plan = done.json
+    assert [case["case_id"][-13:] for case in plan["cases"]] == ["b1-t100-eager", "b8-t100-eager"]
+    assert len(plan["order"]) == 6
+    assert 10 < plan["estimate_s"] < 600
+    text = gpuprof("run", CONFIGS / "lstm.yaml", "--dry-run")
+    assert "1 cases x 5 fresh processes" in text.out
+    assert "nothing was run" in text.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["run"], 2, "Missing argument"),
+        (["rnu"], 2, "Did you mean 'run'?"),
+        (["frobnicate"], 2, "No such command"),
+        (["run", "nowhere.yaml"], 2, "nowhere.yaml: no such file"),
+        (["run", "configs/lstm.yml"], 2, "did you mean 'configs/lstm.yaml'?"),
+        (["run", "configs/lstm.yaml", "--device", "tpu"], 2, "is not one of auto, cpu, gpu"),
+        (["run", "configs/lstm.yaml", "--device", "gpu:x"], 2, "is not one of auto, cpu, gpu"),
+        (["run", "configs/lstm.yaml", "--set", "batch=3"], 2, "did you mean 'batch_size'?"),
+        (["run", "configs/lstm.yaml", "--store", "/dev/null"], 2, "cannot be used as the store"),
+        (["show", "nothing", "--store", "nowhere"], 2, "no run 'nothing' in nowhere"),
+        (["show", "README.md"], 2, "no run"),
+    ],
+)
+def test_mistakes_are_one_message_and_an_exit_code(arguments, code, message):
+    if "/dev/null" in arguments:
+        arguments = [*arguments, "--device", "cpu", "--quick"]
+    done = gpuprof(*arguments)
+    assert done.code == code
+    assert message in done.err
+    assert done.out == ""
+
+
+def test_all_problems_of_all_files_come_at_once(tmp_path):
+    for name, text in (("a", "workload: lsmt"), ("b", "workload: cnn\nbatch: 2\nmode: x")):
+        (tmp_path / f"{name}.yaml").write_text(text)
+    done = gpuprof("run", tmp_path / "a.yaml", tmp_path / "b.yaml")
+    assert done.code == 2
+    assert len(done.err.splitlines()) == 3
+    assert re.search(r"b\.yaml:3:1: mode: 'x' is not one of train, infer", done.err)
+
+
+def test_an_error_under_json_is_one_document():
+    done = gpuprof("run", "nowhere.yaml", "--json")
+    assert done.code == 2
+    assert done.json["error"]["exit_code"] == 2
+    assert "no such file" in done.json["error"]["message"]
+
+
+def test_no_gpu_is_exit_code_3_and_says_what_to_do():
+    done = gpuprof(
+        "run", CONFIGS / "lstm.yaml", "--device", "gpu", env={"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": ""}
+    )
+    assert done.code == 3
+    assert "no GPU can be used here" in done.err
+    assert "--device cpu" in done.err
+
+
+def test_torch_that_cannot_be_imported_is_exit_code_3(tmp_path):
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text(
+        "raise ImportError('libcudart.so.13: cannot open shared object file')"
+    )
+    done = gpuprof("run", CONFIGS / "lstm.yaml", env={"PYTHONPATH": f"{tmp_path}:{ROOT}"})
+    assert done.code == 3
+    assert "PyTorch cannot be used" in done.err
+    assert "libcudart" in done.err
+
+
+def test_the_stored_run_is_listed_and_shown(stored_run):
+    store, run = stored_run
+    run_id = run.json["run_id"]
+    assert run_id in gpuprof("list", "--store", store).out
+    listed = gpuprof("list", "--store", store, "--json").json
+    assert [row["run_id"] for row in listed["runs"]] == [run_id]
+    assert listed["damaged"] == listed["unfinished"] == []
+    assert gpuprof("show", "last", "--store", store, "--json").json == run.json
+    text = gpuprof("show", "last", env={"GPUPROF_STORE": str(store)}).out
+    for word in ("throughput", "samples/s", "95%", "p50", "correctness", "pass", "4,865 trainable", "2 ok"):
+        assert word in text
+
+
+def test_an_empty_store_says_how_to_begin(tmp_path):
+    assert "makes the first" in gpuprof("list", "--store", tmp_path / "none").out
+    assert gpuprof("list", "--store", tmp_path, "--json").json == {"runs": [], "damaged": [], "unfinished": []}
+    assert "Nothing to recover" in gpuprof("recover", "--store", tmp_path).out
+
+
+def test_a_damaged_run_is_skipped_by_name(stored_run, tmp_path):
+    import shutil
+
+    store, run = stored_run
+    shutil.copytree(store, tmp_path / "s")
+    bad = tmp_path / "s" / "20260101T000000Z-bad-00000000"
+    bad.mkdir()
+    (bad / "record.json").write_text("{")
+    done = gpuprof("list", "--store", tmp_path / "s")
+    assert done.code == 0
+    assert run.json["run_id"] in done.out
+    assert "skipped" in done.err
+    assert bad.name in done.err
+
+
+def test_schema_is_json_schema():
+    assert gpuprof("schema").json["$id"] == "gpuprof.record/1"
+
+
+def test_a_reader_that_goes_away_is_no_traceback():
+    shell = subprocess.run(
+        ["bash", "-c", f"{' '.join(command('schema'))} | head -1"], cwd=ROOT, env=variables(), capture_output=True,
+        text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert shell.stdout == "{\n"
+    assert shell.stderr == ""
+
+
+def rendered(record, width: int = 100) -> str:
+    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    for part in terminal.render(record):
+        console.print(part)
+    return console.export_text()
+
+
+def test_a_card_for_one_case_and_a_row_each_for_many():
+    record = assemble(journal(repeat(0), repeat(1)), NOW)[0]
+    text = rendered(record)
+    assert "throughput    100.0 samples/s   [100.0 – 100.0 samples/s] 95%" in text
+    lines = journal(repeat(0), repeat(1, outcome="timeout"))
+    for name in ("b", "c"):
+        lines.insert(-1, {**lines[1], "case_id": name})
+    table = rendered(assemble(lines, NOW)[0], width=200)
+    assert table.count("cnn · train · ieee · batch 8 · eager · 1 thread") == 4
+    assert "1 of 2 ok" in table
+    assert "warning: a: repeat 1: timeout: because of timeout" in table
+    assert "not run: b" in table
+
+
+def test_markup_in_a_hostile_name_is_text():
+    lines = journal(repeat(0))
+    lines[0]["device"]["name"] = "[red]GPU[/red] \x1b[31m<script>"
+    text = rendered(assemble(lines, NOW)[0])
+    assert "[red]GPU[/red]" in text
+    assert "\x1b[31m" not in text
+
+
+def test_a_simulated_run_says_so():
+    lines = journal(repeat(0))
+    lines[0]["simulated"] = True
+    assert "SIMULATED" in rendered(assemble(lines, NOW)[0])
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (1234567, "samples/s", "1,234,567 samples/s"), (12.3456, "samples/s", "12.35 samples/s"), (0, "B", "0 B"),
+        (0.00123456, "s", "1.235 ms"), (2.5e-7, "s", "250.0 ns"), (61.2345, "s", "61.23 s"),
+        (3 * 2**30, "B", "3.000 GiB"),
+    ],
+)  # fmt: skip
+def test_numbers_read_well(value, unit, text):
+    assert metrics.show(value, unit) == text
+
+
+def test_the_table_of_metrics_reads_a_real_record(stored_run):
+    from gpuprof.record import RunRecord
+
+    record = RunRecord.model_validate(stored_run[1].json)
+    for case in record.cases:
+        for metric in metrics.METRICS:
+            reading = metric.read(case)
+            assert (reading.value is None) == bool(reading.absent), metric.key
+            assert metric.better in ("higher", "lower")
+    assert len({metric.key for metric in metrics.METRICS}) == len(metrics.METRICS)
+    assert json.dumps(stored_run[1].json)
