@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,20 @@ def _headings(cases: list[Case]) -> tuple[str, list[str]]:
     differs = [len(set(column)) > 1 for column in zip(*titles, strict=True)]
     shared = _joined([word for word, different in zip(titles[0], differs, strict=True) if not different])
     return shared, [_joined(list(itertools.compress(words, differs))) or shared for words in titles]
+
+
+def _grouped(warnings: list[str]) -> Iterator[str]:
+    """One line for what several repeats say in the same words, whatever their figures."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for warning in warnings:
+        repeat, colon, message = warning.partition(": ")
+        if not (colon and repeat.startswith("repeat ")):
+            repeat, message = "", warning
+        groups.setdefault(re.sub(r"[-+0-9.]+", "#", message), []).append((repeat.removeprefix("repeat "), message))
+    for members in groups.values():
+        (first, message), *others = members
+        also = f"   (likewise repeat {', '.join(number for number, _ in others)})" if others and first else ""
+        yield (f"repeat {first}: " if first else "") + message + also
 
 
 def _threads(counts: list[int]) -> str:
@@ -197,6 +212,6 @@ def _warnings(record: RunRecord) -> Iterator[RenderableType]:
             yield Text(f"{case.outcome.replace('_', ' ')}: {case.case_id}: {case.reason}", "yellow")
             if case.outcome == "unsupported":
                 continue
-        for warning in case.warnings:
+        for warning in _grouped(case.warnings):
             prefix = f"{case.case_id}: " if len(record.cases) > 1 else ""
             yield Text(f"warning: {prefix}{warning}", "yellow")
