@@ -7,11 +7,12 @@ import hashlib
 import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from gpuprof import workloads
+from gpuprof.case import CaseSpec
 from gpuprof.errors import ConfigError, Problem
 from gpuprof.record import ConfigRecord, Mode, Precision, Variant
 from gpuprof.workloads._base import Workload
@@ -40,33 +41,6 @@ class SuiteKeys(BaseModel):
 
 
 SWEEPABLE = ("mode", "precision", "batch_size", "seq_len", "variant", "threads", "seed")
-
-
-@dataclass(frozen=True)
-class CaseSpec:
-    """One fully resolved case; `threads` is None where the machine's physical cores are to be used."""
-
-    workload: str
-    mode: str
-    precision: str
-    batch_size: int
-    seq_len: int | None
-    variant: str
-    threads: int | None
-    seed: int
-    params: dict[str, Any]
-
-    @property
-    def case_id(self) -> str:
-        """Names the case by what differs from one case to another; the same configuration always gives the same."""
-        standard = workloads.get(self.workload).params_model().model_dump()
-        parts = [self.workload, self.mode, self.precision, f"b{self.batch_size}"]
-        parts += [f"t{self.seq_len}"] if self.seq_len is not None else []
-        parts += [self.variant]
-        parts += [f"{self.threads}threads"] if self.threads is not None else []
-        parts += [f"seed{self.seed}"] if self.seed else []
-        parts += [f"{key}={_slug(value)}" for key, value in sorted(self.params.items()) if value != standard[key]]
-        return "-".join(parts)[:200]
 
 
 @dataclass(frozen=True)
@@ -284,11 +258,6 @@ def _has(data: dict[str, Any], path: tuple[str, ...]) -> bool:
     return True
 
 
-def _slug(value: Any) -> str:
-    text = "".join(c if c.isalnum() or c in "._" else "_" for c in str(value).lower())
-    return text if len(text) <= 40 and text.isascii() else hashlib.sha256(str(value).encode()).hexdigest()[:12]
-
-
 def _no_such_file(path: Path) -> str:
     try:
         near = [p.name for p in path.parent.glob("*.y*ml")]
@@ -296,6 +265,3 @@ def _no_such_file(path: Path) -> str:
         near = []
     close = difflib.get_close_matches(path.name, near, n=1)
     return f"no such file{f'; did you mean {str(path.with_name(close[0]))!r}?' if close else ''}"
-
-
-PRECISIONS: tuple[str, ...] = get_args(Precision)

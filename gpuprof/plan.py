@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from gpuprof import environment, workloads
-from gpuprof.config import CaseSpec, Suite
+from gpuprof.case import CaseSpec
+from gpuprof.config import Suite
 from gpuprof.record import Protocol
 
 DEFAULT_TIMEOUT_S = 1800.0  # a first LSTM step on a fresh GPU stack has been seen to compile for 20 minutes

@@ -65,7 +65,7 @@ class Machine:
     def why_no_gpu(self) -> str:
         if self.torch["torch_build"] == "cpu":
             return f"torch {self.torch['torch']} is a build for the CPU only"
-        return f"torch {self.torch['torch']} finds no device (no GPU, no driver, or hidden by an environment variable)"
+        return f"torch {self.torch['torch']} sees none (absent, without driver, or hidden by a variable)"
 
 
 class Inspector:

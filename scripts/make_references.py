@@ -9,8 +9,8 @@ import json
 from pathlib import Path
 
 from gpuprof import config
+from gpuprof.case import CaseSpec
 from gpuprof.worker import correctness
-from gpuprof.worker.step import CaseRequest
 
 ROOT = Path(__file__).parent.parent
 
@@ -19,7 +19,7 @@ def main() -> None:
     references = {}
     for path in sorted((ROOT / "configs").glob("*.yaml")):
         spec = config.load(path).cases[0]
-        case = CaseRequest(**{**vars(spec), "threads": spec.threads or 1})
+        case = CaseSpec(**{**vars(spec), "threads": spec.threads or 1})
         reference = correctness.compute_reference(case)
         references[correctness.reference_key(case)] = correctness.reference_as_json(reference)
         print(f"{path.name}: loss {reference.loss:.6f} -> {reference.loss_curve[-1]:.6f}")

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from gpuprof import workloads
+from gpuprof.case import CaseSpec
 from gpuprof.worker import flops
 from gpuprof.worker.device import ComputeDevice
-from gpuprof.worker.step import CaseRequest, Stepper, build_network, random_batches
+from gpuprof.worker.step import Stepper, build_network, random_batches
 
 # trainable, all; forward and backward FLOPs a sample: constant + T x slope.
 EXACT = {
@@ -30,12 +31,12 @@ BYTES = {
 SMALL = [name for name in workloads.names() if name != "vgg16"]
 
 
-def case(name: str, *, mode: str = "train", seq_len: int | None = None, batch_size: int = 2, **more) -> CaseRequest:
+def case(name: str, *, mode: str = "train", seq_len: int | None = None, batch_size: int = 2, **more) -> CaseSpec:
     workload = workloads.get(name)
     params = workload.params_model(**more.pop("params", {})).model_dump()
     seq_len = (seq_len or workload.default_seq_len) if workload.is_sequence else None
     values = {"precision": "ieee", "variant": "eager", "threads": 1, "seed": 0} | more
-    return CaseRequest(name, mode, batch_size=batch_size, seq_len=seq_len, params=params, **values)
+    return CaseSpec(name, mode, batch_size=batch_size, seq_len=seq_len, params=params, **values)
 
 
 @pytest.mark.parametrize("name", workloads.names())

@@ -78,7 +78,7 @@ def command(
         machine = inspector.machine()
         devices = machine.devices(device)
         if device == "auto" and devices[0]["kind"] == "cpu":
-            notice.print(f"No GPU: profiling the CPU ({machine.why_no_gpu()}).")
+            notice.print(f"No GPU, profiling the CPU: {machine.why_no_gpu()}.", soft_wrap=True)
         for suite in suites:
             for chosen in devices:
                 fault = ""

@@ -166,7 +166,7 @@ def _value(reading: Reading, unit: str, *, wide: bool = True) -> Text:
     if reading.value is None:
         return Text(f"none: {reading.absent}" if wide else "none", "dim")
     unit_here = unit if wide or unit in ("s", "B") else ""
-    text = Text(show(reading.value, unit_here), "bold" if reading.ci95 else "")
+    text = Text().append(show(reading.value, unit_here), "bold" if reading.ci95 else "")
     if reading.ci95 is not None:
         low, high = reading.ci95
         half = (high - low) / 2 / reading.value
@@ -183,7 +183,7 @@ def _verdict(case: Case, *, wide: bool = True) -> RenderableType:
     correctness = case.correctness
     if correctness.verdict is None:
         return Text(f"unknown: {correctness.absent['verdict']}" if wide else "?", "yellow")
-    text = Text(correctness.verdict, _VERDICTS[correctness.verdict])
+    text = Text().append(correctness.verdict, _VERDICTS[correctness.verdict])
     errors = (correctness.output_error, correctness.loss_curve_error, correctness.gradient_norm_error)
     worst = max((e for e in errors if e is not None), default=None)
     if wide and worst is not None:

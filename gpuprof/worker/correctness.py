@@ -14,9 +14,10 @@ from typing import Any
 import torch
 
 from gpuprof import record
+from gpuprof.case import CaseSpec
 from gpuprof.worker import precision, seeded
 from gpuprof.worker.device import ComputeDevice
-from gpuprof.worker.step import EPSILON, INITIAL_LOSS_SCALE, Batch, CaseRequest, Stepper, build_network
+from gpuprof.worker.step import EPSILON, INITIAL_LOSS_SCALE, Batch, Stepper, build_network
 
 SEED = 20_261_123
 STEPS = 20
@@ -38,7 +39,7 @@ class Reference:
     loss_curve: list[float]
 
 
-def small_case(case: CaseRequest) -> CaseRequest:
+def small_case(case: CaseSpec) -> CaseSpec:
     """The case that the gate runs: a batch of 4 (2 for large images) and at most 100 time steps."""
     workload, params = case.definition()
     large = math.prod(workload.input_shape(params, 1)) > 10_000
@@ -46,21 +47,21 @@ def small_case(case: CaseRequest) -> CaseRequest:
     return replace(case, batch_size=2 if large else 4, seq_len=seq_len, seed=SEED)
 
 
-def small_batch(case: CaseRequest) -> Batch:
+def small_batch(case: CaseSpec) -> Batch:
     """Input and target of the gate, on the CPU; fixed by SEED alone."""
     workload, params = case.definition()
     x = seeded.batch(SEED, (case.batch_size, *workload.input_shape(params, case.seq_len)))
     return x, workload.target(seeded.uniform(SEED, "target", (case.batch_size,)) / 2 + 0.5)
 
 
-def reference_key(case: CaseRequest) -> str:
+def reference_key(case: CaseSpec) -> str:
     """What a reference depends on: never the device, precision, variant or batch size of the case."""
     small = small_case(case)
     params = {key: value for key, value in small.params.items() if key != "fused"}
     return json.dumps([small.workload, small.seq_len, small.batch_size, params], sort_keys=True)
 
 
-def compute_reference(case: CaseRequest, source: str = "computed on this machine's CPU") -> Reference:
+def compute_reference(case: CaseSpec, source: str = "computed on this machine's CPU") -> Reference:
     """Plain float64 on the CPU: the network, its loss and Adam, without any of the code that is being checked."""
     small = small_case(case)
     workload = small.definition()[0]
@@ -83,7 +84,7 @@ def compute_reference(case: CaseRequest, source: str = "computed on this machine
     return Reference(source, output, curve[0], norm, curve)
 
 
-def find_reference(case: CaseRequest) -> Reference:
+def find_reference(case: CaseSpec) -> Reference:
     """The shipped reference where there is one, else a computed one (minutes for a large network)."""
     shipped = json.loads(SHIPPED.read_text("utf-8")) if SHIPPED.is_file() else {}
     if (found := shipped.get(reference_key(case))) is not None:
@@ -97,7 +98,7 @@ def reference_as_json(reference: Reference) -> dict[str, Any]:
     return values
 
 
-def check(case: CaseRequest, device: ComputeDevice, effective: str | None) -> dict[str, Any]:
+def check(case: CaseSpec, device: ComputeDevice, effective: str | None) -> dict[str, Any]:
     """Run the gate; returns the fields of `record.Correctness`."""
     reference = find_reference(case)
     small = small_case(case)
@@ -129,7 +130,7 @@ def check(case: CaseRequest, device: ComputeDevice, effective: str | None) -> di
 
 
 def judge(
-    errors: dict[str, float | None], curve: list[float], tolerance: tuple[float, float], small: CaseRequest, source: str
+    errors: dict[str, float | None], curve: list[float], tolerance: tuple[float, float], small: CaseSpec, source: str
 ) -> dict[str, Any]:
     """Verdict from the largest error; what is not finite is wrong, and stands as None with that reason."""
     worst = max(value for value in errors.values() if value is not None)
@@ -168,7 +169,7 @@ def relative(value: float, reference: float, scale: float | None = None) -> floa
     return error if not math.isnan(error) else math.inf
 
 
-def _gradient_norm(stepper: Stepper, case: CaseRequest, device: ComputeDevice, batch: Batch) -> float:
+def _gradient_norm(stepper: Stepper, case: CaseSpec, device: ComputeDevice, batch: Batch) -> float:
     x, y = batch
     scale = INITIAL_LOSS_SCALE if precision.needs_scaler(case.precision) else 1.0  # small fp16 gradients would vanish
     trained = [p for p in stepper.network.parameters() if p.requires_grad]

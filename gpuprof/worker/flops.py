@@ -13,11 +13,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from gpuprof.worker.step import CaseRequest
+from gpuprof.case import CaseSpec
 from gpuprof.workloads._base import FlopCount
 
 
-def count(case: CaseRequest) -> tuple[FlopCount, float]:
+def count(case: CaseSpec) -> tuple[FlopCount, float]:
     """FLOPs of one sample and bytes a sample (at the case's batch size, its mode) as counted on meta.
 
     Both are linear in the sequence length from two steps on, so long sequences are extrapolated from short ones.
@@ -36,7 +36,7 @@ def count(case: CaseRequest) -> tuple[FlopCount, float]:
     return flops, extrapolate(a2, a3) / case.batch_size + extrapolate(b2, b3)
 
 
-def parameters(case: CaseRequest) -> tuple[int, int]:
+def parameters(case: CaseSpec) -> tuple[int, int]:
     """(trainable, all) parameters as Keras counts them: a bias that is held at zero is not a parameter."""
     network = _network(case)
     trainable = sum(p.numel() for p in network.parameters() if p.requires_grad)
@@ -44,21 +44,21 @@ def parameters(case: CaseRequest) -> tuple[int, int]:
     return trainable, sum(p.numel() for p in network.parameters()) - held_at_zero
 
 
-def _network(case: CaseRequest) -> torch.nn.Module:
+def _network(case: CaseSpec) -> torch.nn.Module:
     workload, params = case.definition()
     with torch.device("meta"):
         network = workload.build(params)
     return network.train(case.mode == "train")
 
 
-def _count(case: CaseRequest, seq_len: int | None) -> tuple[FlopCount, int, int]:
+def _count(case: CaseSpec, seq_len: int | None) -> tuple[FlopCount, int, int]:
     """FLOPs of one sample; bytes a batch and bytes a sample, from batches of one and two."""
     one, bytes_one = _run(case, seq_len, 1)
     _, bytes_two = _run(case, seq_len, 2)
     return one, 2 * bytes_one - bytes_two, bytes_two - bytes_one
 
 
-def _run(case: CaseRequest, seq_len: int | None, batch_size: int) -> tuple[FlopCount, int]:
+def _run(case: CaseSpec, seq_len: int | None, batch_size: int) -> tuple[FlopCount, int]:
     workload, params = case.definition()
     network = _network(case)
     with torch.device("meta"):

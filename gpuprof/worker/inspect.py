@@ -8,16 +8,18 @@ from typing import Any
 
 import torch
 
+from gpuprof.case import CaseSpec
 from gpuprof.worker import correctness, flops, precision
 from gpuprof.worker.channel import Unsupported
 from gpuprof.worker.device import ComputeDevice
-from gpuprof.worker.step import CaseRequest, build_network
+from gpuprof.worker.step import build_network
 
 
 def inspect(request: dict[str, Any]) -> dict[str, Any]:
     """Fields of `record.Case` that do not come from timing. A gate that fails to run is reported, not raised."""
-    case = CaseRequest(**request["case"])
+    case = CaseSpec(**request["case"])
     device = ComputeDevice(request["device"])
+    assert case.threads is not None, "the supervisor resolves the threads"
     torch.set_num_threads(case.threads)
     workload, params = case.definition()
     declared = workload.flops(params, case.seq_len)
@@ -59,7 +61,7 @@ def inspect(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _gate(case: CaseRequest, device: ComputeDevice, effective: str | None) -> dict[str, Any]:
+def _gate(case: CaseSpec, device: ComputeDevice, effective: str | None) -> dict[str, Any]:
     try:
         return correctness.check(case, device, effective)
     except Unsupported as error:

@@ -14,10 +14,11 @@ from typing import Any
 import torch
 
 from gpuprof.analysis.stats import quantile, quantile_upper_bound
+from gpuprof.case import CaseSpec
 from gpuprof.record import Cold, Cpu, DeviceSpan, Memory, Percentiles, Phase, Protocol, Throughput
 from gpuprof.worker.channel import Channel
 from gpuprof.worker.device import ComputeDevice
-from gpuprof.worker.step import CaseRequest, Stepper, build_network, random_batches
+from gpuprof.worker.step import Stepper, build_network, random_batches
 from gpuprof.worker.timing import Blocks, Meter, measure_blocks, measure_requests, warm_up
 
 MAX_SETTLE_STEPS = 20
@@ -28,9 +29,10 @@ STOLEN = 0.02
 
 def measure(request: dict[str, Any], channel: Channel, import_s: float) -> dict[str, Any]:
     """Fields of `record.Repeat` that the worker knows, and the raw times under `raw`."""
-    case = CaseRequest(**request["case"])
+    case = CaseSpec(**request["case"])
     plan = Protocol.model_validate(request["protocol"])
     device = ComputeDevice(request["device"])
+    assert case.threads is not None, "the supervisor resolves the threads"
     torch.set_num_threads(case.threads)
     torch.manual_seed(case.seed)
     phases: list[Phase] = []

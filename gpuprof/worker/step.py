@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from gpuprof import workloads
+from gpuprof.case import CaseSpec
 from gpuprof.worker import precision, seeded
 from gpuprof.worker.device import ComputeDevice
-from gpuprof.workloads._base import LoadedWeights, Workload
+from gpuprof.workloads._base import LoadedWeights
 
 LEARNING_RATE, EPSILON = 1e-3, 1e-7  # Keras' defaults of Adam
 # torch's default of 2^16 overflows in the first steps of these networks, and the scaler then skips them.
@@ -22,27 +21,8 @@ ROTATING_BATCHES = 8
 Batch = tuple[torch.Tensor, torch.Tensor]
 
 
-@dataclass(frozen=True)
-class CaseRequest:
-    """A case as the supervisor sends it; the fields of `config.CaseSpec` with `threads` resolved."""
-
-    workload: str
-    mode: str
-    precision: str
-    batch_size: int
-    seq_len: int | None
-    variant: str
-    threads: int
-    seed: int
-    params: dict[str, Any]
-
-    def definition(self) -> tuple[Workload, Any]:
-        workload = workloads.get(self.workload)
-        return workload, workload.params_model(**self.params)
-
-
 def build_network(
-    case: CaseRequest, device: ComputeDevice, seed: int, *, pretrained: bool = True
+    case: CaseSpec, device: ComputeDevice, seed: int, *, pretrained: bool = True
 ) -> tuple[torch.nn.Module, LoadedWeights]:
     """The network in float32 on the device, with weights fixed by `seed` or pretrained ones where asked for."""
     workload, params = case.definition()
@@ -57,7 +37,7 @@ def build_network(
     return network.to(device.torch), weights
 
 
-def random_batches(case: CaseRequest, device: ComputeDevice, count: int = ROTATING_BATCHES) -> list[Batch]:
+def random_batches(case: CaseSpec, device: ComputeDevice, count: int = ROTATING_BATCHES) -> list[Batch]:
     """Random inputs and targets that live on the device: never zeros, which some hardware computes faster."""
     workload, params = case.definition()
     generator = torch.Generator(device=device.torch).manual_seed(case.seed)
@@ -78,7 +58,7 @@ class Stepper:
 
     def __init__(
         self,
-        case: CaseRequest,
+        case: CaseSpec,
         device: ComputeDevice,
         network: torch.nn.Module,
         batches: Sequence[Batch],

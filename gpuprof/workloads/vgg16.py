@@ -50,8 +50,12 @@ class Vgg16(Classifier):
         return FlopCount(base + dense + last, dense + 2 * last)
 
     def build(self, params: VggParams) -> torch.nn.Module:
+        import torch
         from torch import nn
-        from torchvision.models import vgg16
+
+        # Not on meta, where this is called: torchvision's import computes with real tensors on some versions.
+        with torch.device("cpu"):
+            from torchvision.models import vgg16
 
         base = vgg16(weights=None).features
         base.requires_grad_(False)

@@ -21,8 +21,9 @@ from _pairs import abba, ratio
 from torch import nn
 
 from gpuprof import workloads
+from gpuprof.case import CaseSpec
 from gpuprof.worker.device import ComputeDevice
-from gpuprof.worker.step import CaseRequest, Stepper, build_network, random_batches
+from gpuprof.worker.step import Stepper, build_network, random_batches
 from gpuprof.worker.timing import Blocks, Meter
 
 GOAL = 1.01
@@ -97,7 +98,7 @@ def bare_loop(net: str, device: ComputeDevice, batch: int, steps: int, weights: 
 def gpuprof_loop(net: str, device: ComputeDevice, batch: int, steps: int) -> tuple[Callable[[], float], dict]:
     workload = workloads.get(net)
     params = workload.params_model().model_dump()
-    case = CaseRequest(net, "train", "ieee", batch, workload.default_seq_len, "eager", 1, 0, params)
+    case = CaseSpec(net, "train", "ieee", batch, workload.default_seq_len, "eager", 1, 0, params)
     network, _ = build_network(case, device, seed=0)
     weights = {name: value.clone() for name, value in network.state_dict().items()}
     stepper = Stepper(case, device, network, random_batches(case, device))

@@ -1,0 +1,47 @@
+"""One case: what the configuration asks for, what the worker is sent, and what names it in the record."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from gpuprof import workloads
+from gpuprof.workloads._base import Workload
+
+
+@dataclass(frozen=True)
+class CaseSpec:
+    """One fully resolved case; `threads` is None while the machine's physical cores are to be used."""
+
+    workload: str
+    mode: str
+    precision: str
+    batch_size: int
+    seq_len: int | None
+    variant: str
+    threads: int | None
+    seed: int
+    params: dict[str, Any]
+
+    def definition(self) -> tuple[Workload, Any]:
+        """The workload and its validated parameters."""
+        workload = workloads.get(self.workload)
+        return workload, workload.params_model(**self.params)
+
+    @property
+    def case_id(self) -> str:
+        """Names the case by what it asks for; the same configuration always gives the same."""
+        standard = workloads.get(self.workload).params_model().model_dump()
+        parts = [self.workload, self.mode, self.precision, f"b{self.batch_size}"]
+        parts += [f"t{self.seq_len}"] if self.seq_len is not None else []
+        parts += [self.variant]
+        parts += [f"{self.threads}threads"] if self.threads is not None else []
+        parts += [f"seed{self.seed}"] if self.seed else []
+        parts += [f"{key}={_slug(value)}" for key, value in sorted(self.params.items()) if value != standard[key]]
+        return "-".join(parts)[:200]
+
+
+def _slug(value: Any) -> str:
+    text = "".join(c if c.isalnum() or c in "._" else "_" for c in str(value).lower())
+    return text if len(text) <= 40 and text.isascii() else hashlib.sha256(str(value).encode()).hexdigest()[:12]
