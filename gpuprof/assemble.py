@@ -18,6 +18,11 @@ from gpuprof.analysis.stats import geometric_interval
 from gpuprof.record import Case, Correctness, Estimate, Latency, PrecisionRecord, Repeat, RunRecord
 
 HOST_BOUND = 0.9
+_REASONS = {
+    "device_span_s": "a CPU has no device events",
+    "first_step_s": "the first process that ran this case did not end well; later ones may find its compiled kernels",
+    "peak_memory_bytes": "this kernel reports no VmHWM",
+}
 TOO_FEW = "one process has no spread; an interval needs two"
 INSPECTED = ("trainable_parameters", "parameters", "flops_per_sample", "flops", "bytes_per_sample", "weights")
 
@@ -62,7 +67,6 @@ def assemble(lines: Sequence[dict[str, Any]], now: str) -> tuple[RunRecord, dict
 
 def _case(line: dict[str, Any], found: dict[str, Any] | None, repeats: list[Repeat], on_gpu: bool) -> Case:
     request, absent = line["request"], {}
-    good = [repeat for repeat in repeats if repeat.outcome == "ok"]
     outcome, reason = _case_outcome(repeats)
     if line["fallback_of"] is None:
         absent["fallback_of"] = "asked for by the configuration"
@@ -81,12 +85,11 @@ def _case(line: dict[str, Any], found: dict[str, Any] | None, repeats: list[Repe
         requested=request["precision"], effective=None, absent={"effective": why_not}
     )
 
-    measured = _measured(good, on_gpu)
+    measured = _measured(repeats, on_gpu)
     why = "no repeat gave a measurement" if outcome != "not_run" else "the run ended before this case was measured"
     for name, value in measured.items():
         if value is None:
-            device_only = name == "device_span_s" and good
-            absent[name] = "a CPU has no device events" if device_only else why
+            absent[name] = _REASONS.get(name, why) if outcome == "ok" else why
     warnings = [*inspected.get("warnings", []), *_warnings(repeats, measured, correctness)]
     return Case.model_validate(
         {
@@ -106,22 +109,29 @@ def _case(line: dict[str, Any], found: dict[str, Any] | None, repeats: list[Repe
     )
 
 
-def _measured(good: list[Repeat], on_gpu: bool) -> dict[str, Any]:
+def _measured(repeats: list[Repeat], on_gpu: bool) -> dict[str, Any]:
     """Headline numbers from the repeats that ended well."""
+    good = [repeat for repeat in repeats if repeat.outcome == "ok"]
     throughputs = [r.throughput for r in good if r.throughput is not None]
     spans = [r.device_span.step_s for r in good if r.device_span is not None]
     if not throughputs:
         names = ("steady", "regime", "throughput_per_s", "latency_s", "device_span_s", "first_step_s")
         return dict.fromkeys((*names, "peak_memory_bytes"))
-    submitting = statistics.median(t.submit_s / t.step_s for t in throughputs)
+    first = min(repeats, key=lambda repeat: repeat.order)
+    # Submission to an idle device: inside a block the host may wait for room in the launch queue.
+    submitting = statistics.median(
+        r.latency.submit_s / r.throughput.step_s for r in good if r.latency is not None and r.throughput is not None
+    )
+    peaks = [r.memory.peak_bytes for r in good if r.memory is not None and r.memory.peak_bytes is not None]
     return {
         "steady": all(r.warmup.steady for r in good if r.warmup is not None),
         "regime": ("host-bound" if submitting > HOST_BOUND else "device-bound") if on_gpu else "cpu",
         "throughput_per_s": estimate([t.samples_per_s for t in throughputs]),
         "latency_s": _latency(good),
         "device_span_s": estimate(spans) if spans else None,
-        "first_step_s": min(good, key=lambda r: r.order).cold.first_step_s,  # type: ignore[union-attr]
-        "peak_memory_bytes": max(r.memory.peak_bytes for r in good if r.memory is not None),
+        # Later processes find compiled kernels of the first one; theirs is another quantity.
+        "first_step_s": first.cold.first_step_s if first.cold is not None else None,
+        "peak_memory_bytes": max(peaks) if peaks else None,
     }
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,9 +41,15 @@ class CaseSpec:
         parts += [f"{self.threads}threads"] if self.threads is not None else []
         parts += [f"seed{self.seed}"] if self.seed else []
         parts += [f"{key}={_slug(value)}" for key, value in sorted(self.params.items()) if value != standard[key]]
-        return "-".join(parts)[:200]
+        name = "-".join(parts)
+        return name if len(name) <= 160 else f"{name[:147]}-{_digest(name)}"
 
 
 def _slug(value: Any) -> str:
-    text = "".join(c if c.isalnum() or c in "._" else "_" for c in str(value).lower())
-    return text if len(text) <= 40 and text.isascii() else hashlib.sha256(str(value).encode()).hexdigest()[:12]
+    """The value where it can stand in a name as it is, else a hash of it: two values never share a name."""
+    text = json.dumps(value).strip('"')
+    return text if re.fullmatch(r"[a-z0-9_.]{1,40}", text) else _digest(text)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -18,6 +18,9 @@ _PREFIXES = (
     "ONEDNN_", "PYTORCH_", "ROCBLAS_", "ROCR_", "TORCH_", "TORCHINDUCTOR_", "TRITON_", "GOMP_", "LD_PRELOAD",
 )  # fmt: skip
 
+# What each worker is given anew; the user's own value has no effect.
+OVERRIDDEN = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
+
 
 @functools.cache
 def physical_cores() -> int:
@@ -51,7 +54,7 @@ def describe() -> dict[str, Any]:
         "cpu": "/proc/cpuinfo names none",
         "memory_total_bytes": "/proc/meminfo has no total",
         "container": "no sign of a container",
-        "gpuprof_commit": "not running from a git checkout",
+        "gpuprof_commit": "not running from a checkout that git can read",
     }
     return {
         **facts,
@@ -62,7 +65,7 @@ def describe() -> dict[str, Any]:
         "cpu_logical_cores": len(usable_cpus()),
         "python": platform.python_version(),
         "gpuprof": gpuprof.__version__,
-        "variables": {k: v for k, v in sorted(os.environ.items()) if k.startswith(_PREFIXES)},
+        "variables": {k: v for k, v in sorted(os.environ.items()) if k.startswith(_PREFIXES) and k not in OVERRIDDEN},
         "absent": {name: reason for name, reason in reasons.items() if facts[name] is None},
     }
 

@@ -85,6 +85,7 @@ class Percentiles(Part):
     p90_upper95: NonNegative | None
     p99_upper95: NonNegative | None
     requests: Count
+    submit_s: NonNegative = Field(description="median host time to submit one step to an idle device")
 
 
 class Latency(Part):
@@ -107,7 +108,9 @@ class Cold(Part):
     import_s: NonNegative = Field(description="interpreter ready -> torch imported")
     build_s: NonNegative = Field(description="network, weights, optimiser and inputs put on the device")
     capture_s: NonNegative | None = Field(description="device graph capture, its warm-up steps included")
-    first_step_s: NonNegative = Field(description="first step, compilation and library tuning included")
+    first_step_s: NonNegative = Field(
+        description="first call of the step: capture, compilation and library tuning included"
+    )
     settle_steps: Count = Field(description="further steps until allocator and compiler counters stood still")
     settle_s: NonNegative
 
@@ -120,7 +123,7 @@ class Warmup(Part):
 
 
 class Memory(Part):
-    peak_bytes: Count
+    peak_bytes: Count | None
     scope: str = Field(description="what the peak covers")
     reserved_bytes: Count | None
     alloc_retries: Count | None
@@ -131,7 +134,7 @@ class Cpu(Part):
 
     seconds: NonNegative
     wall_s: NonNegative
-    threads: Count
+    threads: Count = Field(description="threads that do the work: the CPU's, or on a GPU the one that submits")
     utilisation: NonNegative = Field(description="CPU seconds / (wall seconds x threads)")
     waiting: NonNegative | None = Field(description="seconds spent runnable but without a core / (wall x threads)")
     stolen: NonNegative | None = Field(description="share of all CPUs' time that a hypervisor gave to others")
@@ -177,7 +180,7 @@ class ProbeResult(Part):
 
 class PrecisionRecord(Part):
     requested: Precision
-    effective: str | None = Field(description="arithmetic that ran in the operations this workload uses")
+    effective: str | None = Field(description="arithmetic that the probe found in the operations this workload uses")
     probe: dict[str, ProbeResult] = Field(default_factory=dict)
     flags: dict[str, JsonValue] = Field(default_factory=dict, description="torch's switches, read back")
 

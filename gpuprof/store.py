@@ -18,6 +18,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -82,11 +83,6 @@ class Journal:
         self._close()
         return target
 
-    def discard(self) -> None:
-        """Forget a run of which nothing was measured."""
-        self._close()
-        shutil.rmtree(self.path, ignore_errors=True)
-
     def _close(self) -> None:
         with contextlib.suppress(OSError):
             self._file.close()
@@ -94,17 +90,23 @@ class Journal:
     def _rescue(self, record: RunRecord, raw: Raw, error: OSError) -> str:
         store = self.path.parent
         what = f"{store}: the record could not be stored ({error.strerror})"
-        for place in (Path.cwd() / "gpuprof-rescued", Path(os.environ.get("TMPDIR", "/tmp")) / "gpuprof-rescued"):  # noqa: S108
-            staging = place / f"{STAGING}{record.run_id}"
+        # A directory of our own making in the temporary one: its name must not be another user's to choose.
+        for make_place in (lambda: Path.cwd() / "gpuprof-rescued", lambda: Path(tempfile.mkdtemp(prefix="gpuprof-"))):
+            staging = None
             try:
+                staging = make_place() / f"{STAGING}{record.run_id}"
                 staging.mkdir(parents=True)
                 saved = _publish(staging, record, raw)
             except OSError:
-                shutil.rmtree(staging, ignore_errors=True)
+                if staging is not None:
+                    shutil.rmtree(staging, ignore_errors=True)
                 continue
             self._close()
             shutil.rmtree(self.path, ignore_errors=True)
             return f"{what}. Nothing is lost: it was saved as {saved}. Free some space and move that directory there."
+        self._close()
+        if self.fault is None:
+            return f"{what}. Nothing is lost: free some space, then `gpuprof recover --store {store}`."
         return f"{what}, nor in the working directory, nor in the temporary directory. Free some space and run again."
 
 
@@ -116,13 +118,14 @@ def _publish(staging: Path, record: RunRecord, raw: Raw) -> Path:
             file.flush()
             os.fsync(file.fileno())
     staging.rename(target)
-    # The run is complete from here on; the journal has done its work.
-    (target / "journal.jsonl").unlink(missing_ok=True)
-    directory = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    # The run is published from here on, and the journal has done its work; what fails now costs nothing.
+    with contextlib.suppress(OSError):
+        (target / "journal.jsonl").unlink(missing_ok=True)
+        directory = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
     return target
 
 
@@ -189,7 +192,7 @@ def find(store: Path, name: str) -> Path:
 
 
 def unfinished(store: Path) -> Iterator[Path]:
-    """Staging directories whose supervisor is gone."""
+    """Staging directories whose supervisor is gone; each is locked until the next is asked for."""
     try:
         candidates = sorted(store.glob(f"{STAGING}*"))
     except OSError:
@@ -197,12 +200,13 @@ def unfinished(store: Path) -> Iterator[Path]:
     for path in candidates:
         if not RUN_ID.fullmatch(path.name.removeprefix(STAGING)):
             continue
-        try:
-            with (path / "journal.jsonl").open("rb") as journal:
+        with contextlib.ExitStack() as stack:
+            try:
+                journal = stack.enter_context((path / "journal.jsonl").open("rb"))
                 fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            continue  # alive, or not ours to touch
-        yield path
+            except OSError:
+                continue  # alive, or not ours to touch
+            yield path
 
 
 def read_journal(staging: Path) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from types import FrameType
@@ -15,9 +15,10 @@ from typing import Any, Protocol
 
 from gpuprof import environment, plan
 from gpuprof.assemble import assemble
+from gpuprof.case import CaseSpec
 from gpuprof.config import Suite
-from gpuprof.errors import DeviceError
-from gpuprof.record import Repeat, RunRecord
+from gpuprof.errors import DeviceError, GpuprofError
+from gpuprof.record import SCHEMA, Repeat, RunRecord
 from gpuprof.store import Journal, new_run_id
 from gpuprof.worker_process import WorkerFailed, WorkerProcess
 
@@ -72,12 +73,12 @@ class Inspector:
     """The worker that looks at the machine and checks the cases; replaced when it dies, gone before timing starts."""
 
     def __init__(self, cache: Path) -> None:
-        self.cache = cache
+        self._cache = cache
         self._worker: WorkerProcess | None = None
 
     def ask(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         if self._worker is None:
-            self._worker = WorkerProcess(environment.physical_cores(), self.cache)
+            self._worker = WorkerProcess(environment.physical_cores(), self._cache)
         try:
             return self._worker.ask(request, timeout_s)
         except WorkerFailed:
@@ -100,13 +101,24 @@ class Inspector:
 
 @contextmanager
 def session() -> Iterator[Inspector]:
-    """An inspector with this session's private kernel cache; both are gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="gpuprof-cache-", ignore_cleanup_errors=True) as cache:
-        inspector = Inspector(Path(cache))
+    """An inspector, with a kernel cache that no timed process sees."""
+    with _kernel_cache() as cache:
+        inspector = Inspector(cache)
         try:
             yield inspector
         finally:
             inspector.close()
+
+
+@contextmanager
+def _kernel_cache() -> Iterator[Path]:
+    """An empty directory for compiled kernels, gone afterwards. Raises GpuprofError where none can be made."""
+    try:
+        holder = tempfile.TemporaryDirectory(prefix="gpuprof-cache-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise GpuprofError(f"no temporary directory can be made ({error}); set TMPDIR to a writable one") from None
+    with holder as path:
+        yield Path(path)
 
 
 @dataclass
@@ -122,8 +134,13 @@ class _Run:
     watcher: Watcher
     unsupported: set[str] = field(default_factory=set)
 
-    def case(self, case_id: str, request: dict[str, Any], fallback_of: str | None = None) -> None:
-        self.journal.append({"type": "case", "case_id": case_id, "request": request, "fallback_of": fallback_of})
+    @staticmethod
+    def request(spec: CaseSpec) -> dict[str, Any]:
+        return plan.case_request(spec, environment.physical_cores())
+
+    def case(self, spec: CaseSpec, fallback_of: str | None = None) -> None:
+        line = {"type": "case", "case_id": spec.case_id, "request": self.request(spec), "fallback_of": fallback_of}
+        self.journal.append(line)
 
     def check(self, case_id: str, request: dict[str, Any]) -> dict[str, Any]:
         """Counts, precision probe and correctness gate of one case; a checker that dies is a finding."""
@@ -134,9 +151,31 @@ class _Run:
             )
         except WorkerFailed as error:
             found = {"failed": f"the check failed: {error.outcome.replace('_', ' ')}: {error.reason}"}
+        if found.pop("shaken", False):
+            self.inspector.close()  # an error on the device may have left a process that fails whatever comes next
+        return found
+
+    def checked(self, case_id: str, found: dict[str, Any]) -> None:
         self.journal.append({"type": "inspected", "case_id": case_id, "data": found})
         self.watcher.checked(case_id, found)
-        return found
+
+    def fallback(self, spec: CaseSpec, found: dict[str, Any]) -> CaseSpec | None:
+        """The same case without fused kernels, if that passes the check which the fused one does not."""
+        correctness = found.get("correctness") or {}
+        if not spec.params.get("fused") or correctness.get("verdict") in ("pass", "drift"):
+            return None
+        instead = replace(spec, params=spec.params | {"fused": False})
+        if any(instead.case_id == other.case_id for other in self.suite.cases):
+            return None
+        request = self.request(instead)
+        checked = self.check(instead.case_id, request)
+        if (checked.get("correctness") or {}).get("verdict") not in ("pass", "drift"):
+            return None
+        why = found.get("failed") or correctness["absent"].get("verdict") or "its results are wrong"
+        self.watcher.case_added(instead.case_id, f"{spec.case_id} fails its check ({why})", self.protocol.repeats)
+        self.case(instead, fallback_of=spec.case_id)
+        self.checked(instead.case_id, checked)
+        return instead
 
     def measure(self, case_id: str, request: dict[str, Any], index: int, order: int, pretrained: bool) -> None:
         """One repeat in a fresh process; whatever happens to it stands in the journal."""
@@ -158,8 +197,6 @@ class _Run:
             found = worker.ask(message, self.protocol.timeout_s)
         except WorkerFailed as error:
             failure = error
-        except OSError as error:
-            failure = WorkerFailed("error", f"no process could be started: {error.strerror}")
         except KeyboardInterrupt as error:
             failure, interrupt = WorkerFailed("interrupted", "the run was interrupted"), error
         finally:
@@ -181,66 +218,48 @@ def run(
 ) -> tuple[RunRecord, Path]:  # fmt: skip
     """Measure one configuration on one device and publish its record, also after Ctrl-C. Raises GpuprofError."""
     protocol = plan.protocol(suite, quick=quick)
-    requests = {spec.case_id: plan.case_request(spec, environment.physical_cores()) for spec in suite.cases}
     run_id = new_run_id(Path(suite.record.file).stem)
     journal = Journal(store, run_id)
-    this = _Run(suite, device, protocol, inspector, journal, inspector.cache, watcher)
     interrupted = None
-    journal.append(
-        {
-            "type": "run",
-            "schema": "gpuprof.record/1",
-            "run_id": run_id,
-            "simulated": False,
-            "started_at": _now(),
-            "config": suite.record.model_dump(),
-            "protocol": protocol.model_dump(),
-            "device": device,
-            "environment": environment.describe() | machine.torch,
-        }
-    )
-    watcher.run_started(run_id, device["name"], list(requests), protocol.repeats)
-    with _terminate_as_interrupt():
+    with _terminate_as_interrupt(), _kernel_cache() as cache:
+        this = _Run(suite, device, protocol, inspector, journal, cache, watcher)
+        journal.append(
+            {
+                "type": "run",
+                "schema": SCHEMA,
+                "run_id": run_id,
+                "simulated": False,
+                "started_at": _now(),
+                "config": suite.record.model_dump(),
+                "protocol": protocol.model_dump(),
+                "device": device,
+                "environment": environment.describe() | machine.torch,
+            }
+        )
+        cases = {spec.case_id: spec for spec in suite.cases}
+        watcher.run_started(run_id, device["name"], list(cases), protocol.repeats)
         try:
-            for case_id, request in requests.items():
-                this.case(case_id, request)
-            fallbacks = {}
-            loaded = {}
-            for case_id, request in requests.items():
-                found = this.check(case_id, request)
-                loaded[case_id] = (found.get("weights") or {}).get("source", "random") != "random"
-                if _fused_fails(request, found):
-                    fallbacks[case_id] = request | {"params": request["params"] | {"fused": False}}
-            for case_id, request in fallbacks.items():
-                name = f"{case_id}-fused=false"
-                if name in requests:
-                    continue
-                watcher.case_added(name, f"the fused kernel of {case_id} fails its check", protocol.repeats)
-                this.case(name, request, fallback_of=case_id)
-                this.check(name, request)
-                requests[name] = request
+            for spec in suite.cases:
+                this.case(spec)
+            pretrained = set()
+            for spec in suite.cases:
+                found = this.check(spec.case_id, this.request(spec))
+                this.checked(spec.case_id, found)
+                if (found.get("weights") or {}).get("source", "random") != "random":
+                    pretrained.add(spec.case_id)
+                if (instead := this.fallback(spec, found)) is not None:
+                    cases[instead.case_id] = instead
             # Its context and memory must not stand beside what is timed.
             inspector.close()
-            for position, (index, case_id) in enumerate(plan.order(list(requests), protocol.repeats)):
+            for position, (index, case_id) in enumerate(plan.order(list(cases), protocol.repeats)):
                 if case_id not in this.unsupported:
-                    this.measure(case_id, requests[case_id], index, position, loaded.get(case_id, False))
+                    this.measure(case_id, this.request(cases[case_id]), index, position, case_id in pretrained)
         except KeyboardInterrupt as interrupt:
             interrupted = str(interrupt) or "interrupted from the keyboard"
         with _undisturbed():
             journal.append({"type": "end", "finished_at": _now(), "interrupted": interrupted})
             record, raw = assemble(journal.lines, _now())
             return record, journal.publish(record, raw)
-
-
-def _fused_fails(request: dict[str, Any], found: dict[str, Any]) -> bool:
-    """A recurrent case whose fused kernel crashed, failed or computed something else; slow is no reason."""
-    if not request["params"].get("fused"):
-        return False
-    correctness = found.get("correctness")
-    if correctness is None:
-        return True
-    failed = "the gate failed" in correctness["absent"].get("verdict", "")
-    return correctness["verdict"] == "wrong" or failed
 
 
 def _repeat(
@@ -253,7 +272,7 @@ def _repeat(
     if failure is None:
         absent |= {"reason": "nothing went wrong", "exit_code": "the worker had answered and was dismissed"}
     elif failure.exit_code is None:
-        absent["exit_code"] = "the worker was still there and was dismissed"
+        absent["exit_code"] = "the worker did not end by itself"
     return Repeat(
         index=index,
         order=order,

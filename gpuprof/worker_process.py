@@ -37,22 +37,29 @@ class WorkerProcess:
     """A fresh Python process with torch, in a session of its own so that Ctrl-C reaches the supervisor alone."""
 
     def __init__(self, threads: int, cache: Path) -> None:
-        """`cache` is this run's own directory for compiled kernels: cold at first, never left to chance."""
-        replies, replies_theirs = os.pipe()
-        # The log and the pipe go to the child only; it ends when its input does.
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115
+        """`cache` is a directory for compiled kernels: cold at first, never left to chance. Raises WorkerFailed."""
         self._oom_kills = environment.oom_kills()
         code = _START.format(root=str(Path(__file__).parent.parent))
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", code, str(replies_theirs)],
-            stdin=subprocess.PIPE,
-            stdout=self._log,
-            stderr=self._log,
-            pass_fds=(replies_theirs,),
-            env=_variables(threads, cache),
-            start_new_session=True,
-        )
-        os.close(replies_theirs)
+        try:
+            self._log = tempfile.TemporaryFile()  # noqa: SIM115
+            replies, replies_theirs = os.pipe()
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-c", code, str(replies_theirs)],
+                    stdin=subprocess.PIPE,
+                    stdout=self._log,
+                    stderr=self._log,
+                    pass_fds=(replies_theirs,),
+                    env=_variables(threads, cache),
+                    start_new_session=True,
+                )
+            except OSError:
+                os.close(replies)
+                raise
+            finally:
+                os.close(replies_theirs)
+        except OSError as error:
+            raise WorkerFailed("error", f"no process could be started: {error.strerror or error}") from None
         self._replies = replies
         self._buffer = b""
         self.pid = self._process.pid
@@ -79,15 +86,6 @@ class WorkerProcess:
         except (ValueError, KeyError, TypeError):
             self.kill()
             raise WorkerFailed("error", "the worker sent a reply that cannot be read", None, self._tail()) from None
-
-    def close(self) -> None:
-        """Let the worker end by itself, shortly; then make sure."""
-        with contextlib.suppress(OSError, ValueError):
-            assert self._process.stdin is not None
-            self._process.stdin.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=5)
-        self.kill()
 
     def kill(self) -> None:
         """End the worker and everything that it started."""
@@ -149,7 +147,7 @@ class WorkerProcess:
 
 
 def _variables(threads: int, cache: Path) -> dict[str, str]:
-    return {
+    return {  # environment.OVERRIDDEN names those that change what is measured
         **os.environ,
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),

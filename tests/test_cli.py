@@ -119,6 +119,49 @@ def test_an_error_under_json_is_one_document():
     assert "no such file" in done.json["error"]["message"]
 
 
+def test_a_temporary_directory_that_cannot_be_made_is_one_message(monkeypatch):
+    from gpuprof import supervisor
+    from gpuprof.errors import GpuprofError
+
+    def full(**_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(supervisor.tempfile, "TemporaryDirectory", full)
+    with pytest.raises(GpuprofError, match="set TMPDIR"), supervisor.session():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "verdict", "code"),
+    [
+        ([["ok"]], "pass", 0), ([["ok"], ["unsupported"]], "pass", 0), ([["unsupported"]], "pass", 3),
+        ([["ok", "timeout"]], "pass", 1), ([["crashed"], ["unsupported"]], "pass", 1), ([["ok"]], "wrong", 1),
+    ],
+)  # fmt: skip
+def test_exit_code_of_a_record(outcomes, verdict, code):
+    from gpuprof.cli.run import _exit_code
+
+    record = assemble_cases(outcomes)
+    correct = [
+        c.model_copy(update={"correctness": c.correctness.model_copy(update={"verdict": verdict})})
+        for c in record.cases
+    ]
+    assert _exit_code(record.model_copy(update={"cases": correct})) == code
+
+
+def assemble_cases(outcomes: list[list[str]]):
+    lines = journal()
+    header, case, end = lines
+    body = []
+    for number, repeats in enumerate(outcomes):
+        body.append({**case, "case_id": f"c{number}"})
+        body += [
+            {"type": "repeat", "case_id": f"c{number}", "repeat": repeat(i, outcome=o), "raw": {}}
+            for i, o in enumerate(repeats)
+        ]
+    return assemble([header, *body, end], NOW)[0]
+
+
 def test_no_gpu_is_exit_code_3_and_says_what_to_do():
     done = gpuprof(
         "run", CONFIGS / "lstm.yaml", "--device", "gpu", env={"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": ""}

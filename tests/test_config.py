@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,15 @@ def test_sweep_expands_in_the_order_written_and_every_case_has_its_own_name():
     assert len({case.case_id for case in suite.cases}) == 8
     assert suite.cases[0].case_id == "lstm-train-ieee-b1-t100-eager"
     assert suite.cases[-1].case_id == "lstm-train-bf16-b8-t100-eager-hidden_size=32"
+
+
+def test_names_of_cases_never_collide():
+    suite = parse("workload: vgg16\nsweep: {params.weights: [a/b.pth, a_b.pth, A_b.pth], batch_size: [1, 2]}")
+    assert len({case.case_id for case in suite.cases}) == 6
+    long = parse(f"workload: vgg16\nsweep: {{params.weights: [{'x' * 300}, {'x' * 301}]}}")
+    names = {case.case_id for case in long.cases}
+    assert len(names) == 2
+    assert all(re.fullmatch(r"[a-z0-9_.+=-]{1,200}", name) for name in names)
 
 
 def test_overrides_win_over_keys_and_sweeps():

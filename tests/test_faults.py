@@ -222,7 +222,9 @@ def test_a_fused_lstm_that_computes_something_else_is_wrong_and_falls_back_by_na
     fused, fallback = record["cases"]
     assert (fused["correctness"]["verdict"], fallback["correctness"]["verdict"]) == ("wrong", "pass")
     assert fused["throughput_per_s"]["value"] > 0  # its times are kept, and the verdict with them
+    assert done.code == 1
     assert fallback["fallback_of"] == fused["case_id"]
+    assert fallback["case_id"] == "lstm-train-ieee-b4-t100-eager-1threads-fused=false"
     assert fallback["params"]["fused"] is False
     assert "WRONG RESULTS" in done.out
     assert "fallback" in done.out

@@ -35,7 +35,7 @@ def repeat(index: int = 0, *, outcome: str = "ok", samples_per_s: float = 100.0,
                            "submit_s": submit * step_s, "blocks": 30, "steps": 300, "steps_per_block": 10,
                            "total_s": 300 * step_s},
             "latency": {"p50": 0.1, "p90": 0.2, "p99": 0.3, "p50_upper95": 0.11, "p90_upper95": 0.21,
-                        "p99_upper95": 0.4, "requests": 400},
+                        "p99_upper95": 0.4, "requests": 400, "submit_s": submit * step_s},
             "memory": {"peak_bytes": 1000 + index, "scope": "test", "reserved_bytes": 1, "alloc_retries": 0},
             "cpu": {"seconds": 1, "wall_s": 1, "threads": 1, "utilisation": 1, "waiting": 0, "stolen": 0},
         }  # fmt: skip
@@ -131,6 +131,20 @@ def test_a_lost_repeat_costs_that_repeat_alone(outcome):
     assert case.throughput_per_s.processes == 2
     assert any(f"because of {outcome}" in warning for warning in case.warnings)
     assert set(raw) == {"a/0/x", "a/1/x", "a/2/x"}
+
+
+def test_the_first_step_is_that_of_the_first_process_or_none():
+    assert assemble(journal(repeat(0), repeat(1)), NOW)[0].cases[0].first_step_s == 0.5
+    case = assemble(journal(repeat(0, outcome="timeout"), repeat(1)), NOW)[0].cases[0]
+    assert case.first_step_s is None
+    assert "later ones may find its compiled kernels" in case.absent["first_step_s"]
+
+
+def test_a_full_launch_queue_is_not_taken_for_a_slow_host():
+    """Inside a block the host waits for room in the queue; a single request shows what it really needs."""
+    queued = repeat()
+    queued["throughput"] |= {"submit_s": 0.99 * queued["throughput"]["step_s"]}
+    assert assemble(journal(queued, kind="gpu"), NOW)[0].cases[0].regime == "device-bound"
 
 
 def test_outcomes_of_a_whole_run():

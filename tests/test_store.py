@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import json
 import multiprocessing
+import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import gpuprof
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_record import NOW, journal, repeat
@@ -83,8 +86,29 @@ def test_unfinished_tells_the_dead_from_the_living(tmp_path):
     dead._close()
     (tmp_path / ".tmp-not-a-run").mkdir()
     assert list(store.unfinished(tmp_path)) == [dead.path]
-    alive.discard()
-    assert not alive.path.exists()
+    assert gpuprof("recover", "--store", tmp_path).code == 1  # no case in that journal: nothing to fold, and it stays
+    assert dead.path.exists()
+    alive._close()
+
+
+def test_a_run_killed_before_its_first_line_is_cleared_once_it_is_old(tmp_path):
+    log = store.Journal(tmp_path, store.new_run_id("early"))
+    log._close()
+    assert gpuprof("recover", "--store", tmp_path).code == 0
+    assert log.path.exists()  # it may just be starting
+    os.utime(log.path / "journal.jsonl", (0, 0))
+    assert "nothing had been measured" in gpuprof("recover", "--store", tmp_path).out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_fails_after_publishing_is_no_failure(tmp_path, monkeypatch):
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: fsync(fd) if not os.path.isdir(f"/proc/self/fd/{fd}") else _refuse())
+    assert store.read(publish(tmp_path)).outcome == "ok"
+
+
+def _refuse():
+    raise OSError(22, "Invalid argument")
 
 
 def test_a_journal_cut_off_in_a_line_gives_its_complete_lines(tmp_path):
@@ -123,14 +147,13 @@ def test_any_damage_is_a_store_error_or_a_valid_record(data):
     start = data.draw(st.integers(0, len(text)))
     end = data.draw(st.integers(start, min(len(text), start + 40)))
     damaged = text[:start] + data.draw(st.binary(max_size=12)) + text[end:]
-    path = Path("/tmp") / f"gpuprof-damaged-{multiprocessing.current_process().pid}.json"
-    path.write_bytes(damaged)
-    try:
-        store.read(path)
-    except StoreError as error:
-        assert str(path) in str(error)
-    finally:
-        path.unlink()
+    with tempfile.NamedTemporaryFile(suffix=".json") as file:
+        file.write(damaged)
+        file.flush()
+        try:
+            store.read(Path(file.name))
+        except StoreError as error:
+            assert file.name in str(error)
 
 
 def test_a_record_with_strange_json_is_refused(tmp_path):

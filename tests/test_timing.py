@@ -157,11 +157,12 @@ def test_throughput_window_is_a_fixed_time_with_a_least_number_of_blocks():
 
 def test_requests_are_synchronised_one_by_one_and_enough_for_a_p99():
     world = World(steadily(8e-3))
-    times = measure_requests(meter(world), FULL)
+    times, submits = measure_requests(meter(world), FULL)
+    assert submits == [pytest.approx(world.submit_s)] * 299
     assert len(times) == world.synchronisations == 299
     assert times[0] == pytest.approx(8e-3, rel=0.01)
-    assert len(measure_requests(meter(World(steadily(1e-4))), FULL)) == FULL.latency_max_requests
-    assert len(measure_requests(meter(World(steadily(3.0))), FULL)) == 4
+    assert len(measure_requests(meter(World(steadily(1e-4))), FULL)[0]) == FULL.latency_max_requests
+    assert len(measure_requests(meter(World(steadily(3.0))), FULL)[0]) == 4
 
 
 def test_repeats_are_interleaved_forwards_and_backwards():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -9,6 +11,9 @@ import click
 
 from gpuprof.cli.common import console, store_option
 from gpuprof.errors import EXIT_OK, EXIT_RUN_FAILED, StoreError
+
+# A journal without a line may belong to a run that is just starting on another machine.
+EMPTY_AFTER_S = 60.0
 
 
 @click.command(name="recover", short_help="Publish what a killed run had measured.")
@@ -28,11 +33,17 @@ def command(store: Path) -> int:
     from gpuprof.assemble import assemble
 
     out, code, count = console(), EXIT_OK, 0
-    for staging in list(runs.unfinished(store)):
+    for staging in runs.unfinished(store):
         count += 1
         try:
-            now = datetime.fromtimestamp((staging / "journal.jsonl").stat().st_mtime, timezone.utc)
-            record, raw = assemble(runs.read_journal(staging), now.isoformat(timespec="milliseconds"))
+            lines, changed = runs.read_journal(staging), (staging / "journal.jsonl").stat().st_mtime
+            if not lines:
+                if time.time() - changed > EMPTY_AFTER_S:
+                    shutil.rmtree(staging)
+                    out.print(f"removed {staging}: nothing had been measured", markup=False, soft_wrap=True)
+                continue
+            now = datetime.fromtimestamp(changed, timezone.utc).isoformat(timespec="milliseconds")
+            record, raw = assemble(lines, now)
             path = runs.publish_recovered(staging, record, raw)
         except (StoreError, ValidationError, ValueError, KeyError, IndexError, OSError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -54,8 +54,8 @@ def command(
       gpuprof run configs/cnn.yaml --set sweep.variant=[eager,compile,graph] --dry-run
 
     \b
-    Exit codes: 0 measured, 1 something failed (its record is kept), 2 bad usage or configuration,
-    3 device not available, 130 interrupted (what is done is kept).
+    Exit codes: 0 measured, 1 something failed or computed wrong results (its record is kept),
+    2 bad usage or configuration, 3 device not available, 130 interrupted (what is done is kept).
     """
     suites = _load(configs, overrides)
     if dry_run:
@@ -73,12 +73,12 @@ def command(
         )
         notice.print(hint, markup=False, soft_wrap=True)
     records: list[RunRecord] = []
-    code = EXIT_OK
+    codes = [EXIT_OK]
     with supervisor.session() as inspector:
         machine = inspector.machine()
         devices = machine.devices(device)
         if device == "auto" and devices[0]["kind"] == "cpu":
-            notice.print(f"No GPU, profiling the CPU: {machine.why_no_gpu()}.", soft_wrap=True)
+            notice.print(f"No GPU, profiling the CPU: {machine.why_no_gpu()}.", soft_wrap=True, markup=False)
         for suite in suites:
             for chosen in devices:
                 fault = ""
@@ -89,22 +89,25 @@ def command(
                     except PublishError as error:
                         record, fault = error.record, str(error)
                 records.append(record)
-                code = max(code, _exit_code(record), EXIT_RUN_FAILED if fault else EXIT_OK)
+                codes += [_exit_code(record), EXIT_RUN_FAILED if fault else EXIT_OK]
                 if not as_json:
                     print_rendered(terminal.render(record))
                     if path is not None:
-                        console().print(f"record: {path / 'record.json'}", soft_wrap=True)
+                        console().print(f"record: {path / 'record.json'}", soft_wrap=True, markup=False)
                 if fault:
                     notice.print(f"gpuprof: {fault}", style="bold red", markup=False, soft_wrap=True)
                 if record.outcome == "interrupted":
                     break
-            if code == EXIT_INTERRUPTED:
+            if EXIT_INTERRUPTED in codes:
                 break
     if as_json:
         documents = [record.model_dump(mode="json", by_alias=True) for record in records]
         print_json(documents[0] if len(documents) == 1 else documents)
     sys.stdout.flush()
-    return code
+    measured = any(case.outcome == "ok" for record in records for case in record.cases)
+    if measured:  # what no device here can run is no failure beside what was measured
+        codes = [code for code in codes if code != EXIT_NO_DEVICE]
+    return next(code for code in (EXIT_INTERRUPTED, EXIT_RUN_FAILED, EXIT_NO_DEVICE, EXIT_OK) if code in codes)
 
 
 def _load(configs: tuple[str, ...], overrides: tuple[str, ...]) -> list[Suite]:
@@ -126,7 +129,8 @@ def _exit_code(record: RunRecord) -> int:
         return EXIT_INTERRUPTED
     if all(case.outcome == "unsupported" for case in record.cases):
         return EXIT_NO_DEVICE
-    return EXIT_OK if record.outcome == "ok" else EXIT_RUN_FAILED
+    wrong = any(case.correctness.verdict == "wrong" for case in record.cases)
+    return EXIT_OK if record.outcome == "ok" and not wrong else EXIT_RUN_FAILED
 
 
 def _dry_run(suites: list[Suite], quick: bool, as_json: bool) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -52,12 +53,12 @@ def describe_gpu(index: int) -> dict[str, Any]:
 
 def library_versions() -> dict[str, str]:
     """Versions of the vendor libraries below torch, as this build names them."""
-    versions = {
-        "cuda": torch.version.cuda,
-        "hip": torch.version.hip,
-        "miopen" if torch.version.hip else "cudnn": torch.backends.cudnn.version(),
-        "mkldnn": getattr(torch.backends.mkldnn, "is_available", lambda: False)() or None,
-    }
+    try:
+        dnn = torch.backends.cudnn.version()
+    except RuntimeError as error:  # its own check of versions and devices; a CPU can be profiled all the same
+        dnn = f"unusable: {str(error).splitlines()[0]}"
+    name = "miopen" if torch.version.hip else "cudnn"
+    versions = {"cuda": torch.version.cuda, "hip": torch.version.hip, name: dnn}
     return {name: str(version) for name, version in versions.items() if version is not None}
 
 
@@ -93,17 +94,19 @@ class ComputeDevice:
         if self.is_gpu:
             return {
                 "peak_bytes": torch.cuda.max_memory_allocated(),
-                "scope": "device memory allocated by torch (reserved: its caching allocator)",
+                "scope": "device memory allocated by torch, the rotating input batches included",
                 "reserved_bytes": torch.cuda.max_memory_reserved(),
                 "alloc_retries": torch.cuda.memory_stats().get("num_alloc_retries", 0),
             }
+        peak = _peak_resident_bytes()
         reason = "the CPU allocator keeps no such counter"
+        absent = {"reserved_bytes": reason, "alloc_retries": reason}
         return {
-            "peak_bytes": _peak_resident_bytes(),
+            "peak_bytes": peak,
             "scope": "resident set of the whole process, torch's libraries included",
             "reserved_bytes": None,
             "alloc_retries": None,
-            "absent": {"reserved_bytes": reason, "alloc_retries": reason},
+            "absent": absent if peak is not None else absent | {"peak_bytes": "this kernel reports no VmHWM"},
         }
 
     def capture(self, step: Callable[[], Any], graphs: int) -> tuple[Callable[[], Any], float]:
@@ -138,8 +141,9 @@ class ComputeDevice:
         return replay, time.perf_counter() - started
 
 
-def _peak_resident_bytes() -> int:
+def _peak_resident_bytes() -> int | None:
     # VmHWM belongs to this program alone; getrusage's maximum survives exec and would show the parent's.
-    with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123
-        line = next(text for text in status if text.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
+    for line in Path("/proc/self/status").read_text("utf-8").splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024
+    return None

@@ -39,7 +39,10 @@ def inspect(request: dict[str, Any]) -> dict[str, Any]:
     weights = build_network(case, ComputeDevice(None), case.seed)[1]
     if weights.source == "random" and params.model_dump().get("weights", "random") != "random":
         warnings.append(weights.note)
+    verdict = _gate(case, device, [probes[name]["effective"] for name in workload.operations])
     return {
+        # After an error on a device, this process may fail whatever comes next.
+        "shaken": any(p["effective"] is None for p in probes.values()) or verdict["verdict"] is None,
         "trainable_parameters": trainable,
         "parameters": everything,
         "flops": {
@@ -56,14 +59,14 @@ def inspect(request: dict[str, Any]) -> dict[str, Any]:
             "flags": precision.flags(),
             "absent": {} if effective is not None else {"effective": reason},
         },
-        "correctness": _gate(case, device, effective),
+        "correctness": verdict,
         "warnings": warnings,
     }
 
 
-def _gate(case: CaseSpec, device: ComputeDevice, effective: str | None) -> dict[str, Any]:
+def _gate(case: CaseSpec, device: ComputeDevice, arithmetic: list[str | None]) -> dict[str, Any]:
     try:
-        return correctness.check(case, device, effective)
+        return correctness.check(case, device, arithmetic)
     except Unsupported as error:
         return correctness.not_checked(str(error))
     except Exception as error:  # noqa: BLE001 - a case that cannot run is a finding; its counts still stand

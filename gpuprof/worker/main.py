@@ -65,10 +65,16 @@ def _lines(requests: TextIO) -> Iterator[dict[str, Any]]:
 
 
 def _is_out_of_memory(error: Exception, torch: Any) -> bool:
-    text = str(error)
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
-        isinstance(error, RuntimeError) and ("can't allocate memory" in text or "not enough memory" in text)
-    )
+    """Also in its guises: a library that could not allocate, or an error that a clean-up raised on top of it."""
+    texts = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, (MemoryError, torch.OutOfMemoryError)):
+            return True
+        if isinstance(cause, RuntimeError) and any(text in str(cause) for text in texts):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def _summary(error: Exception) -> str:

@@ -7,7 +7,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,25 +39,28 @@ def measure(request: dict[str, Any], channel: Channel, import_s: float) -> dict[
 
     with _phase("cold", phases):
         started = time.perf_counter()
-        network, _ = build_network(case, device, case.seed, pretrained=request["pretrained"])
+        network, weights = build_network(case, device, case.seed, pretrained=request["pretrained"])
+        if request["pretrained"] and weights.source == "random":
+            raise RuntimeError(f"the weights that the check had loaded are gone: {weights.note}")
         stepper = Stepper(case, device, network, random_batches(case, device))
         device.synchronize()
         build_s = time.perf_counter() - started - (stepper.capture_s or 0.0)
         meter = Meter(stepper.step, device)
         with stepper.context:
-            first_step_s = meter.request()
+            # Capturing a graph runs the step for the first time; its replay alone would hide what a user waits for.
+            first_step_s = (stepper.capture_s or 0.0) + meter.request()[0]
             settle_steps, settle_s = _settle(meter, device)
     with stepper.context:
         with _phase("warmup", phases):
             warmup, steps_per_block = warm_up(meter, plan)
         before = (device.counters(), _compilations())
         channel.wait_for_go("throughput")
-        with _phase("throughput", phases), _CpuUse(case.threads) as cpu:
+        with _phase("throughput", phases), _CpuUse(1 if device.is_gpu else case.threads) as cpu:
             blocks = measure_blocks(meter, plan, steps_per_block)
-        disturbed = before != (device.counters(), _compilations())
         channel.wait_for_go("latency")
         with _phase("latency", phases):
-            requests = measure_requests(meter, plan)
+            requests, submits = measure_requests(meter, plan)
+        disturbed = before != (device.counters(), _compilations())
         last = stepper.step()
     throughput = _throughput(blocks, case.batch_size)
     assert cpu.result is not None
@@ -74,19 +77,23 @@ def measure(request: dict[str, Any], channel: Channel, import_s: float) -> dict[
         "warmup": warmup,
         "throughput": throughput,
         "device_span": DeviceSpan(step_s=statistics.median(blocks.device_s)) if blocks.device_s else None,
-        "latency": _percentiles(requests),
+        "latency": _percentiles(requests, submits),
         "memory": Memory(**device.peak_memory()),
         "cpu": cpu.result,
     }
     return {
         **{name: None if part is None else part.model_dump() for name, part in parts.items()},
         "phases": [phase.model_dump() for phase in phases],
-        "warnings": list(_warnings(throughput, cpu.result, device, disturbed, bool(torch.isfinite(last).all()))),
+        "warnings": [
+            *_warnings(throughput, cpu.result, device, disturbed, bool(torch.isfinite(last).all())),
+            *_compiled_in_part(case),
+        ],
         "raw": {
             "block_step_s": blocks.wall_s,
             "block_submit_s": blocks.submit_s,
             "block_device_s": blocks.device_s,
             "request_s": requests,
+            "request_submit_s": submits,
         },
     }
 
@@ -121,7 +128,7 @@ def _throughput(blocks: Blocks, batch_size: int) -> Throughput:
     )
 
 
-def _percentiles(times: list[float]) -> Percentiles:
+def _percentiles(times: list[float], submits: list[float]) -> Percentiles:
     """p50, p90, p99 of one process; a percentile whose upper bound the requests cannot support is withheld (p99)."""
     ordered = sorted(times)
     bounds = {name: quantile_upper_bound(ordered, q) for name, q in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))}
@@ -138,6 +145,7 @@ def _percentiles(times: list[float]) -> Percentiles:
         p90_upper95=bounds["p90"],
         p99_upper95=bounds["p99"],
         requests=len(ordered),
+        submit_s=statistics.median(submits),
         absent=absent,
     )
 
@@ -156,9 +164,18 @@ def _warnings(throughput: Throughput, cpu: Cpu, device: ComputeDevice, disturbed
     if cpu.stolen is not None and cpu.stolen > STOLEN:
         yield f"contended host: the hypervisor gave {cpu.stolen:.0%} of this machine's CPU time to others"
     if disturbed:
-        yield "memory was allocated or code compiled inside the throughput window"
+        yield "memory was allocated or code compiled inside the timed windows"
     if not finite:
         yield "the last step gave a value that is not finite"
+
+
+def _compiled_in_part(case: CaseSpec) -> Iterator[str]:
+    """torch.compile leaves out what it cannot trace, recurrent layers among it, and says nothing."""
+    dynamo = sys.modules.get("torch._dynamo.utils")
+    breaks = sum(dynamo.counters["graph_break"].values()) if dynamo is not None else 0
+    if case.variant == "compile" and breaks:
+        reason = " ".join(next(iter(dynamo.counters["graph_break"])).split())  # type: ignore[union-attr]
+        yield f"compiled in part only, {breaks} graph breaks: {reason[:120]}"
 
 
 class _CpuUse:
@@ -197,13 +214,12 @@ class _CpuUse:
 
 def _run_delay_s() -> float | None:
     """Seconds that the threads of this process were runnable but had no core (second field of schedstat)."""
-    total = 0
+    waits = []
     for task in os.listdir("/proc/self/task"):  # noqa: PTH208
-        try:
-            total += int(Path(f"/proc/self/task/{task}/schedstat").read_text("ascii").split()[1])
-        except (OSError, IndexError, ValueError):
-            return None
-    return total / 1e9
+        # A thread may end between the two looks; a kernel without the file leaves the list empty.
+        with suppress(OSError, IndexError, ValueError):
+            waits.append(int(Path(f"/proc/self/task/{task}/schedstat").read_text("ascii").split()[1]))
+    return sum(waits) / 1e9 if waits else None
 
 
 def _stolen_ticks() -> tuple[int, int]:

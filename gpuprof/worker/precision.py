@@ -22,13 +22,12 @@ _IEEE_BELOW, _TEN_BITS_BELOW = 1e-5, 9e-4
 
 def switch(precision: str) -> None:
     """Set every float32 switch of torch that concerns matmul, convolution and recurrent layers."""
-    wanted = "tf32" if precision == "tf32" else "ieee"
+    # The older switches first and to the same effect: parts of torch still read them, and raise where the two differ.
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
     if hasattr(torch.backends.cudnn, "conv"):  # torch 2.9 and newer
         for backend in _backends():
-            backend.fp32_precision = wanted
-    else:
-        torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
-        torch.backends.cudnn.allow_tf32 = precision == "tf32"
+            backend.fp32_precision = "tf32" if precision == "tf32" else "ieee"
 
 
 def flags() -> dict[str, Any]:
@@ -37,6 +36,8 @@ def flags() -> dict[str, Any]:
         "cudnn.benchmark": torch.backends.cudnn.benchmark,
         "cudnn.deterministic": torch.backends.cudnn.deterministic,
         "cudnn.enabled": torch.backends.cudnn.enabled,
+        "miopen.immediate": getattr(getattr(torch.backends, "miopen", None), "immediate", None),
+        "memory_format": "contiguous",
         "mkldnn.enabled": getattr(torch.backends.mkldnn, "enabled", None),
         "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
     }

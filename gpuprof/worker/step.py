@@ -95,10 +95,12 @@ class Stepper:
         if self._scaler is not None:
             self.step = self._train_scaled
         if case.variant == "graph":
-            before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+            # On the CPU: a copy on the device would stand in its peak memory.
+            before = {name: tensor.to("cpu", copy=True) for name, tensor in network.state_dict().items()}
+            scale = self._scaler.state_dict() if self._scaler else None
             with self.context:
                 self.step, self.capture_s = device.capture(self.step, len(batches))
-            self._rewind(before)
+            self._rewind(before, scale)
 
     def _train(self) -> torch.Tensor:
         x, y = next(self._batches)
@@ -127,7 +129,7 @@ class Stepper:
         with self._autocast:
             return self._workload.predict(self.forward(x))
 
-    def _rewind(self, before: dict[str, torch.Tensor]) -> None:
+    def _rewind(self, before: dict[str, torch.Tensor], scale: dict[str, Any] | None) -> None:
         """Undo the steps that capturing took, in place: the graph holds the addresses."""
         with torch.no_grad():
             for name, tensor in self.network.state_dict().items():
@@ -135,3 +137,5 @@ class Stepper:
             for state in self.optimizer.state.values() if self.optimizer else ():
                 for tensor in state.values():
                     tensor.zero_()
+        if self._scaler is not None and scale is not None:
+            self._scaler.load_state_dict(scale)

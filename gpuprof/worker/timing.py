@@ -72,12 +72,16 @@ class Meter:
             blocks.device_s.append(first.elapsed_time(last) / 1e3 / steps)
         return wall
 
-    def request(self) -> float:
-        """One step with its own synchronisation, in seconds."""
+    def request(self) -> tuple[float, float]:
+        """One step with its own synchronisation: seconds in all, and seconds that the host took to submit it.
+
+        The device is idle when it begins, so the host never waits for room in the launch queue.
+        """
         started = self.clock()
         self._step()
+        submitted = self.clock()
         self._device.synchronize()
-        return self.clock() - started
+        return self.clock() - started, submitted - started
 
 
 def warm_up(meter: Meter, plan: Plan) -> tuple[Warmup, int]:
@@ -139,13 +143,16 @@ def measure_blocks(meter: Meter, plan: Plan, steps_per_block: int) -> Blocks:
             return blocks
 
 
-def measure_requests(meter: Meter, plan: Plan) -> list[float]:
-    """The latency window: seconds of single requests, in the order they ran."""
+def measure_requests(meter: Meter, plan: Plan) -> tuple[list[float], list[float]]:
+    """The latency window: seconds of single requests and of their submission, in the order they ran."""
     times: list[float] = []
+    submits: list[float] = []
     started = meter.clock()
     while True:
-        times.append(meter.request())
+        wall, submit = meter.request()
+        times.append(wall)
+        submits.append(submit)
         elapsed = meter.clock() - started
         enough = elapsed >= plan.latency_min_s and len(times) >= plan.latency_min_requests
         if enough or len(times) >= plan.latency_max_requests or elapsed >= plan.latency_max_s:
-            return times
+            return times, submits
