@@ -18,6 +18,8 @@ from gpuprof.analysis.stats import geometric_interval
 from gpuprof.record import Case, Correctness, Estimate, Latency, PrecisionRecord, Repeat, RunRecord
 
 HOST_BOUND = 0.9
+DRIFT = 0.05
+DIFFERENT = 1.1
 _REASONS = {
     "device_span_s": "a CPU has no device events",
     "first_step_s": "the first process that ran this case did not end well; later ones may find its compiled kernels",
@@ -115,7 +117,15 @@ def _measured(repeats: list[Repeat], on_gpu: bool) -> dict[str, Any]:
     throughputs = [r.throughput for r in good if r.throughput is not None]
     spans = [r.device_span.step_s for r in good if r.device_span is not None]
     if not throughputs:
-        names = ("steady", "regime", "throughput_per_s", "latency_s", "device_span_s", "first_step_s")
+        names = (
+            "steady",
+            "regime",
+            "throughput_per_s",
+            "throughput_total_per_s",
+            "latency_s",
+            "device_span_s",
+            "first_step_s",
+        )
         return dict.fromkeys((*names, "peak_memory_bytes"))
     first = min(repeats, key=lambda repeat: repeat.order)
     # Submission to an idle device: inside a block the host may wait for room in the launch queue.
@@ -124,15 +134,21 @@ def _measured(repeats: list[Repeat], on_gpu: bool) -> dict[str, Any]:
     )
     peaks = [r.memory.peak_bytes for r in good if r.memory is not None and r.memory.peak_bytes is not None]
     return {
-        "steady": all(r.warmup.steady for r in good if r.warmup is not None),
+        "steady": all(_steady(repeat) for repeat in good),
         "regime": ("host-bound" if submitting > HOST_BOUND else "device-bound") if on_gpu else "cpu",
         "throughput_per_s": estimate([t.samples_per_s for t in throughputs]),
+        "throughput_total_per_s": estimate([t.samples_per_s_total for t in throughputs]),
         "latency_s": _latency(good),
         "device_span_s": estimate(spans) if spans else None,
         # Later processes find compiled kernels of the first one; theirs is another quantity.
         "first_step_s": first.cold.first_step_s if first.cold is not None else None,
         "peak_memory_bytes": max(peaks) if peaks else None,
     }
+
+
+def _steady(repeat: Repeat) -> bool:
+    calm = repeat.throughput is None or repeat.throughput.drift is None or repeat.throughput.drift <= DRIFT
+    return repeat.warmup is not None and repeat.warmup.steady and calm
 
 
 def estimate(values: Sequence[float]) -> Estimate:
@@ -189,9 +205,17 @@ def _warnings(repeats: list[Repeat], measured: dict[str, Any], correctness: dict
         yield "WRONG RESULTS: this case's times are kept, but it takes part in no comparison"
     elif correctness.get("verdict") == "drift":
         yield "results drift from the float64 reference by more than this arithmetic explains"
-    for repeat in repeats:
+    rates = [r.throughput.samples_per_s for r in repeats if r.throughput is not None]
+    if len(rates) > 1 and max(rates) / min(rates) > DIFFERENT:
+        low, high = min(rates), max(rates)
+        yield (
+            f"processes disagree by a factor of {high / low:.2f} ({low:.4g} to {high:.4g} samples/s): only differences "
+            "larger than the interval can be told here; a quieter machine or fewer threads narrow it"
+        )
+    for repeat in repeats:  # counted from 1, as everywhere a person reads
+        which = f"repeat {repeat.index + 1}"
         if repeat.outcome not in ("ok", "unsupported"):
-            yield f"repeat {repeat.index}: {repeat.outcome.replace('_', ' ')}: {repeat.reason}"
+            yield f"{which}: {repeat.outcome.replace('_', ' ')}: {repeat.reason}"
         if repeat.outcome == "ok" and repeat.warmup is not None and not repeat.warmup.steady:
-            yield f"repeat {repeat.index}: not steady: {repeat.warmup.reason}"
-        yield from (f"repeat {repeat.index}: {warning}" for warning in repeat.warnings)
+            yield f"{which}: not steady: {repeat.warmup.reason}"
+        yield from (f"{which}: {warning}" for warning in repeat.warnings)

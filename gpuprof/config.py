@@ -127,14 +127,13 @@ class _Checker:
         self.problems.append(Problem(origin or self.source.where(path), key, message))
 
     def validate(self, data: dict[str, Any]) -> tuple[SuiteKeys | None, list[CaseSpec]]:
-        keys = self._model(SuiteKeys, data, ())
         name = data.get("workload")
         workload = None
-        if isinstance(name, str):
-            try:
-                workload = workloads.get(name)
-            except KeyError:
-                self.problem(("workload",), f"{_show(name)} is not a workload{_suggest(name, workloads.names())}")
+        if isinstance(name, str) and name in workloads.names():
+            workload = workloads.get(name)
+        keys = self._model(SuiteKeys, data, (), tuple(workload.params_model.model_fields) if workload else ())
+        if isinstance(name, str) and workload is None:
+            self.problem(("workload",), f"{_show(name)} is not a workload{_suggest(name, workloads.names())}")
         params = data.get("params")
         if workload is not None and isinstance(params, dict):
             self._model(workload.params_model, params, ("params",))
@@ -197,14 +196,24 @@ class _Checker:
             cases.append(CaseSpec(workload=keys.workload, params=resolved, **plain))
         return cases
 
-    def _model(self, model: type[BaseModel], data: dict[str, Any], at: tuple[str, ...]) -> Any:
+    def _model(
+        self, model: type[BaseModel], data: dict[str, Any], at: tuple[str, ...], params: tuple[str, ...] = ()
+    ) -> Any:
         try:
             return model.model_validate(data)
         except ValidationError as error:
             for item in error.errors():
                 path = (*at, *(step for step in item["loc"] if _in_data(step, item["loc"], data)))
-                self.problem(path, _message(item, item.get("input"), known=tuple(model.model_fields)))
+                self.problem(path, _message(item, item.get("input"), tuple(model.model_fields), params))
             return None
+
+
+_SINGLE = "; float32 is no single arithmetic on GPUs: ieee keeps it in full, tf32 cuts its mantissa to 10 bits"
+_MEANT = {
+    **dict.fromkeys(("fp32", "float32", "single", "float"), _SINGLE),
+    **dict.fromkeys(("half", "float16"), "; did you mean 'fp16'?"),
+    "bfloat16": "; did you mean 'bf16'?",
+}
 
 
 def _in_data(step: str | int, loc: tuple[str | int, ...], data: Any) -> bool:
@@ -220,15 +229,17 @@ def _field_adapter(model: type[BaseModel], name: str) -> TypeAdapter[Any]:
     return TypeAdapter(annotation, config=ConfigDict(strict=True))
 
 
-def _message(item: Any, value: Any, known: tuple[str, ...] = ()) -> str:
+def _message(item: Any, value: Any, known: tuple[str, ...] = (), params: tuple[str, ...] = ()) -> str:
     kind, context = item["type"], item.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"unknown key{_suggest(str(item['loc'][-1]), known)}"
+        key = str(item["loc"][-1])
+        return f"unknown key; did you mean 'params.{key}'?" if key in params else f"unknown key{_suggest(key, known)}"
     if kind == "missing":
         return f"missing; give one of {', '.join(workloads.names())}"
     if kind == "literal_error":
         allowed = tuple(part.strip(" '") for part in context["expected"].replace(" or ", ",").split(",") if part)
-        return f"{_show(value)} is not one of {', '.join(allowed)}{_suggest(str(value), allowed, list_all=False)}"
+        hint = _MEANT.get(str(value).lower()) or _suggest(str(value), allowed, list_all=False)
+        return f"{_show(value)} is not one of {', '.join(allowed)}{hint}"
     wanted = {
         "int_type": "a whole number", "float_type": "a number", "string_type": "text", "bool_type": "true or false",
         "dict_type": "a mapping of keys to values", "list_type": "a list, such as [1, 8, 32]",
@@ -264,4 +275,6 @@ def _no_such_file(path: Path) -> str:
     except OSError:
         near = []
     close = difflib.get_close_matches(path.name, near, n=1)
-    return f"no such file{f'; did you mean {str(path.with_name(close[0]))!r}?' if close else ''}"
+    suggestions = [path.with_name(name) for name in close]
+    suggestions += [shipped for shipped in (Path("configs", f"{path.stem}.yaml"),) if shipped.is_file()]
+    return f"no such file{f'; did you mean {str(suggestions[0])!r}?' if suggestions else ''}"

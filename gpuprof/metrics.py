@@ -56,6 +56,7 @@ def _latency(name: str) -> Callable[[Case], Reading]:
 
 METRICS = (
     Metric("throughput_per_s", "throughput", "samples/s", "higher", _estimate("throughput_per_s")),
+    Metric("throughput_total_per_s", "… by total time", "samples/s", "higher", _estimate("throughput_total_per_s")),
     Metric("latency_p50_s", "latency p50", "s", "lower", _latency("p50")),
     Metric("latency_p90_s", "latency p90", "s", "lower", _latency("p90")),
     Metric("latency_p99_s", "latency p99", "s", "lower", _latency("p99")),

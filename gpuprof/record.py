@@ -67,6 +67,7 @@ class Throughput(Part):
     steps: Count
     steps_per_block: Count
     total_s: NonNegative
+    drift: NonNegative | None = Field(description="spread of the medians of the window's three thirds / middle one")
 
 
 class DeviceSpan(Part):
@@ -79,7 +80,7 @@ class Percentiles(Part):
     """Latency of one process: a synchronisation after every request (a request is one step)."""
 
     p50: NonNegative
-    p90: NonNegative
+    p90: NonNegative | None
     p99: NonNegative | None
     p50_upper95: NonNegative | None = Field(description="order-statistic upper bound, 95% confidence")
     p90_upper95: NonNegative | None
@@ -92,7 +93,7 @@ class Latency(Part):
     """Latency of a case: geometric means over processes of each process's percentiles; the bounds are the largest."""
 
     p50: NonNegative
-    p90: NonNegative
+    p90: NonNegative | None
     p99: NonNegative | None
     ci95: Interval | None = Field(description="95% interval of p50 over processes")
     p50_upper95: NonNegative | None
@@ -243,9 +244,10 @@ class Case(Part):
     weights: WeightsRecord | None
     precision: PrecisionRecord
     correctness: Correctness
-    steady: bool | None
+    steady: bool | None = Field(description="every good repeat: warm-up steady, and the window drifts by 5% at most")
     regime: Regime | None
     throughput_per_s: Estimate | None
+    throughput_total_per_s: Estimate | None = Field(description="as throughput, from samples / total time")
     latency_s: Latency | None
     device_span_s: Estimate | None
     first_step_s: NonNegative | None = Field(description="of the first process that ran this case in this run")

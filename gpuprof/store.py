@@ -17,6 +17,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 import shutil
 import tempfile
 import zipfile
@@ -106,7 +107,7 @@ class Journal:
             return f"{what}. Nothing is lost: it was saved as {saved}. Free some space and move that directory there."
         self._close()
         if self.fault is None:
-            return f"{what}. Nothing is lost: free some space, then `gpuprof recover --store {store}`."
+            return f"{what}. Nothing is lost: free some space, then gpuprof recover --store {shlex.quote(str(store))}"
         return f"{what}, nor in the working directory, nor in the temporary directory. Free some space and run again."
 
 

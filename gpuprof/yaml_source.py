@@ -68,7 +68,8 @@ class Source:
             self.data: Any = None if self._node is None else loader.construct_document(self._node)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            what = (error.problem or "not valid YAML").replace("\n", " ")
+            what = (error.problem or "cannot be read").replace("\n", " ")
+            what += "; indent with spaces" if "'\\t'" in what else ""
             raise ConfigError([Problem(self._at(mark), "", f"not valid YAML: {what}")]) from None
         except yaml.YAMLError as error:
             raise ConfigError([Problem(name, "", f"not valid YAML: {' '.join(str(error).split())}")]) from None

@@ -231,7 +231,7 @@ def test_a_reader_that_goes_away_is_no_traceback():
 
 def rendered(record, width: int = 100) -> str:
     console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    for part in terminal.render(record):
+    for part in terminal.render(record, width):
         console.print(part)
     return console.export_text()
 
@@ -239,15 +239,40 @@ def rendered(record, width: int = 100) -> str:
 def test_a_card_for_one_case_and_a_row_each_for_many():
     record = assemble(journal(repeat(0), repeat(1)), NOW)[0]
     text = rendered(record)
-    assert "throughput    100.0 samples/s   [100.0 – 100.0 samples/s] 95%" in text
+    assert re.search(r"throughput +100\.0 samples/s   \[100\.0 – 100\.0 samples/s\] 95%", text)
     lines = journal(repeat(0), repeat(1, outcome="timeout"))
     for name in ("b", "c"):
         lines.insert(-1, {**lines[1], "case_id": name})
     table = rendered(assemble(lines, NOW)[0], width=200)
     assert table.count("cnn · train · ieee · batch 8 · eager · 1 thread") == 4
-    assert "1 of 2 ok" in table
-    assert "warning: a: repeat 1: timeout: because of timeout" in table
+    assert "1 of 5" in table
+    assert "warning: a: repeat 2: timeout: because of timeout" in table
     assert "not run: b" in table
+
+
+def test_no_number_is_cut_in_a_narrow_terminal():
+    lines = journal(repeat(0, samples_per_s=123456), repeat(1, samples_per_s=654321))
+    for number in range(1, 4):
+        request = lines[1]["request"] | {"batch_size": 2**number}
+        lines.insert(-1, {**lines[1], "case_id": f"b{number}", "request": request})
+        for index in range(2):
+            one = repeat(index, samples_per_s=123456 * (1 + 4 * index))
+            lines.insert(-1, {"type": "repeat", "case_id": f"b{number}", "repeat": one, "raw": {}})
+    text = rendered(assemble(lines, NOW)[0], width=80)
+    assert "…" not in text
+    assert text.count("100.0 ms") == 4
+
+
+def test_what_did_not_run_is_not_said_to_have_run():
+    text = rendered(assemble(journal(repeat(0, outcome="unsupported")), NOW)[0])
+    assert "none, unsupported: because of unsupported" in text
+    assert " ran" not in text
+    assert "throughput" not in text
+
+
+def test_the_worst_of_repeated_warnings_is_seen():
+    lines = journal(*(repeat(i, warnings=[f"gap of {gap}"]) for i, gap in enumerate(("+2.8%", "+21.9%"))))
+    assert "repeat 1: gap of +2.8%   (likewise repeat 2: +21.9%)" in rendered(assemble(lines, NOW)[0])
 
 
 def test_markup_in_a_hostile_name_is_text():

@@ -28,6 +28,7 @@ class Live:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
         )  # fmt: skip
         self.lines: list[str] = []
+        self.checker = 0
 
     def until(self, text: str) -> None:
         """Read progress up to a line with this text."""
@@ -37,6 +38,12 @@ class Live:
                 return
         pytest.fail(f"never said {text!r}: {self.lines}")
 
+    def checked(self) -> None:
+        """Read progress until measuring begins; remembers who checked, to tell it from the worker that measures."""
+        self.until("processes on")
+        self.checker = self.worker()
+        self.until("checked ")
+
     def worker(self) -> int:
         """The worker that is measuring now."""
         deadline = time.monotonic() + LIMIT_S
@@ -44,6 +51,8 @@ class Live:
         while time.monotonic() < deadline:
             for pid in map(int, children.read_text().split()):
                 # The last argument is the worker's reply descriptor; a child that has not yet become Python is skipped.
+                if pid == self.checker:
+                    continue
                 with suppress(OSError):  # the checker of before may just be going
                     if b"gpuprof.worker.main" in Path(f"/proc/{pid}/cmdline").read_bytes():
                         return pid
@@ -67,7 +76,7 @@ def outcomes(record: dict) -> list[str]:
 
 def test_a_killed_worker_costs_its_repeat_alone(tmp_path):
     run = Live(*RNN, "--store", tmp_path)
-    run.until("checked ")
+    run.checked()
     os.kill(run.worker(), signal.SIGKILL)
     code, out, _ = run.end()
     record = only_record(tmp_path)
@@ -80,7 +89,7 @@ def test_a_killed_worker_costs_its_repeat_alone(tmp_path):
 
 def test_a_hanging_worker_is_ended_at_its_time_limit(tmp_path):
     run = Live(*RNN, "--set", "repeats=1", "--set", "timeout_s=12", "--store", tmp_path)
-    run.until("checked ")
+    run.checked()
     worker = run.worker()
     os.kill(worker, signal.SIGSTOP)
     code, _, err = run.end()
@@ -146,7 +155,7 @@ def test_a_killed_supervisor_leaves_a_store_that_reads_and_a_run_that_can_be_rec
     assert store.run_directories(tmp_path) == []
     listed = gpuprof("list", "--store", tmp_path)
     assert listed.code == 0
-    assert "gpuprof recover" in listed.err
+    assert "gpuprof recover --store" in listed.err
     recovered = gpuprof("recover", "--store", tmp_path)
     assert recovered.code == 0
     assert "with 1 repeats" in recovered.out
@@ -184,7 +193,7 @@ def small_disk(path: Path, size: str):
 def test_a_disk_that_fills_up_during_the_run_loses_nothing(tmp_path):
     with small_disk(tmp_path / "disk", "256k") as disk:
         run = Live(*RNN, "--store", disk / "store", cwd=tmp_path)
-        run.until("checked ")
+        run.checked()
         with pytest.raises(OSError, match="No space left"), open(disk / "filler", "wb", buffering=0) as filler:
             while True:
                 filler.write(b"x" * 4096)

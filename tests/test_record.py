@@ -33,7 +33,7 @@ def repeat(index: int = 0, *, outcome: str = "ok", samples_per_s: float = 100.0,
             "warmup": {"steady": True, "reason": "", "steps": 20, "seconds": 3.0},
             "throughput": {"samples_per_s": samples_per_s, "samples_per_s_total": samples_per_s, "step_s": step_s,
                            "submit_s": submit * step_s, "blocks": 30, "steps": 300, "steps_per_block": 10,
-                           "total_s": 300 * step_s},
+                           "total_s": 300 * step_s, "drift": 0.01},
             "latency": {"p50": 0.1, "p90": 0.2, "p99": 0.3, "p50_upper95": 0.11, "p90_upper95": 0.21,
                         "p99_upper95": 0.4, "requests": 400, "submit_s": submit * step_s},
             "memory": {"peak_bytes": 1000 + index, "scope": "test", "reserved_bytes": 1, "alloc_retries": 0},
@@ -131,6 +131,22 @@ def test_a_lost_repeat_costs_that_repeat_alone(outcome):
     assert case.throughput_per_s.processes == 2
     assert any(f"because of {outcome}" in warning for warning in case.warnings)
     assert set(raw) == {"a/0/x", "a/1/x", "a/2/x"}
+
+
+def test_a_window_that_drifts_is_not_steady():
+    moved = repeat(1)
+    moved["throughput"] |= {"drift": 0.2}
+    assert assemble(journal(repeat(0)), NOW)[0].cases[0].steady is True
+    assert assemble(journal(repeat(0), moved), NOW)[0].cases[0].steady is False
+
+
+def test_processes_that_disagree_are_a_warning():
+    calm, torn = (
+        assemble(journal(repeat(0, samples_per_s=100), repeat(1, samples_per_s=rate)), NOW)[0].cases[0].warnings
+        for rate in (105, 200)
+    )
+    assert calm == []
+    assert any("processes disagree by a factor of 2.00" in warning for warning in torn)
 
 
 def test_the_first_step_is_that_of_the_first_process_or_none():

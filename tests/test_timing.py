@@ -10,7 +10,7 @@ import pytest
 from gpuprof import plan
 from gpuprof.config import Suite
 from gpuprof.record import ConfigRecord
-from gpuprof.worker.timing import Blocks, Meter, is_steady, measure_blocks, measure_requests, warm_up
+from gpuprof.worker.timing import Blocks, Meter, drift, judge, measure_blocks, measure_requests, warm_up
 
 RECORD = ConfigRecord(file="x", sha256="0" * 64, text="")
 FULL = plan.protocol(Suite([], 5, None, RECORD), quick=False)
@@ -134,15 +134,15 @@ def test_warm_up_gives_up_on_what_never_settles():
 
 def test_noise_without_a_trend_is_steady_and_a_step_is_not():
     rng = random.Random(8)
-    flat = [1 + 0.05 * rng.gauss(0, 1) for _ in range(30)]
-    assert is_steady(flat)[0]
-    assert not is_steady([*(v * 1.3 for v in flat[:10]), *flat[10:]])[0]
-    assert is_steady(flat[:8]) == (False, "8 blocks are too few to tell (9 needed)")
+    flat = [1 + 0.03 * rng.gauss(0, 1) for _ in range(30)]
+    assert judge(flat)[0] == "steady"
+    assert judge([*(v * 1.3 for v in flat[:10]), *flat[10:]])[0] == "moving"
+    assert judge(flat[:8]) == ("moving", "8 blocks are too few to tell (9 needed)")
 
 
 def test_false_alarms_of_steadiness_are_few():
     rng = random.Random(4)
-    steady = sum(is_steady([1 + 0.02 * rng.gauss(0, 1) for _ in range(30)])[0] for _ in range(300))
+    steady = sum(judge([1 + 0.02 * rng.gauss(0, 1) for _ in range(30)])[0] == "steady" for _ in range(300))
     # A check that fails is repeated one block later, so a false alarm costs a block, not the verdict.
     assert steady > 210
 
@@ -167,3 +167,17 @@ def test_requests_are_synchronised_one_by_one_and_enough_for_a_p99():
 
 def test_repeats_are_interleaved_forwards_and_backwards():
     assert list(plan.order(["a", "b"], 3)) == [(0, "a"), (0, "b"), (1, "b"), (1, "a"), (2, "a"), (2, "b")]
+
+
+def test_great_noise_is_called_noisy_and_never_steady():
+    rng = random.Random(6)
+    states = [judge([1 + 0.4 * rng.random() for _ in range(30)])[0] for _ in range(200)]
+    assert states.count("noisy") > 50
+    for _ in range(200):
+        times = [1 + 0.4 * rng.random() for _ in range(30)]
+        assert judge(times)[0] != "steady" or drift(times) <= 0.05
+
+
+def test_drift_is_the_spread_of_thirds():
+    assert drift([1.0] * 10 + [1.1] * 10 + [1.3] * 10) == pytest.approx(0.3 / 1.1)
+    assert drift([2.0, 2.0, 2.0]) == 0

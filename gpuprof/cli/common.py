@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
+
+    from gpuprof.record import RunRecord
 
 DEFAULT_STORE = "results"
 store_option = click.option(
@@ -29,13 +31,26 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, soft_wrap=False, width=None if stream.isatty() else 132)
 
 
-def print_rendered(parts: Iterable[RenderableType]) -> None:
+def say(out: Console, text: str, style: str = "") -> None:
+    """A sentence: wrapped at words in a terminal, one line for whoever searches the output elsewhere."""
+    from gpuprof.report.terminal import printable
+
+    out.print(printable(text), style=style, markup=False, soft_wrap=not out.is_terminal)
+
+
+def print_rendered(record: RunRecord) -> None:
+    """The record as a person reads it, on stdout."""
     from rich.text import Text
 
+    from gpuprof.report import terminal
+
     out = console()
-    for part in parts:
-        # A sentence is one line for whoever searches the output; a terminal wraps it.
+    for part in terminal.render(record, out.width):
         out.print(part, soft_wrap=isinstance(part, Text) and not out.is_terminal)
+
+
+def recover_hint(store: Path) -> str:
+    return f"gpuprof recover --store {shlex.quote(str(store))}"
 
 
 def print_json(value: Any) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gpuprof.cli.common import console, json_option, print_json, store_option
+from gpuprof.cli.common import console, json_option, print_json, recover_hint, say, store_option
 from gpuprof.errors import EXIT_OK, StoreError
 
 
@@ -53,19 +53,21 @@ def command(store: Path, as_json: bool) -> int:
     out = console()
     if found:
         table = Table(box=box.SIMPLE_HEAD)
-        for name in ("run", "outcome", "device", "cases", "throughput of the first"):
-            table.add_column(name, overflow="fold")
+        table.add_column("run", no_wrap=True, overflow="ignore")  # to be copied in one piece
+        for name in ("outcome", "device", "cases", "first case", "its throughput"):
+            table.add_column(name)
         for record in found:
             first = record.cases[0] if record.cases else None
             rate = show(first.throughput_per_s.value, "samples/s") if first and first.throughput_per_s else "none"
             device = Text(printable(record.device.name))
-            table.add_row(record.run_id, record.outcome, device, str(len(record.cases)), rate)
+            outcome = f"{record.outcome}, {record.protocol.name}"
+            table.add_row(record.run_id, outcome, device, str(len(record.cases)), first.case_id if first else "", rate)
         out.print(table)
     else:
-        out.print(f"No runs in {store}. `gpuprof run configs/lstm.yaml` makes the first.", markup=False)
+        say(out, f"No runs in {store}. `gpuprof run CONFIG` makes the first.")
     err = console(stderr=True)
     for message in damaged:
-        err.print(printable(f"skipped: {message}"), style="yellow", markup=False)
+        say(err, f"skipped: {message}", "yellow")
     for name in pending:
-        err.print(f"killed before it was over: {name}; `gpuprof recover --store {store}` saves it", markup=False)
+        say(err, f"killed before it was over: {name}; to save what it measured: {recover_hint(store)}")
     return EXIT_OK

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from gpuprof.cli.common import say
 from gpuprof.metrics import show
-from gpuprof.report.terminal import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,9 +54,11 @@ class Progress:
 
     def checked(self, case_id: str, found: dict[str, Any]) -> None:
         correctness = found.get("correctness") or {}
-        verdict = correctness.get("verdict") or found.get("failed") or correctness.get("absent", {}).get("verdict")
-        effective = (found.get("precision") or {}).get("effective") or "unknown"
-        self._say(f"checked {case_id}: arithmetic {effective}, correctness {verdict}")
+        why = found.get("failed") or correctness.get("absent", {}).get("verdict")
+        if (verdict := correctness.get("verdict")) is None:
+            self._say(f"checked {case_id}: no verdict: {why}")
+        else:
+            self._say(f"checked {case_id}: computes in {found['precision']['effective']}, correctness {verdict}")
 
     def case_added(self, case_id: str, reason: str, repeats: int) -> None:
         self._total += repeats
@@ -89,4 +91,4 @@ class Progress:
 
     def _say(self, text: str) -> None:
         out = self._bar.console if self._bar is not None else self._console
-        out.print(printable(text), markup=False, style="dim", soft_wrap=True)
+        say(out, text, "dim")

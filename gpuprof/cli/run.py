@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gpuprof.cli.common import console, json_option, print_json, print_rendered, store_option
+from gpuprof.cli.common import console, json_option, print_json, print_rendered, recover_hint, say, store_option
 from gpuprof.errors import EXIT_INTERRUPTED, EXIT_NO_DEVICE, EXIT_OK, EXIT_RUN_FAILED, ConfigError, PublishError
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ class _DeviceChoice(click.ParamType):  # type: ignore[type-arg]
         numbered = kind == "gpu" and colon and number.isascii() and number.isdigit()
         if value in ("auto", "cpu", "gpu", "all") or numbered:
             return value
-        self.fail(f"{value!r} is not one of auto, cpu, gpu, gpu:N, all", param, ctx)
+        hint = "; a GPU of either vendor is gpu or gpu:N" if kind in ("cuda", "hip", "rocm", "nvidia", "amd") else ""
+        self.fail(f"{value!r} is not one of auto, cpu, gpu, gpu:N, all{hint}", param, ctx)
 
 
 @click.command(name="run", short_help="Measure networks on this machine and store the record.")
@@ -51,7 +52,7 @@ def command(
       gpuprof run configs/lstm.yaml
       gpuprof run configs/lstm.yaml --quick --device cpu
       gpuprof run configs/vgg16.yaml --set batch_size=64 --set precision=bf16
-      gpuprof run configs/cnn.yaml --set sweep.variant=[eager,compile,graph] --dry-run
+      gpuprof run configs/cnn.yaml --set 'sweep.variant=[eager,compile,graph]' --dry-run
 
     \b
     Exit codes: 0 measured, 1 something failed or computed wrong results (its record is kept),
@@ -63,22 +64,18 @@ def command(
 
     from gpuprof import supervisor
     from gpuprof.cli.progress import Progress
-    from gpuprof.report import terminal
     from gpuprof.store import unfinished
 
     notice = console(stderr=True)
     for dead in unfinished(store):
-        hint = (
-            f"An earlier run was killed; what it measured can be saved: gpuprof recover --store {store}  ({dead.name})"
-        )
-        notice.print(hint, markup=False, soft_wrap=True)
+        say(notice, f"An earlier run was killed ({dead.name}). To save what it measured: {recover_hint(store)}")
     records: list[RunRecord] = []
     codes = [EXIT_OK]
     with supervisor.session() as inspector:
         machine = inspector.machine()
         devices = machine.devices(device)
         if device == "auto" and devices[0]["kind"] == "cpu":
-            notice.print(f"No GPU, profiling the CPU: {machine.why_no_gpu()}.", soft_wrap=True, markup=False)
+            say(notice, f"No GPU, profiling the CPU: {machine.why_no_gpu()}.")
         for suite in suites:
             for chosen in devices:
                 fault = ""
@@ -91,11 +88,11 @@ def command(
                 records.append(record)
                 codes += [_exit_code(record), EXIT_RUN_FAILED if fault else EXIT_OK]
                 if not as_json:
-                    print_rendered(terminal.render(record))
+                    print_rendered(record)
                     if path is not None:
-                        console().print(f"record: {path / 'record.json'}", soft_wrap=True, markup=False)
+                        say(console(), f"record: {path / 'record.json'}")
                 if fault:
-                    notice.print(f"gpuprof: {fault}", style="bold red", markup=False, soft_wrap=True)
+                    say(notice, f"gpuprof: {fault}", "bold red")
                 if record.outcome == "interrupted":
                     break
             if EXIT_INTERRUPTED in codes:

@@ -24,11 +24,10 @@ def command(run: str, store: Path, as_json: bool) -> int:
       gpuprof show results/20261123T090000Z-lstm-1a2b3c4d/record.json --json
     """
     from gpuprof import store as runs
-    from gpuprof.report import terminal
 
     record = runs.read(runs.find(store, run))
     if as_json:
         print_json(record.model_dump(mode="json", by_alias=True))
     else:
-        print_rendered(terminal.render(record))
+        print_rendered(record)
     return EXIT_OK

@@ -18,10 +18,16 @@ if TYPE_CHECKING:
 _VERDICTS = {"pass": "green", "drift": "yellow", "wrong": "bold red"}
 _OUTCOMES = {"ok": "green", "partial": "yellow", "interrupted": "yellow"}
 _MANY = 2
-_COLUMNS = {"throughput_per_s": "samples/s (95%)", "latency_p50_s": "p50", "latency_p99_s": "p99"}
+NARROW = 110
+_COLUMNS = {
+    "throughput_per_s": "samples/s",
+    "latency_p50_s": "latency p50",
+    "latency_p99_s": "p99",
+    "peak_memory_bytes": "memory",
+}
 
 
-def render(record: RunRecord) -> Iterator[RenderableType]:
+def render(record: RunRecord, width: int = 132) -> Iterator[RenderableType]:
     """One card a case for up to two cases, one row a case for more; then whatever a reader must know."""
     from rich.text import Text
 
@@ -30,14 +36,14 @@ def render(record: RunRecord) -> Iterator[RenderableType]:
     threads = _threads(sorted({case.threads for case in record.cases}))
     where = f"{device.name}, {threads}" if device.kind == "cpu" else device.name
     build = f"torch {record.environment.torch}" if record.environment.torch else "no torch"
-    yield Text.assemble(("\n" + where, "bold"), f"   {build}   {record.protocol.name} protocol")
+    yield Text.assemble((where, "bold"), f"   {build}   {record.protocol.name} protocol")
     if record.simulated:
         yield Text("SIMULATED: these numbers come from a vendor simulator and measure no hardware", "bold red")
     if len(record.cases) <= _MANY:
         for case in record.cases:
-            yield _card(case)
+            yield _card(case, record.protocol.repeats)
     else:
-        yield _table(record)
+        yield _table(record, narrow=width < NARROW)
     yield from _warnings(record)
     style = _OUTCOMES.get(record.outcome, "bold red")
     reason = f": {record.reason}" if record.reason else ""
@@ -93,8 +99,14 @@ def _grouped(warnings: list[str]) -> Iterator[str]:
         groups.setdefault(re.sub(r"[-+0-9.]+", "#", message), []).append((repeat.removeprefix("repeat "), message))
     for members in groups.values():
         (first, message), *others = members
-        also = f"   (likewise repeat {', '.join(number for number, _ in others)})" if others and first else ""
+        figures = (f"{number}: {_figure(other)}" if _figure(other) else number for number, other in others)
+        also = f"   (likewise repeat {', '.join(figures)})" if others and first else ""
         yield (f"repeat {first}: " if first else "") + message + also
+
+
+def _figure(message: str) -> str:
+    found = re.search(r"[-+]?[0-9][0-9.]*%", message)
+    return found[0] if found else ""
 
 
 def _threads(counts: list[int]) -> str:
@@ -105,7 +117,7 @@ def _joined(words: list[str]) -> str:
     return " · ".join(word for word in words if word)
 
 
-def _card(case: Case) -> RenderableType:
+def _card(case: Case, planned: int) -> RenderableType:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -114,49 +126,63 @@ def _card(case: Case) -> RenderableType:
     table = Table(title=heading, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_header=False)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column()
-    for metric in METRICS:
+    if case.outcome != "ok":
+        table.add_row("result", Text(f"none, {case.outcome.replace('_', ' ')}: {case.reason}", "yellow"))
+    for metric in METRICS if case.outcome == "ok" else ():
         reading = metric.read(case)
         if metric.key == "device_span_s" and reading.value is None and case.regime == "cpu":
             continue
         text = _value(reading, metric.unit)
         if metric.key == "latency_p99_s" and case.latency_s is not None and case.latency_s.p99_upper95 is not None:
-            text.append(f"   at most {show(case.latency_s.p99_upper95, 's')}, 95% sure", "dim")
+            text.append(f"   upper bound of the worst process {show(case.latency_s.p99_upper95, 's')}", "dim")
         if metric.key == "peak_memory_bytes" and (memory := next((r.memory for r in case.repeats if r.memory), None)):
             text.append(f"   {memory.scope}", "dim")
         table.add_row(metric.title, text)
     if case.throughput_per_s is not None and case.flops_per_sample is not None:
         rate = case.throughput_per_s.value * case.flops_per_sample
-        table.add_row("arithmetic", Text.assemble(
+        table.add_row("FLOP rate", Text.assemble(
             f"{rate / 1e9:,.4g} GFLOP/s", (f"   {case.flops_per_sample:,} FLOPs a sample", "dim")))  # fmt: skip
     if case.trainable_parameters is not None and case.parameters is not None:
         more = "" if case.parameters == case.trainable_parameters else f" of {case.parameters:,}"
         table.add_row("parameters", f"{case.trainable_parameters:,} trainable{more}")
-    ran = case.precision.effective or f"unknown: {case.precision.absent['effective']}"
+    ran = case.precision.effective or "an unknown one"
     same = ran == case.precision.requested
     asked = f"{case.precision.requested} asked, "
-    table.add_row("precision", Text.assemble(asked, (ran, "" if same else "yellow"), " ran"))
+    if case.outcome == "ok":
+        table.add_row("precision", Text.assemble(asked, (ran, "" if same else "yellow"), " ran"))
     table.add_row("correctness", _verdict(case))
-    table.add_row("regime", _steady(case))
-    table.add_row("repeats", _repeats(case))
+    if case.outcome == "ok":
+        table.add_row("regime", f"{case.regime}, {'steady' if case.steady else 'not steady'}")
+    table.add_row("repeats", _repeats(case, planned))
     return table
 
 
-def _table(record: RunRecord) -> RenderableType:
+def _table(record: RunRecord, *, narrow: bool) -> RenderableType:
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     shared, names = _headings(record.cases)
     table = Table(title=shared, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    table.add_column("case", overflow="fold")
-    shown = ("throughput_per_s", "latency_p50_s", "latency_p99_s", "first_step_s", "peak_memory_bytes")
+    table.add_column("case")
+    shown = ["throughput_per_s", "latency_p50_s", "latency_p99_s"]
+    if not any(case.latency_s and case.latency_s.p99 for case in record.cases):
+        shown.remove("latency_p99_s")
+    shown += [] if narrow else ["first_step_s", "peak_memory_bytes"]
     for key in shown:
-        table.add_column(_COLUMNS.get(key, BY_KEY[key].title), justify="right")
-    for name in ("ran in", "correct", "steady", "repeats"):
-        table.add_column(name, justify="center")
+        table.add_column(_COLUMNS.get(key, BY_KEY[key].title), justify="right", no_wrap=True)
+        if key == "throughput_per_s":
+            table.add_column("95%", no_wrap=True)
+    table.add_column("checks")
+    table.add_column("ok", justify="right", no_wrap=True)
     for case, name in zip(record.cases, names, strict=True):
-        cells = [_value(BY_KEY[key].read(case), BY_KEY[key].unit, wide=False) for key in shown]
-        steady = "-" if case.steady is None else "yes" if case.steady else "no"
-        table.add_row(name, *cells, case.precision.effective or "?", _verdict(case, wide=False), steady, _repeats(case))
+        cells: list[RenderableType] = []
+        for key in shown:
+            reading = BY_KEY[key].read(case)
+            cells.append(_value(reading, BY_KEY[key].unit, wide=False))
+            if key == "throughput_per_s":
+                cells.append(Text(_interval(reading), "dim"))
+        table.add_row(name, *cells, _checks(case), _repeats(case, record.protocol.repeats).removesuffix(" ok"))
     return table
 
 
@@ -165,15 +191,11 @@ def _value(reading: Reading, unit: str, *, wide: bool = True) -> Text:
 
     if reading.value is None:
         return Text(f"none: {reading.absent}" if wide else "none", "dim")
-    unit_here = unit if wide or unit in ("s", "B") else ""
-    text = Text().append(show(reading.value, unit_here), "bold" if reading.ci95 else "")
-    if reading.ci95 is not None:
-        low, high = reading.ci95
-        half = (high - low) / 2 / reading.value
-        if wide:
-            text.append(f"   [{show_interval(reading.ci95, unit)}] 95%", "dim")
-        elif unit not in ("s", "B"):
-            text.append(f" ±{half:.1%}", "dim")
+    text = Text().append(
+        show(reading.value, unit if wide or unit in ("s", "B") else ""), "bold" if reading.ci95 else ""
+    )
+    if wide and reading.ci95 is not None:
+        text.append(f"   [{show_interval(reading.ci95, unit)}] 95%", "dim")
     return text
 
 
@@ -187,19 +209,37 @@ def _verdict(case: Case, *, wide: bool = True) -> RenderableType:
     errors = (correctness.output_error, correctness.loss_curve_error, correctness.gradient_norm_error)
     worst = max((e for e in errors if e is not None), default=None)
     if wide and worst is not None:
-        text.append(f"   largest error {worst:.1e} against float64 (passes up to {correctness.tolerance:g})", "dim")
+        limit = f"passes up to {correctness.tolerance:g}"
+        text.append(f"   at batch {correctness.batch_size}: largest error {worst:.1e} ({limit})", "dim")
     return text
 
 
-def _steady(case: Case) -> str:
-    if case.steady is None:
-        return f"none: {case.absent['regime']}"
-    return f"{case.regime}, {'steady' if case.steady else 'not steady'}"
+def _interval(reading: Reading) -> str:
+    """The interval for a table cell; as a factor where it is so wide that its ends say less than that."""
+    if reading.ci95 is None:
+        return ""
+    low, high = reading.ci95
+    return show_interval(reading.ci95, "") if high < 4 * low else f"×/÷ {(high / low) ** 0.5:.3g}"
 
 
-def _repeats(case: Case) -> str:
+def _checks(case: Case) -> Text:
+    """Whatever is not as it should be, in a few words; the verdict alone otherwise."""
+    from rich.text import Text
+
+    if case.outcome != "ok":
+        return Text(case.outcome.replace("_", " "), "yellow")
+    verdict = case.correctness.verdict
+    text = Text().append(verdict or "unchecked", _VERDICTS.get(verdict or "", "yellow"))
+    if case.precision.effective != case.precision.requested:
+        text.append(f", ran {case.precision.effective or 'unknown'}", "yellow")
+    if not case.steady:
+        text.append(", not steady", "yellow")
+    return text
+
+
+def _repeats(case: Case, planned: int) -> str:
     good = sum(repeat.outcome == "ok" for repeat in case.repeats)
-    return f"{good} ok" if good == len(case.repeats) else f"{good} of {len(case.repeats)} ok"
+    return f"{good} ok" if good == planned else f"{good} of {planned} ok"
 
 
 def _warnings(record: RunRecord) -> Iterator[RenderableType]:

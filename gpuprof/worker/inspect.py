@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from dataclasses import asdict
 from typing import Any
@@ -27,6 +28,8 @@ def inspect(request: dict[str, Any]) -> dict[str, Any]:
     warnings = []
     if counted != declared:
         warnings.append(f"FLOPs differ: closed form {declared}, meta device {counted}")
+    if case.threads > (cores := len(os.sched_getaffinity(0))):
+        warnings.append(f"{case.threads} threads share {cores} cores: they will wait for each other")
     trainable, everything = flops.parameters(case)
 
     precision.switch(case.precision)

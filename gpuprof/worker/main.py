@@ -40,8 +40,11 @@ def serve(requests: TextIO, replies: TextIO) -> None:
             return
         except Exception as error:  # noqa: BLE001 - whatever torch raises belongs into the record, with its reason
             traceback.print_exc()
-            outcome = "out_of_memory" if _is_out_of_memory(error, torch) else "error"
-            channel.send(event="failed", outcome=outcome, reason=_summary(error))
+            if _is_out_of_memory(error, torch):
+                reason = f"out of memory, a smaller batch_size may fit ({_summary(error)})"
+                channel.send(event="failed", outcome="out_of_memory", reason=reason)
+            else:
+                channel.send(event="failed", outcome="error", reason=_summary(error))
 
 
 def _answer(request: dict[str, Any], channel: Channel, import_s: float) -> dict[str, Any]:
@@ -79,7 +82,7 @@ def _is_out_of_memory(error: Exception, torch: Any) -> bool:
 
 def _summary(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:300] if lines else 'no message'}"
+    return f"{type(error).__name__}: {lines[0][:160] if lines else 'no message'}"
 
 
 def _die_with_parent() -> None:

@@ -19,7 +19,7 @@ from gpuprof.record import Cold, Cpu, DeviceSpan, Memory, Percentiles, Phase, Pr
 from gpuprof.worker.channel import Channel
 from gpuprof.worker.device import ComputeDevice
 from gpuprof.worker.step import Stepper, build_network, random_batches
-from gpuprof.worker.timing import Blocks, Meter, measure_blocks, measure_requests, warm_up
+from gpuprof.worker.timing import LARGEST_TOLERANCE, Blocks, Meter, drift, measure_blocks, measure_requests, warm_up
 
 MAX_SETTLE_STEPS = 20
 TOTALS_GAP = 0.02
@@ -125,21 +125,25 @@ def _throughput(blocks: Blocks, batch_size: int) -> Throughput:
         steps=blocks.steps,
         steps_per_block=blocks.steps_per_block,
         total_s=blocks.total_s,
+        drift=drift(blocks.wall_s) if len(blocks.wall_s) >= 3 else None,
+        absent={} if len(blocks.wall_s) >= 3 else {"drift": f"{len(blocks.wall_s)} blocks have no thirds"},
     )
 
 
 def _percentiles(times: list[float], submits: list[float]) -> Percentiles:
-    """p50, p90, p99 of one process; a percentile whose upper bound the requests cannot support is withheld (p99)."""
+    """p50, p90, p99 (nearest rank) of one process; a p90 or p99 is withheld where requests cannot bound it."""
     ordered = sorted(times)
     bounds = {name: quantile_upper_bound(ordered, q) for name, q in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))}
-    absent = {
-        f"{name}_upper95": f"{len(ordered)} requests are too few for a bound" for name, b in bounds.items() if b is None
+    count = f"{len(ordered)} request{'s' if len(ordered) > 1 else ''} in a process"
+    absent = {f"{name}_upper95": f"{count}: too few for a bound" for name, bound in bounds.items() if bound is None}
+    absent |= {
+        name: f"{count}; {least} are needed to support a {name}"
+        for name, least in (("p90", 29), ("p99", 299))
+        if bounds[name] is None
     }
-    if bounds["p99"] is None:
-        absent["p99"] = f"{len(ordered)} requests; 299 are needed to support a p99"
     return Percentiles(
         p50=quantile(ordered, 0.5),
-        p90=quantile(ordered, 0.9),
+        p90=None if bounds["p90"] is None else quantile(ordered, 0.9),
         p99=None if bounds["p99"] is None else quantile(ordered, 0.99),
         p50_upper95=bounds["p50"],
         p90_upper95=bounds["p90"],
@@ -157,6 +161,8 @@ def _warnings(throughput: Throughput, cpu: Cpu, device: ComputeDevice, disturbed
             f"median block and total time disagree by {gap:+.1%}: "
             + ("some blocks were much slower" if gap > 0 else "some blocks were much faster")
         )
+    if throughput.drift is not None and throughput.drift > LARGEST_TOLERANCE:
+        yield f"not steady: the throughput window drifted by {throughput.drift:.1%} between its thirds"
     starved = cpu.waiting > WAITING if cpu.waiting is not None else not device.is_gpu and cpu.utilisation < 0.85
     if starved:
         waited = f", waited {cpu.waiting:.0%} of the time for a core" if cpu.waiting is not None else ""

@@ -16,6 +16,7 @@ from gpuprof.record import Protocol as Plan
 from gpuprof.record import Warmup
 
 STEADY_TOLERANCE = 0.01
+LARGEST_TOLERANCE = 0.05
 TREND_Z = 1.64
 
 
@@ -96,39 +97,49 @@ def warm_up(meter: Meter, plan: Plan) -> tuple[Warmup, int]:
     steps += blocks.steps_per_block
     while True:
         elapsed = meter.clock() - started
-        steady, reason = is_steady(blocks.wall_s)
-        if elapsed >= plan.warmup_min_s and steps >= plan.warmup_min_steps and steady:
+        state, reason = judge(blocks.wall_s)
+        enough = elapsed >= plan.warmup_min_s and steps >= plan.warmup_min_steps
+        if enough and state in ("steady", "noisy"):  # waiting mends a trend, but not noise
             break
         if elapsed >= plan.warmup_max_s:
-            steady = False
-            reason = f"gave up after {elapsed:.1f} s: {reason}"
+            state, reason = "moving", f"gave up after {elapsed:.1f} s: {reason}"
             break
         meter.block(blocks)
         steps += blocks.steps_per_block
+    steady = state == "steady"
     return Warmup(steady=steady, reason=reason, steps=steps, seconds=meter.clock() - started), blocks.steps_per_block
 
 
-def is_steady(times: Sequence[float], group: int = 10) -> tuple[bool, str]:
-    """Whether the last three groups of block times agree and show no trend; with the reason in words.
+def judge(times: Sequence[float], group: int = 10) -> tuple[str, str]:
+    """Whether the last three groups of block times are `steady`, `noisy` or `moving`; with the reason in words.
 
-    Medians must agree within 1%, or within three standard errors of a median where the blocks scatter more than that
-    (1.253 sigma / sqrt(n), sigma from the median absolute deviation); |z| of Mann-Kendall must stay below 1.64.
+    Medians must agree within 1%, or within three standard errors of a median (1.253 sigma / sqrt(n), sigma from the
+    median absolute deviation) where blocks scatter more, but 5% at most; and |z| of Mann-Kendall must stay below 1.64.
+    Scatter that would need more than 5% is noisy.
     """
     group = min(group, len(times) // 3)
     if group < 3:
-        return False, f"{len(times)} blocks are too few to tell (9 needed)"
+        return "moving", f"{len(times)} blocks are too few to tell (9 needed)"
     recent = times[-3 * group :]
-    groups = [recent[i * group : (i + 1) * group] for i in range(3)]
-    medians = [statistics.median(g) for g in groups]
-    middle = statistics.median(medians)
-    noise = 1.253 * statistics.fmean(spread(g) for g in groups) / group**0.5 / middle if middle > 0 else 0.0
-    tolerance = max(STEADY_TOLERANCE, 3 * noise)
-    gap = (max(medians) - min(medians)) / middle if middle > 0 else 0.0
+    gap = drift(recent)
+    middle = statistics.median(recent)
+    sigma = statistics.fmean(spread(recent[i * group : (i + 1) * group]) for i in range(3))
+    noise = 3 * 1.253 * sigma / group**0.5 / middle if middle > 0 else 0.0
+    tolerance = max(STEADY_TOLERANCE, noise)
     if gap > tolerance:
-        return False, f"block medians differ by {gap:.1%} (allowed {tolerance:.1%})"
+        return "moving", f"block medians differ by {gap:.1%} (noise explains {tolerance:.1%})"
     if abs(z := mann_kendall_z(recent)) >= TREND_Z:
-        return False, f"block times still {'rise' if z > 0 else 'fall'} (Mann-Kendall z {z:.1f})"
-    return True, f"block medians agree within {gap:.1%} (allowed {tolerance:.1%}), no trend"
+        return "moving", f"block times still {'rise' if z > 0 else 'fall'} (Mann-Kendall z {z:.1f})"
+    if gap > LARGEST_TOLERANCE:
+        return "noisy", f"block medians differ by {gap:.1%}, without a trend: blocks scatter too much to tell"
+    return "steady", f"block medians agree within {gap:.1%} (allowed {min(tolerance, LARGEST_TOLERANCE):.1%}), no trend"
+
+
+def drift(times: Sequence[float]) -> float:
+    """Spread of the medians of the three thirds of `times` (three at least), relative to the middle one."""
+    third = len(times) // 3
+    low, middle, high = sorted(statistics.median(times[i * third : (i + 1) * third]) for i in range(3))
+    return (high - low) / middle if middle > 0 else 0.0
 
 
 def measure_blocks(meter: Meter, plan: Plan, steps_per_block: int) -> Blocks:
