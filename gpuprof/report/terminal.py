@@ -74,6 +74,7 @@ def title(case: Case) -> list[str]:
         "" if case.seq_len is None else f"T {case.seq_len}",
         case.variant,
         _threads([case.threads]),
+        f"seed {case.seed}",
         *(f"{key} {value}" for key, value in sorted(case.params.items())),
         "" if case.fallback_of is None else "fallback",
     ]
@@ -86,7 +87,8 @@ def _headings(cases: list[Case]) -> tuple[str, list[str]]:
         return "", [_joined(words) for words in titles]
     differs = [len(set(column)) > 1 for column in zip(*titles, strict=True)]
     shared = _joined([word for word, different in zip(titles[0], differs, strict=True) if not different])
-    return shared, [_joined(list(itertools.compress(words, differs))) or shared for words in titles]
+    names = [_joined(list(itertools.compress(words, differs))) for words in titles]
+    return shared, names if len(set(names)) == len(names) else [case.case_id for case in cases]
 
 
 def _grouped(warnings: list[str]) -> Iterator[str]:
@@ -164,7 +166,7 @@ def _table(record: RunRecord, *, narrow: bool) -> RenderableType:
 
     shared, names = _headings(record.cases)
     table = Table(title=shared, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    table.add_column("case")
+    table.add_column("case", min_width=8)
     shown = ["throughput_per_s", "latency_p50_s", "latency_p99_s"]
     if not any(case.latency_s and case.latency_s.p99 for case in record.cases):
         shown.remove("latency_p99_s")
@@ -173,7 +175,7 @@ def _table(record: RunRecord, *, narrow: bool) -> RenderableType:
         table.add_column(_COLUMNS.get(key, BY_KEY[key].title), justify="right", no_wrap=True)
         if key == "throughput_per_s":
             table.add_column("95%", no_wrap=True)
-    table.add_column("checks")
+    table.add_column("checks", min_width=9)
     table.add_column("ok", justify="right", no_wrap=True)
     for case, name in zip(record.cases, names, strict=True):
         cells: list[RenderableType] = []
@@ -247,11 +249,12 @@ def _warnings(record: RunRecord) -> Iterator[RenderableType]:
 
     for warning in record.warnings:
         yield Text(f"warning: {warning}", "yellow")
-    for case in record.cases:
+    names = _headings(record.cases)[1]
+    for case, name in zip(record.cases, names, strict=True):
         if case.outcome in ("unsupported", "failed", "not_run"):
-            yield Text(f"{case.outcome.replace('_', ' ')}: {case.case_id}: {case.reason}", "yellow")
+            yield Text(f"{case.outcome.replace('_', ' ')}: {name}: {case.reason}", "yellow")
             if case.outcome == "unsupported":
                 continue
         for warning in _grouped(case.warnings):
-            prefix = f"{case.case_id}: " if len(record.cases) > 1 else ""
+            prefix = f"{name}: " if len(record.cases) > 1 else ""
             yield Text(f"warning: {prefix}{warning}", "yellow")
