@@ -245,7 +245,7 @@ def test_a_card_for_one_case_and_a_row_each_for_many():
         lines.insert(-1, {**lines[1], "case_id": name})
     table = rendered(assemble(lines, NOW)[0], width=200)
     assert table.count("cnn · train · ieee · batch 8 · eager · 1 thread") == 1
-    assert "1 of 5" in table
+    assert "1/5" in table
     assert "warning: a: repeat 2: timeout: because of timeout" in table
     assert "not run: b" in table
 

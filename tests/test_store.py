@@ -194,3 +194,13 @@ def test_what_cannot_be_published_is_saved_elsewhere(tmp_path, monkeypatch):
     saved = tmp_path / "gpuprof-rescued" / run_id
     assert str(saved) in str(caught.value)
     assert store.read(saved) == record
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parent / "data").iterdir()), ids=lambda p: p.name)
+def test_kept_records_stay_readable(path):
+    """Real runs of earlier versions; the folder's name gives date and device."""
+    record = store.read(path)
+    assert record.simulated is False
+    assert record.started_at.startswith(path.name[:10])
+    with np.load(path / "raw.npz", allow_pickle=False) as raw:
+        assert len(raw.files) >= sum(len(case.repeats) for case in record.cases)

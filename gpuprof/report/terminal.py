@@ -184,7 +184,7 @@ def _table(record: RunRecord, *, narrow: bool) -> RenderableType:
             cells.append(_value(reading, BY_KEY[key].unit, wide=False))
             if key == "throughput_per_s":
                 cells.append(Text(_interval(reading), "dim"))
-        table.add_row(name, *cells, _checks(case), _repeats(case, record.protocol.repeats).removesuffix(" ok"))
+        table.add_row(name, *cells, _checks(case), f"{_good(case)}/{record.protocol.repeats}")
     return table
 
 
@@ -232,15 +232,19 @@ def _checks(case: Case) -> Text:
         return Text(case.outcome.replace("_", " "), "yellow")
     verdict = case.correctness.verdict
     text = Text().append(verdict or "unchecked", _VERDICTS.get(verdict or "", "yellow"))
-    if case.precision.effective != case.precision.requested:
-        text.append(f", ran {case.precision.effective or 'unknown'}", "yellow")
+    if case.precision.effective not in (None, case.precision.requested):
+        text.append(f", ran {case.precision.effective}", "yellow")
     if not case.steady:
         text.append(", not steady", "yellow")
     return text
 
 
+def _good(case: Case) -> int:
+    return sum(repeat.outcome == "ok" for repeat in case.repeats)
+
+
 def _repeats(case: Case, planned: int) -> str:
-    good = sum(repeat.outcome == "ok" for repeat in case.repeats)
+    good = _good(case)
     return f"{good} ok" if good == planned else f"{good} of {planned} ok"
 
 
