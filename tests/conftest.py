@@ -59,6 +59,16 @@ def stored_run(tmp_path_factory) -> tuple[Path, Done]:
     return store, done
 
 
+@pytest.fixture
+def switches_restored():
+    """torch's precision switches are global to the process; each test leaves them as a worker finds them."""
+    yield
+    from gpuprof.worker import precision
+
+    precision.switch("ieee")
+    precision.fused_recurrent(True)
+
+
 def pytest_runtest_makereport(item, call):
     """Where nothing may be missing (the project's own checks), a skip is a failure."""
     if (

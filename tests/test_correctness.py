@@ -10,7 +10,7 @@ import torch
 from test_workloads import SMALL, case
 
 from gpuprof.record import Correctness
-from gpuprof.worker import correctness, precision
+from gpuprof.worker import correctness
 from gpuprof.worker.channel import Unsupported
 from gpuprof.worker.device import ComputeDevice
 from gpuprof.worker.inspect import inspect
@@ -18,11 +18,7 @@ from gpuprof.worker.inspect import inspect
 CPU = ComputeDevice(None)
 
 
-@pytest.fixture(autouse=True)
-def restore():
-    yield
-    precision.switch("ieee")
-    precision.fused_recurrent(True)
+pytestmark = pytest.mark.usefixtures("switches_restored")
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -11,11 +11,7 @@ from gpuprof.worker.device import ComputeDevice
 CPU = ComputeDevice(None)
 
 
-@pytest.fixture(autouse=True)
-def restore():
-    yield
-    precision.switch("ieee")
-    precision.fused_recurrent(True)
+pytestmark = pytest.mark.usefixtures("switches_restored")
 
 
 def rounded(x: torch.Tensor, mantissa_bits: int) -> torch.Tensor:
