@@ -15,11 +15,23 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gpuprof.analysis.stats import geometric_interval
-from gpuprof.record import Case, Correctness, Estimate, Latency, PrecisionRecord, Repeat, RunRecord
+from gpuprof.record import (
+    CASE_TELEMETRY,
+    Case,
+    Correctness,
+    Energy,
+    Estimate,
+    Latency,
+    PrecisionRecord,
+    Repeat,
+    RunRecord,
+    Summary,
+)  # fmt: skip
 
 HOST_BOUND = 0.9
 DRIFT = 0.05
 DIFFERENT = 1.1
+SAME_TEMPERATURE_C = 3.0
 _REASONS = {
     "device_span_s": "a CPU has no device events",
     "first_step_s": "the first process that ran this case did not end well; later ones may find its compiled kernels",
@@ -35,6 +47,9 @@ def assemble(lines: Sequence[dict[str, Any]], now: str) -> tuple[RunRecord, dict
     if header.pop("type", None) != "run":
         raise ValueError("a journal starts with a line of type run")
     end = next((line for line in lines if line["type"] == "end"), None)
+    no_telemetry = header.pop("no_telemetry")
+    if end is not None:
+        header["telemetry"] = end["telemetry"]  # by then the cost of sampling is known
     cases = []
     raw: dict[str, list[float]] = {}
     on_gpu = header["device"]["kind"] == "gpu"
@@ -61,7 +76,10 @@ def assemble(lines: Sequence[dict[str, Any]], now: str) -> tuple[RunRecord, dict
             "outcome": outcome,
             "reason": reason,
             "finished_at": now if end is None else end["finished_at"],
-            "absent": {} if reason is not None else {"reason": "nothing went wrong"},
+            "absent": {
+                **({} if reason is not None else {"reason": "nothing went wrong"}),
+                **({} if header["telemetry"] is not None else {"telemetry": no_telemetry}),
+            },
         }
     )
     return record, raw
@@ -92,12 +110,15 @@ def _case(line: dict[str, Any], found: dict[str, Any] | None, repeats: list[Repe
     for name, value in measured.items():
         if value is None:
             absent[name] = _REASONS.get(name, why) if outcome == "ok" else why
+    sensed, why_not = _telemetry(repeats, line["request"]["batch_size"])
+    absent |= {name: why if outcome != "ok" else why_not[name] for name, value in sensed.items() if value is None}
     warnings = [*inspected.get("warnings", []), *_warnings(repeats, measured, correctness)]
     return Case.model_validate(
         {
             **request,
             **{name: inspected.get(name) for name in INSPECTED},
             **measured,
+            **sensed,
             "case_id": line["case_id"],
             "fallback_of": line["fallback_of"],
             "outcome": outcome,
@@ -176,6 +197,73 @@ def _latency(good: list[Repeat]) -> Latency:
     return Latency.model_validate(known | values)
 
 
+def _telemetry(repeats: list[Repeat], batch_size: int) -> tuple[dict[str, Any], dict[str, str]]:
+    """The telemetry fields of a case from those of its good repeats, and the reason for each that stays empty."""
+    good = [repeat for repeat in repeats if repeat.outcome == "ok"]
+    watched = [(r.telemetry, r.throughput) for r in good if r.telemetry is not None and r.throughput is not None]
+    values: dict[str, Any] = dict.fromkeys(CASE_TELEMETRY)
+    if not watched:
+        reason = next((r.absent["telemetry"] for r in good if r.telemetry is None), "no repeat gave a measurement")
+        return values, dict.fromkeys(CASE_TELEMETRY, reason)
+    first = watched[0][0]
+    reasons = dict.fromkeys(CASE_TELEMETRY, "the device did not say")
+
+    # Repeats in which another method had to be used are no repeats of the same measurement.
+    counted = [(t.energy["throughput"], p.steps * batch_size) for t, p in watched if "throughput" in t.energy]
+    counted = [(energy, samples) for energy, samples in counted if energy.method == counted[0][0].method]
+    no_energy = next((t.energy_absent["throughput"] for t, _ in watched if "throughput" in t.energy_absent), "")
+    reasons |= dict.fromkeys([name for name in CASE_TELEMETRY if name.startswith("energy_")], no_energy)
+    if counted:
+        values["energy_method"] = counted[0][0].method
+        values["energy_error_j_per_sample"] = statistics.fmean(e.error_j / samples for e, samples in counted)
+        values["energy_j_per_sample"] = _positive([e.energy_j / samples for e, samples in counted])
+        reasons["energy_j_per_sample"] = "the counter did not move in the window"
+        above = [e.above_idle_j / samples for e, samples in counted if e.above_idle_j is not None]
+        values["energy_above_idle_j_per_sample"] = _positive(above) if len(above) == len(counted) else None
+        reasons["energy_above_idle_j_per_sample"] = _why_not_above(counted[0][0])
+
+    idle = [t.idle_power_w for t, _ in watched if t.idle_power_w is not None]
+    values["idle_power_w"] = statistics.fmean(idle) if idle else None
+    reasons["idle_power_w"] = first.absent.get("idle_power_w", "")
+    for name in ("power_w", "temperature_c", "gpu_utilization_pct", "core_clock_hz"):
+        values[name] = _merged([t.window[name] for t, _ in watched if name in t.window])
+        reasons[name] = next(
+            (t.window_absent[name].reason or "" for t, _ in watched if name in t.window_absent),
+            "a CPU is not sampled for it",
+        )
+    shares = [t.throttled_share for t, _ in watched if t.throttled_share is not None]
+    if shares:
+        names = sorted({name for share in shares for name in share})
+        values["throttled_share"] = {n: statistics.fmean(share.get(n, 0.0) for share in shares) for n in names}
+    reasons["throttled_share"] = first.absent.get("throttled_share", "")
+    return values, reasons
+
+
+def _why_not_above(energy: Energy) -> str:
+    if energy.above_idle_j is None:
+        return energy.absent["above_idle_j"]
+    return "the device drew no more than when idle, as far as its sensor can tell"
+
+
+def _positive(values: list[float]) -> Estimate | None:
+    return estimate(values) if values and min(values) > 0 else None
+
+
+def _merged(parts: list[Summary]) -> Summary | None:
+    """Over processes: means of mean, median, start and end; smallest min, largest max."""
+    if not parts:
+        return None
+    return Summary(
+        mean=statistics.fmean(part.mean for part in parts),
+        median=statistics.fmean(part.median for part in parts),
+        start=statistics.fmean(part.start for part in parts),
+        end=statistics.fmean(part.end for part in parts),
+        min=min(part.min for part in parts),
+        max=max(part.max for part in parts),
+        samples=sum(part.samples for part in parts),
+    )
+
+
 def _case_outcome(repeats: list[Repeat]) -> tuple[str, str | None]:
     bad = [repeat for repeat in repeats if repeat.outcome != "ok"]
     if not repeats:
@@ -219,3 +307,12 @@ def _warnings(repeats: list[Repeat], measured: dict[str, Any], correctness: dict
         if repeat.outcome == "ok" and repeat.warmup is not None and not repeat.warmup.steady:
             yield f"{which}: not steady: {repeat.warmup.reason}"
         yield from (f"{which}: {warning}" for warning in repeat.warnings)
+        if repeat.telemetry is not None:
+            yield from (f"{which}: {check}" for check in repeat.telemetry.checks)
+    starts = [r.telemetry.window["temperature_c"].start for r in repeats
+              if r.telemetry is not None and "temperature_c" in r.telemetry.window]  # fmt: skip
+    if starts and max(starts) - min(starts) > SAME_TEMPERATURE_C:
+        yield (
+            f"hot start: processes began between {min(starts):.0f} and {max(starts):.0f} °C; a hotter device draws "
+            "more, so their energies are not quite of the same thing"
+        )

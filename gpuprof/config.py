@@ -36,6 +36,7 @@ class SuiteKeys(BaseModel):
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     repeats: Annotated[int, Field(ge=1, le=1000)] = 5
     timeout_s: Annotated[float, Field(gt=0, le=86_400, strict=False)] | None = None
+    energy_error: Annotated[float, Field(gt=0, le=0.5, strict=False)] | None = None
     params: dict[str, Any] = Field(default_factory=dict)
     sweep: dict[str, list[Any]] = Field(default_factory=dict)
 
@@ -51,6 +52,7 @@ class Suite:
     repeats: int
     timeout_s: float | None
     record: ConfigRecord
+    energy_error: float | None = None
     explicit_repeats: bool = field(default=False)
 
 
@@ -78,7 +80,7 @@ def parse(source: Source, overrides: tuple[str, ...], record: ConfigRecord) -> S
     keys, cases = checker.validate(data)
     if checker.problems or keys is None:
         raise ConfigError(checker.problems)
-    return Suite(cases, keys.repeats, keys.timeout_s, record, explicit_repeats="repeats" in data)
+    return Suite(cases, keys.repeats, keys.timeout_s, record, keys.energy_error, explicit_repeats="repeats" in data)
 
 
 class _Checker:

@@ -7,6 +7,7 @@ import os
 import platform
 import socket
 import subprocess
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def usable_cpus() -> set[int]:
 def describe() -> dict[str, Any]:
     """Fields of `record.Environment` that need no torch."""
     facts: dict[str, Any] = {
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "memory_total_bytes": _memory_total_bytes(),
         "container": _container(),
         "gpuprof_commit": _commit(),
@@ -77,7 +78,7 @@ def describe_cpu() -> dict[str, Any]:
     return {
         "kind": "cpu",
         "vendor": None,
-        "name": _cpu_name() or platform.machine(),
+        "name": cpu_name() or platform.machine(),
         "index": None,
         "uuid": None,
         "pci": None,
@@ -110,6 +111,11 @@ def _own_memory_group(path: Path) -> Path:
     return path
 
 
+def utc_now() -> str:
+    """The time as records hold it: ISO 8601, milliseconds, UTC."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def _read(path: Path) -> str | None:
     try:
         return path.read_text("utf-8", errors="replace").strip()
@@ -128,7 +134,7 @@ def _cpu_quota() -> float | None:
         return None
 
 
-def _cpu_name() -> str | None:
+def cpu_name() -> str | None:
     for line in (_read(Path("/proc/cpuinfo")) or "").splitlines():
         key, _, value = line.partition(":")
         if key.strip() == "model name":

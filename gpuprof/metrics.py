@@ -54,6 +54,14 @@ def _latency(name: str) -> Callable[[Case], Reading]:
     return read
 
 
+def _summary(name: str, statistic: str) -> Callable[[Case], Reading]:
+    def read(case: Case) -> Reading:
+        part = getattr(case, name)
+        return Reading(None if part is None else getattr(part, statistic), absent=case.absent.get(name, ""))
+
+    return read
+
+
 METRICS = (
     Metric("throughput_per_s", "throughput", "samples/s", "higher", _estimate("throughput_per_s")),
     Metric("throughput_total_per_s", "… by total time", "samples/s", "higher", _estimate("throughput_total_per_s")),
@@ -63,7 +71,13 @@ METRICS = (
     Metric("device_span_s", "device time a step", "s", "lower", _estimate("device_span_s")),
     Metric("first_step_s", "first step", "s", "lower", _plain("first_step_s")),
     Metric("peak_memory_bytes", "peak memory", "B", "lower", _plain("peak_memory_bytes")),
+    Metric("energy_j_per_sample", "energy a sample", "J", "lower", _estimate("energy_j_per_sample")),
+    Metric("energy_above_idle_j_per_sample", "… above idle", "J", "lower", _estimate("energy_above_idle_j_per_sample")),
+    Metric("power_mean_w", "power", "W", "lower", _summary("power_w", "mean")),
+    Metric("temperature_max_c", "temperature", "°C", "lower", _summary("temperature_c", "max")),
 )
+# Shares of `throttled_share` in which nothing slowed the device down that was asked for.
+UNTHROTTLED = ("idle", "clocks_setting", "none")
 BY_KEY = {metric.key: metric for metric in METRICS}
 
 
@@ -74,6 +88,13 @@ def show(value: float, unit: str) -> str:
             if value >= step:
                 return f"{value / step:.{_digits(value / step)}f} {name}"
         return f"{value:.0f} B"
+    if unit == "Hz":
+        return f"{value / 1e6:,.0f} MHz"
+    if unit == "J":
+        for step, name in ((1e6, "MJ"), (1e3, "kJ"), (1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ")):
+            if abs(value) >= step:
+                return f"{value / step:.{_digits(value / step)}f} {name}"
+        return f"{value * 1e9:.1f} nJ"
     if unit == "s":
         for step, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
             if value >= step:

@@ -12,6 +12,7 @@ from gpuprof.config import Suite
 from gpuprof.record import Protocol
 
 DEFAULT_TIMEOUT_S = 1800.0  # a first LSTM step on a fresh GPU stack has been seen to compile for 20 minutes
+DEFAULT_ENERGY_ERROR = 0.01
 QUICK_REPEATS = 3
 # For estimates only; nothing measured depends on them.
 _CPU_FLOPS_PER_CORE = 25e9
@@ -21,11 +22,13 @@ _FULL: dict[str, Any] = {
     "warmup_min_steps": 20, "warmup_min_s": 3.0, "warmup_max_s": 60.0, "block_min_s": 0.02,
     "measure_min_blocks": 30, "measure_min_s": 5.0, "measure_max_s": 30.0,
     "latency_min_requests": 299, "latency_max_requests": 2000, "latency_min_s": 2.0, "latency_max_s": 10.0,
+    "idle_s": 2.0,
 }  # fmt: skip
 _QUICK: dict[str, Any] = {
     "warmup_min_steps": 3, "warmup_min_s": 0.5, "warmup_max_s": 3.0, "block_min_s": 0.02,
     "measure_min_blocks": 5, "measure_min_s": 1.0, "measure_max_s": 4.0,
     "latency_min_requests": 1, "latency_max_requests": 299, "latency_min_s": 0.5, "latency_max_s": 1.5,
+    "idle_s": 1.0,
 }  # fmt: skip
 
 
@@ -34,8 +37,9 @@ def protocol(suite: Suite, *, quick: bool) -> Protocol:
     repeats = QUICK_REPEATS if quick and not suite.explicit_repeats else suite.repeats
     timings = _QUICK if quick else _FULL
     return Protocol(
-        name="quick" if quick else "full", repeats=repeats, timeout_s=suite.timeout_s or DEFAULT_TIMEOUT_S, **timings
-    )
+        name="quick" if quick else "full", repeats=repeats, timeout_s=suite.timeout_s or DEFAULT_TIMEOUT_S,
+        energy_error=suite.energy_error or DEFAULT_ENERGY_ERROR, **timings,
+    )  # fmt: skip
 
 
 def case_request(spec: CaseSpec, physical_cores: int) -> dict[str, Any]:

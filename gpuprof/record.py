@@ -5,15 +5,17 @@ then holds the reason under the field's name; a None without a reason, or a reas
 
 Schema history
   gpuprof.record/1  first version.
+  gpuprof.record/2  telemetry in run, case and repeat: power, energy, temperatures, clocks, throttling of the device.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-SCHEMA = "gpuprof.record/1"
+SCHEMA = "gpuprof.record/2"
+OLDER = ("gpuprof.record/1",)
 
 Mode = Literal["train", "infer"]
 Precision = Literal["ieee", "tf32", "bf16", "fp16"]
@@ -23,6 +25,8 @@ Regime = Literal["cpu", "host-bound", "device-bound"]
 RunOutcome = Literal["ok", "partial", "failed", "interrupted"]
 CaseOutcome = Literal["ok", "failed", "unsupported", "not_run"]
 RepeatOutcome = Literal["ok", "error", "out_of_memory", "killed", "crashed", "timeout", "unsupported", "interrupted"]
+SensorStatus = Literal["ok", "unsupported", "no_permission", "transient", "lost"]
+EnergyMethod = Literal["counter", "power_trapezoid"]
 Interval = tuple[float, float]
 NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]
@@ -45,6 +49,23 @@ class Part(BaseModel):
             raise ValueError(f"null without a reason in `absent`: {', '.join(sorted(unexplained))}")
         if stray := self.absent.keys() - empty:
             raise ValueError(f"`absent` names a field that has a value or does not exist: {', '.join(sorted(stray))}")
+        return self
+
+
+class SensorReading(BaseModel):
+    """What a sensor or a vendor library said, or why it said nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    value: JsonValue
+    status: SensorStatus
+    reason: str | None = Field(description="why there is no value; null beside a value")
+
+    @model_validator(mode="after")
+    def _value_or_reason(self) -> SensorReading:
+        good = self.status == "ok"
+        if good != (self.value is not None) or good != (self.reason is None):
+            raise ValueError("a reading has a value and status ok, or a reason and another status")
         return self
 
 
@@ -149,6 +170,74 @@ class Phase(Part):
     end_ns: Count
 
 
+class Summary(Part):
+    """One sampled signal over a window."""
+
+    mean: float
+    median: float
+    min: float
+    max: float
+    start: float
+    end: float
+    samples: Count
+
+
+class Energy(Part):
+    """Energy that the device drew in one phase. Errors are one standard deviation, the sensor's gain error apart."""
+
+    method: EnergyMethod
+    seconds: NonNegative
+    energy_j: float = Field(description="all of it, the idle floor included")
+    error_j: NonNegative
+    above_idle_j: float | None = Field(description="energy less idle power x seconds")
+    above_idle_error_j: NonNegative | None
+    trapezoid_j: float | None = Field(description="the other estimator: integral of sampled power")
+    disagreement: float | None = Field(description="trapezoid_j / energy_j - 1")
+
+
+class RepeatTelemetry(Part):
+    """What the device's sensors said during one process. The window is the throughput window."""
+
+    samples: Count = Field(description="in the window")
+    achieved_hz: NonNegative | None = Field(description="rate in the window")
+    missed: Count = Field(description="samples left out because the one before was late, in the whole repeat")
+    tick_s: NonNegative | None = Field(description="time between two moves of the energy counter, measured")
+    idle_power_w: NonNegative | None = Field(
+        description="before and after the window, with the process's context alive on the device"
+    )
+    idle_power_error_w: NonNegative | None
+    energy: dict[str, Energy] = Field(description="by phase: cold, warmup, throughput")
+    energy_absent: dict[str, str] = Field(default_factory=dict, description="phase without energy -> why")
+    window: dict[str, Summary] = Field(description="by signal, for instance power_w, temperature_c, core_clock_hz")
+    window_absent: dict[str, SensorReading] = Field(default_factory=dict)
+    throttled_share: dict[str, NonNegative] | None = Field(description="share of the window, by reason")
+    before: dict[str, SensorReading] = Field(description="facts before the process was started")
+    after: dict[str, SensorReading] = Field(description="facts after it had ended")
+    checks: list[str] = Field(default_factory=list, description="what makes this repeat's conditions doubtful")
+
+
+class TelemetrySource(Part):
+    """The device whose sensors were read, and how it was told apart from others."""
+
+    vendor: str
+    library: str
+    version: str
+    simulated: bool
+    device: str = Field(description="as `gpuprof devices` names it")
+    attributed_by: str
+    scope: str = Field(description="what power and energy cover")
+    shared_by: Annotated[int, Field(ge=1)]
+    power_signal: str | None = Field(description="the signal that stands for power_w")
+    temperature_signal: str | None = Field(description="the signal that stands for temperature_c")
+    gain_error: NonNegative | None = Field(description="systematic relative error of the power sensor, one standard")
+    gain_source: str
+    hz: NonNegative
+    identity: dict[str, SensorReading]
+    tick_s: NonNegative | None
+    call_s: NonNegative | None = Field(description="median time of the call that reads power and energy")
+    cpu_share: NonNegative | None = Field(description="of one core, spent on sampling over the whole run")
+
+
 class Repeat(Part):
     """One fresh process."""
 
@@ -166,6 +255,7 @@ class Repeat(Part):
     latency: Percentiles | None
     memory: Memory | None
     cpu: Cpu | None
+    telemetry: RepeatTelemetry | None
     phases: list[Phase] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
     output_tail: str = Field("", description="last lines the process printed, kept when it did not end well")
@@ -252,6 +342,20 @@ class Case(Part):
     device_span_s: Estimate | None
     first_step_s: NonNegative | None = Field(description="of the first process that ran this case in this run")
     peak_memory_bytes: Count | None = Field(description="largest over processes")
+    energy_j_per_sample: Estimate | None = Field(description="throughput window, the idle floor included")
+    energy_above_idle_j_per_sample: Estimate | None
+    energy_method: EnergyMethod | None
+    energy_error_j_per_sample: NonNegative | None = Field(
+        description="one standard deviation of a single process's value by the method's own error formula"
+    )
+    idle_power_w: NonNegative | None
+    power_w: Summary | None = Field(
+        description="over processes: means of mean, median, start and end; smallest min, largest max"
+    )
+    temperature_c: Summary | None
+    gpu_utilization_pct: Summary | None
+    core_clock_hz: Summary | None
+    throttled_share: dict[str, NonNegative] | None = Field(description="mean over processes, by reason")
     repeats: list[Repeat]
     warnings: list[str] = Field(default_factory=list)
 
@@ -302,6 +406,10 @@ class Protocol(Part):
     latency_min_requests: Count
     latency_min_s: NonNegative
     latency_max_s: NonNegative
+    idle_s: NonNegative = Field(description="idle power is measured this long before warm-up and after the window")
+    energy_error: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        description="relative standard error of the window's energy that its length is chosen for"
+    )
     timeout_s: NonNegative
 
 
@@ -313,7 +421,7 @@ class ConfigRecord(Part):
 
 
 class RunRecord(Part):
-    schema_: Literal["gpuprof.record/1"] = Field("gpuprof.record/1", alias="schema")
+    schema_: Literal["gpuprof.record/2"] = Field("gpuprof.record/2", alias="schema")
     run_id: RunId
     outcome: RunOutcome
     reason: str | None
@@ -324,12 +432,34 @@ class RunRecord(Part):
     protocol: Protocol
     device: Device
     environment: Environment
+    telemetry: TelemetrySource | None
     cases: list[Case]
     warnings: list[str] = Field(default_factory=list)
 
     def to_json(self) -> str:
         """The text of record.json; the same record always gives the same bytes."""
         return self.model_dump_json(by_alias=True, indent=1) + "\n"
+
+
+CASE_TELEMETRY = (
+    "energy_j_per_sample", "energy_above_idle_j_per_sample", "energy_method", "energy_error_j_per_sample",
+    "idle_power_w", "power_w", "temperature_c", "gpu_utilization_pct", "core_clock_hz", "throttled_share",
+)  # fmt: skip
+
+
+def upgrade(data: dict[str, Any]) -> dict[str, Any]:
+    """The document of an older schema as one of today's; what was not recorded then is absent, and says so."""
+    reason = "this run was recorded before gpuprof had telemetry"
+
+    def without(part: dict[str, Any], *names: str) -> dict[str, Any]:
+        return {**part, **dict.fromkeys(names), "absent": {**part["absent"], **dict.fromkeys(names, reason)}}
+
+    cases = [
+        {**without(case, *CASE_TELEMETRY), "repeats": [without(repeat, "telemetry") for repeat in case["repeats"]]}
+        for case in data["cases"]
+    ]
+    protocol = {**without(data["protocol"], "energy_error"), "idle_s": 0.0}
+    return {**without(data, "telemetry"), "schema": SCHEMA, "cases": cases, "protocol": protocol}
 
 
 def json_schema() -> dict[str, JsonValue]:

@@ -29,7 +29,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gpuprof.errors import PublishError, StoreError
-from gpuprof.record import SCHEMA, RunRecord
+from gpuprof.record import OLDER, SCHEMA, RunRecord, upgrade
 
 STAGING = ".tmp-"
 RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[a-z0-9_-]{1,80}-[0-9a-f]{8}")
@@ -154,11 +154,16 @@ def read(path: Path) -> RunRecord:
     except (ValueError, RecursionError):
         raise StoreError(f"{file}: not a JSON document; it may be cut off") from None
     schema = data.get("schema") if isinstance(data, dict) else None
-    if schema != SCHEMA:
+    if schema in OLDER:
+        try:
+            data = upgrade(data)
+        except (KeyError, TypeError, AttributeError):
+            raise StoreError(f"{file}: damaged record: not what {schema} holds") from None
+    elif schema != SCHEMA:
         hint = "a newer gpuprof wrote it" if str(schema).startswith("gpuprof.record/") else "not a gpuprof record"
         raise StoreError(f"{file}: schema {schema!r} cannot be read by this version ({hint})")
     try:
-        return RunRecord.model_validate_json(text)
+        return RunRecord.model_validate(data) if schema in OLDER else RunRecord.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -18,8 +17,11 @@ from gpuprof.assemble import assemble
 from gpuprof.case import CaseSpec
 from gpuprof.config import Suite
 from gpuprof.errors import DeviceError, GpuprofError
-from gpuprof.record import SCHEMA, Repeat, RunRecord
+from gpuprof.record import SCHEMA, Phase, Repeat, RepeatTelemetry, RunRecord
 from gpuprof.store import Journal, new_run_id
+from gpuprof.telemetry.device import Backend
+from gpuprof.telemetry.sampler import DEFAULT_HZ
+from gpuprof.telemetry.watch import Station
 from gpuprof.worker_process import WorkerFailed, WorkerProcess
 
 START_TIMEOUT_S = 300.0
@@ -47,6 +49,7 @@ class Machine:
 
     torch: dict[str, Any]
     gpus: list[dict[str, Any]]
+    architectures: tuple[str, ...] = ()  # that torch was built for; empty in a build for the CPU
 
     def devices(self, wanted: str) -> list[dict[str, Any]]:
         """Devices for `auto|cpu|gpu|gpu:N|all`. Raises DeviceError."""
@@ -91,7 +94,8 @@ class Inspector:
             found = self.ask({"do": "environment"}, START_TIMEOUT_S)
         except WorkerFailed as error:
             raise DeviceError(f"PyTorch cannot be used: {error.reason}") from None
-        return Machine({k: v for k, v in found.items() if k != "gpus"}, found["gpus"])
+        gpus, architectures = found.pop("gpus"), tuple(found.pop("architectures"))
+        return Machine(found, gpus, architectures)
 
     def close(self) -> None:
         if self._worker is not None:
@@ -131,6 +135,7 @@ class _Run:
     inspector: Inspector
     journal: Journal
     cache: Path
+    station: Station
     watcher: Watcher
     unsupported: set[str] = field(default_factory=set)
 
@@ -180,7 +185,7 @@ class _Run:
     def measure(self, case_id: str, request: dict[str, Any], index: int, order: int, pretrained: bool) -> None:
         """One repeat in a fresh process; whatever happens to it stands in the journal."""
         self.watcher.measuring(case_id, index)
-        started_at, started = _now(), time.monotonic()
+        started_at, started = environment.utc_now(), time.monotonic()
         message = {
             "do": "measure",
             "case": request,
@@ -192,9 +197,10 @@ class _Run:
         interrupt: KeyboardInterrupt | None = None
         found: dict[str, Any] = {}
         worker = None
+        watch = self.station.repeat(self.protocol)
         try:
             worker = WorkerProcess(request["threads"], self.cache)
-            found = worker.ask(message, self.protocol.timeout_s)
+            found = worker.ask(message, self.protocol.timeout_s, watch.pause)
         except WorkerFailed as error:
             failure = error
         except KeyboardInterrupt as error:
@@ -202,8 +208,10 @@ class _Run:
         finally:
             if worker is not None:
                 worker.kill()
-        raw = found.pop("raw", {})
-        repeat = _repeat(index, order, started_at, time.monotonic() - started, found, failure)
+        phases = [Phase.model_validate(phase) for phase in found.get("phases", [])]
+        raw = found.pop("raw", {}) | watch.series(phases)
+        telemetry = failure.reason if failure is not None else watch.result(phases)
+        repeat = _repeat(index, order, started_at, time.monotonic() - started, found, telemetry, failure)
         self.journal.append({"type": "repeat", "case_id": case_id, "repeat": repeat.model_dump(), "raw": raw})
         if repeat.outcome == "unsupported":
             self.unsupported.add(case_id)  # another process would say the same
@@ -214,26 +222,30 @@ class _Run:
 
 def run(
     suite: Suite, machine: Machine, device: dict[str, Any], inspector: Inspector, store: Path, watcher: Watcher,
-    *, quick: bool,
+    *, quick: bool, backends: Sequence[Backend] = (), hz: float = DEFAULT_HZ,
 ) -> tuple[RunRecord, Path]:  # fmt: skip
-    """Measure one configuration on one device and publish its record, also after Ctrl-C. Raises GpuprofError."""
+    """Measure one configuration on one device and publish its record, also after Ctrl-C. Raises GpuprofError.
+
+    Without `backends` there is no telemetry, and the record says so.
+    """
     protocol = plan.protocol(suite, quick=quick)
     run_id = new_run_id(Path(suite.record.file).stem)
     journal = Journal(store, run_id)
     interrupted = None
-    with _terminate_as_interrupt(), _kernel_cache() as cache:
-        this = _Run(suite, device, protocol, inspector, journal, cache, watcher)
+    with _terminate_as_interrupt(), _kernel_cache() as cache, Station(backends, device, hz=hz) as station:
+        this = _Run(suite, device, protocol, inspector, journal, cache, station, watcher)
         journal.append(
             {
                 "type": "run",
                 "schema": SCHEMA,
                 "run_id": run_id,
-                "simulated": False,
-                "started_at": _now(),
+                "simulated": station.simulated,
+                "started_at": environment.utc_now(),
                 "config": suite.record.model_dump(),
                 "protocol": protocol.model_dump(),
                 "device": device,
                 "environment": environment.describe() | machine.torch,
+                **_source(station),
             }
         )
         cases = {spec.case_id: spec for spec in suite.cases}
@@ -257,15 +269,23 @@ def run(
         except KeyboardInterrupt as interrupt:
             interrupted = str(interrupt) or "interrupted from the keyboard"
         with _undisturbed():
-            journal.append({"type": "end", "finished_at": _now(), "interrupted": interrupted})
-            record, raw = assemble(journal.lines, _now())
+            journal.append(
+                {"type": "end", "finished_at": environment.utc_now(), "interrupted": interrupted, **_source(station)}
+            )
+            record, raw = assemble(journal.lines, environment.utc_now())
             return record, journal.publish(record, raw)
 
 
+def _source(station: Station) -> dict[str, Any]:
+    source = station.source()
+    return {"telemetry": None if source is None else source.model_dump(), "no_telemetry": station.why_not}
+
+
 def _repeat(
-    index: int, order: int, started_at: str, duration_s: float, found: dict[str, Any], failure: WorkerFailed | None
-) -> Repeat:
-    absent: dict[str, str] = {}
+    index: int, order: int, started_at: str, duration_s: float, found: dict[str, Any],
+    telemetry: RepeatTelemetry | str, failure: WorkerFailed | None,
+) -> Repeat:  # fmt: skip
+    absent: dict[str, str] = {"telemetry": telemetry} if isinstance(telemetry, str) else {}
     parts = ("cold", "warmup", "throughput", "device_span", "latency", "memory", "cpu")
     why = "a CPU has no device events" if failure is None else failure.reason
     absent |= {name: why for name in parts if found.get(name) is None}
@@ -282,15 +302,12 @@ def _repeat(
         started_at=started_at,
         duration_s=duration_s,
         **{name: found.get(name) for name in parts},
+        telemetry=None if isinstance(telemetry, str) else telemetry,
         phases=found.get("phases", []),
         warnings=found.get("warnings", []),
         output_tail="" if failure is None else failure.output_tail,
         absent=absent,
     )
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,16 @@ class WorkerProcess:
         self._buffer = b""
         self.pid = self._process.pid
 
-    def ask(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
-        """The worker's result. Raises WorkerFailed; a worker that failed in any way is not asked again."""
+    def ask(
+        self,
+        request: dict[str, Any],
+        timeout_s: float,
+        at_pause: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    ) -> dict[str, Any]:
+        """The worker's result. Raises WorkerFailed; a worker that failed in any way is not asked again.
+
+        `at_pause` is given each message with which the worker waits before a phase, and returns what it is to be told.
+        """
         deadline = time.monotonic() + timeout_s
         try:
             self._send(json.dumps(request))
@@ -76,16 +85,13 @@ class WorkerProcess:
                     return data
                 if message["event"] == "failed":
                     raise WorkerFailed(message["outcome"], message["reason"], None, self._tail())
-                self._send("go")
+                self._send(json.dumps({} if at_pause is None else at_pause(message)))
         except TimeoutError:
             self.kill()
             reason = f"no result within {timeout_s:g} s; a longer limit is set with --set timeout_s=SECONDS"
             raise WorkerFailed("timeout", reason, self._process.returncode, self._tail()) from None
         except (EOFError, BrokenPipeError):
             raise self._death() from None
-        except (ValueError, KeyError, TypeError):
-            self.kill()
-            raise WorkerFailed("error", "the worker sent a reply that cannot be read", None, self._tail()) from None
 
     def kill(self) -> None:
         """End the worker and everything that it started."""
@@ -117,7 +123,14 @@ class WorkerProcess:
                         raise EOFError
                     self._buffer += chunk
         line, self._buffer = self._buffer.split(b"\n", 1)
-        message: dict[str, Any] = json.loads(line)
+        try:
+            message: dict[str, Any] = json.loads(line)
+            good = message["event"] == "ready" or {"result": "data", "failed": "reason"}[message["event"]] in message
+        except (ValueError, KeyError, TypeError):
+            good = False
+        if not good:
+            self.kill()
+            raise WorkerFailed("error", "the worker sent a reply that cannot be read", None, self._tail())
         return message
 
     def _death(self) -> WorkerFailed:

@@ -19,7 +19,7 @@ NOW = "2026-11-23T09:00:00.000Z"
 
 def repeat(index: int = 0, *, outcome: str = "ok", samples_per_s: float = 100.0, submit: float = 0.1, **more) -> dict:
     """A repeat as the journal holds it."""
-    parts = ("cold", "warmup", "throughput", "device_span", "latency", "memory", "cpu")
+    parts = ("cold", "warmup", "throughput", "device_span", "latency", "memory", "cpu", "telemetry")
     base = {
         "index": index, "order": index, "outcome": outcome, "reason": None, "exit_code": None, "started_at": NOW,
         "duration_s": 1.0, "phases": [], "warnings": [], "output_tail": "", **dict.fromkeys(parts),
@@ -39,7 +39,7 @@ def repeat(index: int = 0, *, outcome: str = "ok", samples_per_s: float = 100.0,
             "memory": {"peak_bytes": 1000 + index, "scope": "test", "reserved_bytes": 1, "alloc_retries": 0},
             "cpu": {"seconds": 1, "wall_s": 1, "threads": 1, "utilisation": 1, "waiting": 0, "stolen": 0},
         }  # fmt: skip
-        base["absent"] = dict.fromkeys(("device_span", "reason", "exit_code"), "made for a test")
+        base["absent"] = dict.fromkeys(("device_span", "reason", "exit_code", "telemetry"), "made for a test")
     else:
         base |= {"reason": f"because of {outcome}"}
         del base["absent"]["reason"]
@@ -56,21 +56,23 @@ def journal(*repeats: dict, kind: str = "cpu", interrupted: str | None = None, e
     environment = dict.fromkeys(("cpu", "memory_total_bytes", "container", "gpuprof_commit", "torch", "torch_build"))
     lines = [
         {
-            "type": "run", "schema": "gpuprof.record/1", "run_id": "20261123T090000Z-test-00000000", "simulated": False,
+            "type": "run", "schema": "gpuprof.record/2", "run_id": "20261123T090000Z-test-00000000", "simulated": False,
             "started_at": NOW, "config": {"file": "x", "sha256": "0" * 64, "text": ""},
             "protocol": {"name": "full", "repeats": 5, "warmup_min_steps": 1, "warmup_min_s": 1, "warmup_max_s": 1,
                          "block_min_s": 1, "measure_min_blocks": 1, "measure_min_s": 1, "measure_max_s": 1,
                          "latency_max_requests": 1, "latency_min_requests": 1, "latency_min_s": 1, "latency_max_s": 1,
-                         "timeout_s": 1},
+                         "idle_s": 0, "energy_error": 0.01, "timeout_s": 1},
             "device": {"kind": kind, "name": "test", **device, "absent": reasons},
             "environment": {"hostname": "h", "os": "o", "kernel": "k", "cpu_physical_cores": 1, "cpu_logical_cores": 1,
                             "python": "3", "gpuprof": "0", **environment,
                             "absent": dict.fromkeys(environment, "made for a test")},
+            "telemetry": None, "no_telemetry": "made for a test",
         },
         {"type": "case", "case_id": "a", "request": request, "fallback_of": None},
     ]  # fmt: skip
     lines += [{"type": "repeat", "case_id": "a", "repeat": r, "raw": {"x": [1.0]}} for r in repeats]
-    return [*lines, {"type": "end", "finished_at": NOW, "interrupted": interrupted}] if end else lines
+    last = {"type": "end", "finished_at": NOW, "interrupted": interrupted, "telemetry": None}
+    return [*lines, last] if end else lines
 
 
 def test_none_needs_a_reason_and_a_value_must_not_have_one():

@@ -4,6 +4,9 @@ import sys
 
 COMMANDS = {
     "run": "Measure networks on this machine and store the record.",
+    "monitor": "Energy, power and temperature over the life of any command.",
+    "devices": "List the GPUs that the vendor libraries see, and the CPU.",
+    "doctor": "Find and explain what keeps a GPU from being measured.",
     "list": "List the stored runs.",
     "show": "Show one stored run.",
     "recover": "Publish what a killed run had measured.",
@@ -24,6 +27,8 @@ Examples:
   gpuprof run configs/*.yaml --quick       every network, three short repeats each
   gpuprof run configs/cnn.yaml --set sweep.batch_size=[1,8,64]
   gpuprof show last                        the newest result once more
+  gpuprof monitor python train.py          what any command draws, joules and all
+  gpuprof doctor                           why is my GPU not used?
 
 Options:
   --version   Show the version and exit.

@@ -37,10 +37,12 @@ class _DeviceChoice(click.ParamType):  # type: ignore[type-arg]
 @store_option
 @click.option("--quick", is_flag=True, help="Three short repeats: a first look, with wide intervals.")
 @click.option("--dry-run", is_flag=True, help="Print what would be run and how long it may take; run nothing.")
+@click.option("--telemetry-hz", type=click.FloatRange(0, 50), default=10.0, show_default=True,
+              help="Samples a second of power, clocks and temperatures; 0 reads no sensors at all.")  # fmt: skip
 @json_option
 def command(
     configs: tuple[str, ...], device: str, overrides: tuple[str, ...], store: Path, quick: bool, dry_run: bool,
-    as_json: bool,
+    telemetry_hz: float, as_json: bool,
 ) -> int:  # fmt: skip
     """Measure the networks of CONFIG files on this machine and store one record each.
 
@@ -62,7 +64,7 @@ def command(
     if dry_run:
         return _dry_run(suites, quick, as_json)
 
-    from gpuprof import supervisor
+    from gpuprof import supervisor, telemetry
     from gpuprof.cli.progress import Progress
     from gpuprof.store import unfinished
 
@@ -74,6 +76,7 @@ def command(
     with supervisor.session() as inspector:
         machine = inspector.machine()
         devices = machine.devices(device)
+        backends = telemetry.open_backends() if telemetry_hz else []
         if device == "auto" and devices[0]["kind"] == "cpu":
             say(notice, f"No GPU, profiling the CPU: {machine.why_no_gpu()}.")
         for suite in suites:
@@ -82,7 +85,10 @@ def command(
                 path: Path | None = None
                 with Progress(console(stderr=True)) as progress:
                     try:
-                        record, path = supervisor.run(suite, machine, chosen, inspector, store, progress, quick=quick)
+                        record, path = supervisor.run(
+                            suite, machine, chosen, inspector, store, progress, quick=quick, backends=backends,
+                            hz=telemetry_hz,
+                        )  # fmt: skip
                     except PublishError as error:
                         record, fault = error.record, str(error)
                 records.append(record)

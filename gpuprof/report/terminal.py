@@ -7,16 +7,18 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from gpuprof.metrics import BY_KEY, METRICS, Reading, show, show_interval
+from gpuprof.metrics import BY_KEY, METRICS, UNTHROTTLED, Reading, show, show_interval
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-    from gpuprof.record import Case, RunRecord
+    from gpuprof.record import Case, RunRecord, TelemetrySource
 
 _VERDICTS = {"pass": "green", "drift": "yellow", "wrong": "bold red"}
 _OUTCOMES = {"ok": "green", "partial": "yellow", "interrupted": "yellow"}
+_SENSED = ("energy_above_idle_j_per_sample", "power_mean_w", "temperature_max_c")
+_METHODS = {"counter": "energy counter", "power_trapezoid": "integrated power"}
 _MANY = 2
 NARROW = 110
 _COLUMNS = {
@@ -24,6 +26,7 @@ _COLUMNS = {
     "latency_p50_s": "latency p50",
     "latency_p99_s": "p99",
     "peak_memory_bytes": "memory",
+    "energy_j_per_sample": "J/sample",
 }
 
 
@@ -41,7 +44,7 @@ def render(record: RunRecord, width: int = 132) -> Iterator[RenderableType]:
         yield Text("SIMULATED: these numbers come from a vendor simulator and measure no hardware", "bold red")
     if len(record.cases) <= _MANY:
         for case in record.cases:
-            yield _card(case, record.protocol.repeats)
+            yield _card(case, record.protocol.repeats, record.telemetry)
     else:
         yield _table(record, narrow=width < NARROW)
     yield from _warnings(record)
@@ -119,7 +122,7 @@ def _joined(words: list[str]) -> str:
     return " · ".join(word for word in words if word)
 
 
-def _card(case: Case, planned: int) -> RenderableType:
+def _card(case: Case, planned: int, source: TelemetrySource | None) -> RenderableType:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -134,7 +137,11 @@ def _card(case: Case, planned: int) -> RenderableType:
         reading = metric.read(case)
         if metric.key == "device_span_s" and reading.value is None and case.regime == "cpu":
             continue
+        if metric.key in _SENSED and reading.value is None:
+            continue  # one line says that there is no energy
         text = _value(reading, metric.unit)
+        if reading.value is not None and (more := _beside(metric.key, case, source)):
+            text.append(f"   {more}", "dim")
         if metric.key == "latency_p99_s" and case.latency_s is not None and case.latency_s.p99_upper95 is not None:
             text.append(f"   upper bound of the worst process {show(case.latency_s.p99_upper95, 's')}", "dim")
         if metric.key == "peak_memory_bytes" and (memory := next((r.memory for r in case.repeats if r.memory), None)):
@@ -153,10 +160,35 @@ def _card(case: Case, planned: int) -> RenderableType:
     if case.outcome == "ok":
         table.add_row("precision", Text.assemble(asked, (ran, "" if same else "yellow"), " ran"))
     table.add_row("correctness", _verdict(case))
+    if case.throttled_share is not None:
+        slow = _throttled(case)
+        table.add_row("throttled", Text(slow, "yellow" if slow != "no" else ""))
     if case.outcome == "ok":
         table.add_row("regime", f"{case.regime}, {'steady' if case.steady else 'not steady'}")
     table.add_row("repeats", _repeats(case, planned))
     return table
+
+
+def _beside(key: str, case: Case, source: TelemetrySource | None) -> str:
+    """What a reader must know of a sensor's value."""
+    if key == "energy_j_per_sample" and source is not None and case.energy_method is not None:
+        gain = f", sensor gain ± {source.gain_error:.0%}" if source.gain_error is not None else ""
+        error = case.energy_error_j_per_sample or 0.0
+        return f"± {show(error, 'J')} by {_METHODS[case.energy_method]}{gain}; covers {source.scope}"
+    if key == "energy_above_idle_j_per_sample" and case.idle_power_w is not None:
+        return f"idle power {show(case.idle_power_w, 'W')}"
+    if key == "power_mean_w" and case.power_w is not None:
+        return f"at most {show(case.power_w.max, 'W')}"
+    if key == "temperature_max_c" and case.temperature_c is not None:
+        sensor = "" if source is None else (source.temperature_signal or "").split("_")[1] + ", "
+        return f"{sensor}{case.temperature_c.start:.0f} °C at start, {case.temperature_c.end:.0f} °C at end"
+    return ""
+
+
+def _throttled(case: Case) -> str:
+    """Shares of the window in which something slowed the device down."""
+    slow = {name: share for name, share in (case.throttled_share or {}).items() if name not in UNTHROTTLED}
+    return ", ".join(f"{name.replace('_', ' ')} {share:.0%}" for name, share in slow.items()) or "no"
 
 
 def _table(record: RunRecord, *, narrow: bool) -> RenderableType:
@@ -171,6 +203,8 @@ def _table(record: RunRecord, *, narrow: bool) -> RenderableType:
     if not any(case.latency_s and case.latency_s.p99 for case in record.cases):
         shown.remove("latency_p99_s")
     shown += [] if narrow else ["first_step_s", "peak_memory_bytes"]
+    if any(case.energy_j_per_sample for case in record.cases):
+        shown.append("energy_j_per_sample")
     for key in shown:
         table.add_column(_COLUMNS.get(key, BY_KEY[key].title), justify="right", no_wrap=True)
         if key == "throughput_per_s":

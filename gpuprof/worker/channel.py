@@ -19,8 +19,11 @@ class Channel:
         self._replies.write(json.dumps(message) + "\n")
         self._replies.flush()
 
-    def wait_for_go(self, window: str) -> None:
-        """Announce a timed window and wait until the supervisor has read its counters. EOFError when it is gone."""
-        self.send(event="ready", window=window)
-        if not self._requests.readline():
+    def wait_for_go(self, window: str, **details: Any) -> dict[str, Any]:
+        """Announce the next phase and wait until the supervisor has read its sensors. EOFError when it is gone."""
+        self.send(event="ready", window=window, **details)
+        line = self._requests.readline()
+        if not line:
             raise EOFError("the supervisor is gone")
+        answer: dict[str, Any] = json.loads(line)
+        return answer

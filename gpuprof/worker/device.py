@@ -74,6 +74,13 @@ class ComputeDevice:
         if index is not None:
             torch.cuda.set_device(index)
 
+    def identity(self) -> dict[str, Any]:
+        """What tells this device from others of the machine, for whoever reads its sensors."""
+        if self.index is None:
+            return {"kind": "cpu", "vendor": None, "name": "CPU", "index": None, "uuid": None, "pci": None}
+        described = describe_gpu(self.index)
+        return {name: described[name] for name in ("kind", "vendor", "name", "index", "uuid", "pci")}
+
     def synchronize(self) -> None:
         if self.is_gpu:
             torch.cuda.synchronize()

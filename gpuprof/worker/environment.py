@@ -22,5 +22,6 @@ def describe() -> dict[str, Any]:
         "torch": str(torch.__version__),
         "torch_build": device.build(),
         "libraries": libraries,
+        "architectures": torch.cuda.get_arch_list(),
         "gpus": [device.describe_gpu(index) for index in range(device.gpu_count())],
     }

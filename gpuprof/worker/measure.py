@@ -37,6 +37,7 @@ def measure(request: dict[str, Any], channel: Channel, import_s: float) -> dict[
     torch.manual_seed(case.seed)
     phases: list[Phase] = []
 
+    channel.wait_for_go("cold", device=device.identity())
     with _phase("cold", phases):
         started = time.perf_counter()
         network, weights = build_network(case, device, case.seed, pretrained=request["pretrained"])
@@ -51,13 +52,16 @@ def measure(request: dict[str, Any], channel: Channel, import_s: float) -> dict[
             first_step_s = (stepper.capture_s or 0.0) + meter.request()[0]
             settle_steps, settle_s = _settle(meter, device)
     with stepper.context:
+        channel.wait_for_go("warmup", phases=_marks(phases))
         with _phase("warmup", phases):
             warmup, steps_per_block = warm_up(meter, plan)
         before = (device.counters(), _compilations())
-        channel.wait_for_go("throughput")
+        # The supervisor knows by now how long the window must be for the energy to be known well; it is set beforehand.
+        told = channel.wait_for_go("throughput", phases=_marks(phases))
+        plan = plan.model_copy(update={"measure_min_s": told.get("min_s", plan.measure_min_s)})
         with _phase("throughput", phases), _CpuUse(1 if device.is_gpu else case.threads) as cpu:
             blocks = measure_blocks(meter, plan, steps_per_block)
-        channel.wait_for_go("latency")
+        channel.wait_for_go("latency", phases=_marks(phases))
         with _phase("latency", phases):
             requests, submits = measure_requests(meter, plan)
         disturbed = before != (device.counters(), _compilations())
@@ -83,7 +87,7 @@ def measure(request: dict[str, Any], channel: Channel, import_s: float) -> dict[
     }
     return {
         **{name: None if part is None else part.model_dump() for name, part in parts.items()},
-        "phases": [phase.model_dump() for phase in phases],
+        "phases": _marks(phases),
         "warnings": [
             *_warnings(throughput, cpu.result, device, disturbed, bool(torch.isfinite(last).all())),
             *_compiled_in_part(case),
@@ -235,6 +239,10 @@ def _stolen_ticks() -> tuple[int, int]:
     except (OSError, ValueError):
         return 0, 0
     return (ticks[7], sum(ticks)) if len(ticks) == 8 else (0, 0)
+
+
+def _marks(phases: list[Phase]) -> list[dict[str, Any]]:
+    return [phase.model_dump() for phase in phases]
 
 
 @contextmanager

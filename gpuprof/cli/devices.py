@@ -1,0 +1,66 @@
+"""gpuprof devices"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gpuprof.cli.common import console, json_option, print_json
+from gpuprof.errors import EXIT_OK
+
+if TYPE_CHECKING:
+    from gpuprof.telemetry.device import Device
+
+
+@click.command(name="devices", short_help="List the GPUs that the vendor libraries see, and the CPU.")
+@json_option
+def command(as_json: bool) -> int:
+    """List every GPU that NVML and AMD SMI see, whether or not PyTorch can use it, and the CPU.
+
+    \b
+    Examples:
+      gpuprof devices
+      gpuprof devices --json
+
+    With --json: a list of devices, each with its name, vendor, uuid and pci_bus_id, and `metrics`, where every metric
+    has a value in SI units, or null with a status (unsupported, no_permission, transient, lost) and the reason.
+    """
+    from gpuprof import telemetry
+    from gpuprof.report import sensors
+
+    backends = telemetry.open_backends()
+    listed = [_described(device) for device in telemetry.all_devices(backends)]
+    if as_json:
+        print_json(listed)
+        return EXIT_OK
+    out = console()
+    faults = [f"{b.library}: {b.fault.reason}" for b in backends if b.fault is not None]
+    for part in sensors.devices(listed, faults):
+        out.print(part, soft_wrap=not out.is_terminal)
+    return EXIT_OK
+
+
+def _described(device: Device) -> dict[str, Any]:
+    from gpuprof.telemetry.device import Absent, Lost, reading
+
+    metrics: dict[str, Any] = {}
+    try:
+        metrics |= {key: found.model_dump() for key, found in (device.identity() | device.facts()).items()}
+        metrics |= {key: reading(found).model_dump() for key, found in device.signals().items()}
+    except Lost as error:
+        from gpuprof.telemetry import quantities
+
+        tables = (quantities.IDENTITY, quantities.FACTS, quantities.SIGNALS)
+        gone = reading(Absent("lost", str(error))).model_dump()
+        metrics = {key: gone for table in tables for key in quantities.keys(table, device.kind)} | metrics
+    return {
+        "id": device.id,
+        **{key: metrics[key]["value"] if key in metrics else None for key in ("name", "uuid", "pci_bus_id")},
+        "vendor": device.vendor,
+        "kind": device.kind,
+        "simulated": device.simulated,
+        "scope": device.power.scope,
+        "shared_by": device.power.shared_by,
+        "metrics": metrics,
+    }

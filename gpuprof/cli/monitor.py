@@ -1,0 +1,91 @@
+"""gpuprof monitor"""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gpuprof.cli.common import console, json_option, print_json
+from gpuprof.errors import EXIT_OK
+
+if TYPE_CHECKING:
+    from gpuprof.telemetry.device import Device
+    from gpuprof.telemetry.sampler import Sampler
+
+
+@click.command(
+    name="monitor", short_help="Energy, power and temperature over the life of any command.",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)  # fmt: skip
+@click.option("--device", "wanted", multiple=True, metavar="ID",
+              help="Watch this one: an id of `gpuprof devices`, a UUID, a PCI address or part of a name. "
+                   "May be given several times; all devices by default.")  # fmt: skip
+@click.option("--hz", type=click.FloatRange(0.1, 50), default=10.0, show_default=True, help="Samples a second.")
+@json_option
+@click.argument("arguments", nargs=-1, metavar="[--] [COMMAND...]", type=click.UNPROCESSED)
+def command(wanted: tuple[str, ...], hz: float, as_json: bool, arguments: tuple[str, ...]) -> int:
+    """Run COMMAND and report what the devices drew, and how hot and busy they were, for exactly its lifetime.
+
+    The command may be anything: a training script, in any language. Its exit code is passed on. Without a command a
+    live table is shown until Ctrl-C. The report goes to stderr; with --json it goes to stdout, and what the command
+    prints to stdout goes to stderr.
+
+    \b
+    Examples:
+      gpuprof monitor python train.py --epochs 1
+      gpuprof monitor --device nvidia:0 --json -- ./train.sh > energy.json
+      gpuprof monitor
+
+    Exit codes: that of the command; 127 where it is not found, 126 where it cannot be run, 2 bad usage.
+    """
+    from gpuprof import monitor as monitoring
+    from gpuprof import telemetry
+    from gpuprof.report import sensors
+
+    if arguments and arguments[0].startswith("-"):
+        raise click.UsageError(f"no such option: {arguments[0]}; what follows -- is the command")
+    devices = monitoring.select(telemetry.all_devices(telemetry.open_backends()), wanted)
+
+    def run(sampler: Sampler) -> int | None:
+        if arguments:
+            return monitoring.run_command(arguments, output_to_stderr=as_json)
+        _live(sampler, quiet=as_json)
+        return None
+
+    document: dict[str, Any] = {"command": list(arguments), **monitoring.monitor(devices, hz, run)}
+    if as_json:
+        print_json(document)
+    else:
+        out = console(stderr=True)
+        for part in sensors.monitored(document):
+            out.print(part, soft_wrap=not out.is_terminal)
+    return document["exit_code"] or EXIT_OK
+
+
+def _live(sampler: Sampler, *, quiet: bool) -> None:
+    """A table that renews itself; where nobody looks at a terminal, only the wait for the end."""
+    from rich.live import Live
+
+    from gpuprof import monitor as monitoring
+    from gpuprof.report import sensors
+
+    stopped = []
+    before = {n: signal.signal(n, lambda *_: stopped.append(True)) for n in (signal.SIGINT, signal.SIGTERM)}
+    out = console(stderr=True)
+    names = {
+        device.id: str(device.identity()["name"].value or "") for device in (f.device for f in sampler.feeds.values())
+    }
+    try:
+        with Live(console=out, auto_refresh=False, transient=True) as table:
+
+            def show(rows: list[tuple[Device, dict[str, float]]]) -> None:
+                if out.is_terminal and not quiet:
+                    listed = [(device.id, names[device.id], values) for device, values in rows]
+                    table.update(sensors.live(listed), refresh=True)
+
+            monitoring.live(sampler, show, stop=lambda: bool(stopped))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,258 @@
+"""`gpuprof monitor`: energy, power, utilisation, temperature and throttling over exactly the life of any command."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from gpuprof.environment import utc_now
+from gpuprof.errors import UsageError
+from gpuprof.telemetry import energy, summary
+from gpuprof.telemetry.device import Absent, Device, Lost, ThrottleCounters, reading
+from gpuprof.telemetry.energy import Bracket, Edge
+from gpuprof.telemetry.sampler import Feed, Sampler
+
+SCHEMA = "gpuprof.monitor/1"
+NOT_FOUND, NOT_EXECUTABLE = 127, 126
+_BEFORE_EDGES, _AFTER_EDGES = 4, 2
+
+
+@dataclass(frozen=True)
+class Reads:
+    """Counters of one device on one side of the command."""
+
+    edges: list[Edge] | str
+    throttle: ThrottleCounters | Absent
+
+    def bracket(self, *, opening: bool) -> Bracket | None:
+        """The edge nearest to the command, with the draw beside it."""
+        if isinstance(self.edges, str):
+            return None
+        return Bracket(self.edges[-1 if opening else 0], energy.draw(self.edges[0], self.edges[-1]))
+
+
+def monitor(devices: Sequence[Device], hz: float, run: Callable[[Sampler], int | None]) -> dict[str, Any]:
+    """Call `run` between two readings of every counter; the document that `--json` prints."""
+    with Sampler(devices, hz) as sampler:
+        # Throttle counters lie next to the command on both sides, edges of energy counters outside of them.
+        edges = sampler.call(lambda: _edges(sampler, _BEFORE_EDGES))
+        before = sampler.call(lambda: _with_throttle(sampler, edges))
+        started_at, start_ns = utc_now(), time.monotonic_ns()
+        exit_code = run(sampler)
+        end_ns = time.monotonic_ns()
+        cpu_share = sampler.cpu_share if devices else None
+        throttle = sampler.call(lambda: _with_throttle(sampler, {}))
+        edges = sampler.call(lambda: _edges(sampler, _AFTER_EDGES))
+        after = {name: Reads(edges[name], reads.throttle) for name, reads in throttle.items()}
+        found = [
+            _device(feed, name, before[name], after[name], sampler, start_ns, end_ns)
+            for name, feed in sampler.feeds.items()
+        ]
+    return {
+        "schema": SCHEMA,
+        "started_at": started_at,
+        "start_ns": start_ns,
+        "end_ns": end_ns,
+        "duration_s": (end_ns - start_ns) / 1e9,
+        "exit_code": exit_code,
+        "simulated": any(device.simulated for device in devices),
+        "telemetry_hz": hz,
+        "telemetry_cpu_share": cpu_share,
+        "devices": found,
+    }
+
+
+def run_command(command: Sequence[str], *, output_to_stderr: bool) -> int:
+    """The command's exit code as a shell gives it. Ctrl-C reaches the command; SIGTERM and SIGHUP are passed on.
+
+    Raises UsageError where it cannot be started.
+    """
+    try:
+        process = subprocess.Popen(command, stdout=2 if output_to_stderr else None)
+    except OSError as error:
+        problem = UsageError(f"{command[0]}: {error.strerror}; name a program and its arguments after --")
+        problem.exit_code = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
+        raise problem from None
+    with _signals_to(process):
+        code = process.wait()
+    return code if code >= 0 else 128 - code
+
+
+@contextmanager
+def _signals_to(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    def pass_on(number: int, _: Any) -> None:
+        process.send_signal(number)
+
+    # The terminal sends Ctrl-C to the command as well: it decides, and what it drew until then is still reported.
+    handlers: dict[int, Any] = {signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: pass_on, signal.SIGHUP: pass_on}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _edges(sampler: Sampler, count: int) -> dict[str, list[Edge] | str]:
+    readers = {name: _energy_reader(feed.device) for name, feed in sampler.feeds.items()}
+    return energy.watch(readers, sampler.clock, time.sleep, count=count)
+
+
+def _with_throttle(sampler: Sampler, edges: dict[str, list[Edge] | str]) -> dict[str, Reads]:
+    return {name: Reads(edges.get(name, ""), _throttle(feed.device)) for name, feed in sampler.feeds.items()}
+
+
+def _energy_reader(device: Device) -> Callable[[], float | Absent]:
+    def read() -> float | Absent:
+        try:
+            return device.energy_j()
+        except Lost as error:
+            return Absent("lost", str(error))
+
+    return read
+
+
+def _throttle(device: Device) -> ThrottleCounters | Absent:
+    try:
+        return device.throttle_counters()
+    except Lost as error:
+        return Absent("lost", str(error))
+
+
+def _device(
+    feed: Feed, name: str, before: Reads, after: Reads, sampler: Sampler, start_ns: int, end_ns: int
+) -> dict[str, Any]:
+    device, columns = feed.device, feed.between(start_ns, end_ns)
+    seconds = (end_ns - start_ns) / 1e9
+    try:
+        identity = sampler.call(device.identity)
+    except Lost:
+        identity = {}
+    absent: dict[str, str] = {}
+    power_signal = summary.chosen(columns, summary.POWER)
+    opening, closing = before.bracket(opening=True), after.bracket(opening=False)
+    counted = integrated = None
+    why_integrated = "this device reports no power"
+    if opening is not None and closing is not None:
+        counted = energy.by_counter(opening, closing, start_ns, end_ns, None)
+    if power_signal is not None:
+        pairs = [(int(t), w) for t, w in zip(columns["t_ns"], columns[power_signal], strict=True) if w == w]
+        window_s = (
+            device.power.instant_window_s if power_signal == summary.POWER[0] else device.power.average_window_s
+        )  # fmt: skip
+        found = energy.by_power(
+            [t for t, _ in pairs], [w for _, w in pairs], start_ns, end_ns, window_s=window_s, idle=None
+        )
+        integrated, why_integrated = (None, found) if isinstance(found, str) else (found, "")
+    best = counted or integrated
+    if best is None:
+        why_not = next((r.edges for r in (before, after) if isinstance(r.edges, str)), "")
+        absent |= dict.fromkeys(
+            ("energy_j", "energy_error_j", "energy_method", "power_mean_w"), f"{why_not}; {why_integrated}"
+        )
+    if integrated is None:
+        absent["trapezoid_j"] = why_integrated
+    shares = _shares(before.throttle, after.throttle) or summary.sampled_share(columns.get("throttle", ()))
+    if shares is None:
+        said = feed.absent.get("throttle", before.throttle)
+        absent["throttled_share"] = said.reason if isinstance(said, Absent) else "nothing was sampled"
+    rate = len(columns["t_ns"]) / seconds if seconds > 0 else 0.0
+    return {
+        "id": name,
+        **{key: identity[key].value if key in identity else None for key in ("name", "uuid", "pci_bus_id")},
+        "vendor": device.vendor,
+        "simulated": device.simulated,
+        "energy_j": best and best.energy_j,
+        "energy_error_j": best and best.error_j,
+        "energy_method": best and best.method,
+        "power_mean_w": best and best.energy_j / best.seconds,
+        "trapezoid_j": integrated and integrated.energy_j,
+        "gain_error": device.power.gain_error,
+        "scope": device.power.scope,
+        "throttled_share": shares,
+        "metrics": _metrics(feed, columns),
+        "samples": len(columns["t_ns"]),
+        "checks": list(_checks(feed, shares, rate, seconds, sampler.hz, best, integrated)),
+        "absent": absent | ({} if device.power.gain_error else {"gain_error": device.power.gain_source or "not known"}),
+    }
+
+
+def _shares(before: ThrottleCounters | Absent, after: ThrottleCounters | Absent) -> dict[str, float] | None:
+    if isinstance(before, Absent) or isinstance(after, Absent):
+        return None
+    return summary.counted_share(before, after)
+
+
+def _metrics(feed: Feed, columns: dict[str, list[float]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key in feed.keys:
+        if key in ("throttle", "energy_j"):
+            continue
+        what = summary.summarise(columns[key])
+        if what is not None:
+            found[key] = what.model_dump(exclude={"absent"})
+        else:
+            missing = Absent("lost", feed.lost) if feed.lost else feed.absent.get(key)
+            found[key] = reading(missing or Absent("transient", "no sample in this time")).model_dump()
+    return found
+
+
+def _checks(
+    feed: Feed, shares: dict[str, float] | None, rate: float, seconds: float, hz: float,
+    best: energy.WindowEnergy | None, integrated: energy.WindowEnergy | None,
+) -> Iterator[str]:  # fmt: skip
+    if feed.lost:
+        yield f"the device was lost: {feed.lost}"
+    slow = {name: share for name, share in summary.throttled(shares or {}).items() if share >= 0.01}
+    if slow:
+        yield "throttled: " + ", ".join(f"{name.replace('_', ' ')} in {s:.0%} of the time" for name, s in slow.items())
+    if rate < 0.8 * hz and seconds * hz >= 5 and not feed.lost:
+        yield f"telemetry was sampled at {rate:.1f} Hz where {hz:g} Hz were asked"
+    if best is not None and best.method == "counter" and integrated is not None and best.energy_j > 0:
+        ratio = integrated.energy_j / best.energy_j
+        if not energy.AGREEMENT[0] <= ratio <= energy.AGREEMENT[1]:
+            yield f"integrated power differs from the energy counter by {ratio - 1:+.0%}: one of them is wrong"
+    if feed.device.power.shared_by > 1:
+        yield f"power and energy are those of the {feed.device.power.scope}"
+
+
+def live(
+    sampler: Sampler, show: Callable[[list[tuple[Device, dict[str, float]]]], None], *, stop: Callable[[], bool]
+) -> None:
+    """Show the newest sample of each device, twice a second at most, until `stop` says so."""
+    while not stop():
+        time.sleep(max(0.5, 1 / sampler.hz))
+        now = sampler.clock()
+        rows = []
+        for feed in sampler.feeds.values():
+            columns = feed.between(now - 2_000_000_000, now)
+            newest = {key: values[-1] for key, values in columns.items() if values and values[-1] == values[-1]}
+            rows.append((feed.device, newest))
+        show(rows)
+
+
+def select(devices: Sequence[Device], wanted: Sequence[str]) -> list[Device]:
+    """The devices of these ids, UUIDs, PCI addresses or parts of a name; all where none is named. Raises UsageError."""
+    if not wanted:
+        return list(devices)
+    names = {device.id: _names(device) for device in devices}
+    chosen = []
+    for want in wanted:
+        exact = [d for d in devices if want.lower() in names[d.id]]
+        found = exact or [d for d in devices if any(want.lower() in name for name in names[d.id])]
+        if not found:
+            there = ", ".join(f"{device.id} {device.identity()['name'].value or ''}".strip() for device in devices)
+            raise UsageError(f"there is no device {want!r}; this machine has {there}")
+        chosen += [device for device in found if device not in chosen]
+    return chosen
+
+
+def _names(device: Device) -> set[str]:
+    identity = device.identity()
+    words = (identity[key].value for key in ("name", "uuid", "pci_bus_id") if key in identity)
+    return {device.id, device.vendor, *(str(word).lower() for word in words if word), *device.uuids}

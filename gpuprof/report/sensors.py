@@ -1,0 +1,155 @@
+"""Devices, a monitored command and the live table, as a person reads them in a terminal. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gpuprof.metrics import show
+from gpuprof.report.terminal import printable
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+_NONE = "–"
+# Heading, unit, and the metrics that may stand there, the first that has a value.
+_COLUMNS = (
+    ("power", "W", ("power_instant_w", "power_average_w")),
+    ("limit", "W", ("power_limit_w",)),
+    ("temperature", "°C", ("temperature_core_c", "temperature_hotspot_c")),
+    ("use", "%", ("gpu_utilization_pct", "cpu_utilization_pct")),
+    ("clock", "Hz", ("core_clock_hz",)),
+    ("memory used", "B", ("memory_used_bytes",)),
+    ("of", "B", ("memory_total_bytes",)),
+)
+_SUMMARIES = (
+    ("power", "W", ("power_instant_w", "power_average_w")),
+    ("temperature", "°C", ("temperature_core_c", "temperature_hotspot_c")),
+    ("memory temperature", "°C", ("temperature_memory_c",)),
+    ("utilisation", "%", ("gpu_utilization_pct", "cpu_utilization_pct")),
+    ("core clock", "Hz", ("core_clock_hz",)),
+)
+SIMULATED = "SIMULATED: a vendor simulator answers here, and no hardware"
+
+
+def devices(listed: Sequence[Mapping[str, Any]], faults: Sequence[str]) -> Iterator[RenderableType]:
+    """One row a device; below it what each vendor's library had to say where it has none."""
+    from rich.text import Text
+
+    if any(device["simulated"] for device in listed):
+        yield Text(SIMULATED, "bold red")
+    table = _table("device", "name", *(heading for heading, _, _ in _COLUMNS), "driver")
+    for device in listed:
+        metrics = device["metrics"]
+        cells = [_first(metrics, keys, unit) for _, unit, keys in _COLUMNS]
+        driver = metrics.get("driver_version", {}).get("value")
+        table.add_row(device["id"], printable(device["name"] or _NONE), *cells, printable(str(driver or _NONE)))
+    yield table
+    for device in listed:
+        where = [str(device[key]) for key in ("uuid", "pci_bus_id") if device[key]]
+        partition = device["metrics"].get("partition", {}).get("value")
+        if partition not in (None, "none"):
+            where.append(f"partition {partition}")
+        if where:
+            yield Text(printable(f"  {device['id']:<10}{'   '.join(where)}"), "dim")
+    for fault in faults:
+        yield Text(printable(fault), "dim")
+    if any(reading["value"] is None for device in listed for reading in device["metrics"].values()):
+        yield Text(f"{_NONE} is not measured; `gpuprof devices --json` says why", "dim")
+
+
+def _first(metrics: Mapping[str, Any], keys: Sequence[str], unit: str) -> str:
+    value = next((metrics[k]["value"] for k in keys if metrics.get(k, {}).get("value") is not None), None)
+    return _NONE if value is None else _value(value, unit)
+
+
+def _value(value: float, unit: str) -> str:
+    return f"{value:.0f} {unit}" if unit in ("W", "°C", "%") else show(value, unit)
+
+
+def monitored(document: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """Energy first, then the range of each signal."""
+    from rich.table import Table
+    from rich.text import Text
+
+    if document["simulated"]:
+        yield Text(SIMULATED, "bold red")
+    code = document["exit_code"]
+    ended = "" if code is None else f"   exit code {code}"
+    yield Text.assemble((f"{document['duration_s']:.3f} s", "bold"), ended)
+    for device in document["devices"]:
+        yield Text(printable(f"\n{device['id']}  {device['name'] or ''}"), "bold")
+        table = Table.grid(padding=(0, 2))
+        table.add_column(style="cyan", min_width=20)
+        table.add_row("energy", _energy(device))
+        for title, unit, keys in _SUMMARIES:
+            if (row := _range(device["metrics"], keys, unit)) is not None:
+                table.add_row(title, row)
+        if device["throttled_share"] is not None:
+            slow = _throttled(device["throttled_share"])
+            table.add_row("throttled", Text(slow, "yellow" if slow != "no" else ""))
+        yield table
+        for check in device["checks"]:
+            if check.startswith("throttled"):  # has its row
+                continue
+            yield Text(printable(f"warning: {device['id']}: {check}"), "yellow")
+
+
+def _energy(device: Mapping[str, Any]) -> RenderableType:
+    from rich.text import Text
+
+    if device["energy_j"] is None:
+        return Text(printable(f"none: {device['absent']['energy_j']}"), "dim")
+    text = Text(show(device["energy_j"], "J"), "bold")
+    text.append(f" ± {show(device['energy_error_j'], 'J')}   mean {show(device['power_mean_w'], 'W')}")
+    gain = f", sensor gain ± {device['gain_error']:.0%}" if device["gain_error"] else ""
+    how = {"counter": "energy counter", "power_trapezoid": "integrated power"}[device["energy_method"]]
+    return text.append(printable(f"   {how}{gain}; covers {device['scope']}"), "dim")
+
+
+def _range(metrics: Mapping[str, Any], keys: Sequence[str], unit: str) -> str | None:
+    found = next((metrics[key] for key in keys if "mean" in metrics.get(key, {})), None)
+    if found is None:
+        return None
+    low, mean, high = (_value(found[name], unit) for name in ("min", "mean", "max"))
+    if unit == "°C":
+        return f"{_value(found['start'], unit)} at start, {_value(found['end'], unit)} at end, at most {high}"
+    return f"mean {mean}, {low} to {high}"
+
+
+def _throttled(shares: Mapping[str, float]) -> str:
+    from gpuprof.telemetry.summary import throttled
+
+    slow = throttled(shares)
+    listed = (f"{n.replace('_', ' ')} {s:.0%}" for n, s in sorted(slow.items(), key=lambda item: -item[1]))
+    return ", ".join(listed) or "no"
+
+
+def live(rows: Sequence[tuple[str, str, Mapping[str, float]]]) -> Table:
+    """(id, name, newest values by signal) of each device."""
+    table = _table("device", "name", *(heading for heading, _, _ in _SUMMARIES), "throttled")
+    for name, title, values in rows:
+        cells = [
+            next((_value(values[key], unit) for key in keys if key in values), _NONE) for _, unit, keys in _SUMMARIES
+        ]
+        table.add_row(name, printable(title), *cells, _now_throttled(values))
+    return table
+
+
+def _now_throttled(values: Mapping[str, float]) -> str:
+    from gpuprof.telemetry.quantities import NOT_THROTTLED, reasons
+
+    if "throttle" not in values:
+        return _NONE
+    return ", ".join(r.replace("_", " ") for r in reasons(int(values["throttle"])) if r not in NOT_THROTTLED) or "no"
+
+
+def _table(*headings: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, title_style="bold")
+    for position, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if position < 2 else "right", no_wrap=position != 1)
+    return table

@@ -1,0 +1,87 @@
+"""Which vendor device is the one that torch uses: by UUID or PCI address as the worker reports them, never by index.
+
+torch's order, NVML's and AMD SMI's are three different orders, and visibility variables shift the first one only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gpuprof.telemetry.device import Device
+
+VISIBILITY = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
+
+
+@dataclass(frozen=True)
+class Match:
+    device: Device
+    by: str
+
+
+def attribute(
+    devices: Sequence[Device], wanted: Mapping[str, Any], variables: Mapping[str, str] = os.environ
+) -> Match | str:
+    """The device with the identity in `wanted` (fields of `record.Device`), or why none can be named."""
+    if wanted["kind"] == "cpu":
+        found = next((device for device in devices if device.kind == "cpu"), None)
+        return (
+            "the CPU's sensors were not opened" if found is None else Match(found, "this machine has one CPU complex")
+        )
+    candidates = [device for device in devices if device.vendor == wanted["vendor"]]
+    if not candidates:
+        return f"no library lists a GPU of {wanted['vendor']}"
+    uuid, address = spellings(wanted["uuid"]), _address(wanted["pci"])
+    by_uuid = [device for device in candidates if uuid & device.uuids]
+    by_address = [device for device in candidates if address is not None and (device.pci or ())[:3] == address]
+    if len(by_uuid) == 1 and (not by_address or by_uuid[0] in by_address):
+        return Match(by_uuid[0], "UUID")
+    if by_uuid and by_address:
+        both = [device for device in by_uuid if device in by_address]
+        if len(both) != 1:
+            return _cannot(wanted, "its UUID and its PCI address name different devices")
+        return Match(both[0], "UUID and PCI address")
+    if len(by_address) == 1:
+        return Match(by_address[0], "PCI address")
+    hidden = [name for name in VISIBILITY if name in variables]
+    same_index = [device for device in by_address or candidates if device.framework_index == wanted["index"]]
+    if len(same_index) == 1 and not hidden and wanted["vendor"] == same_index[0].vendor and by_address:
+        return Match(same_index[0], "PCI address and HIP index")
+    several = (
+        f"{len(by_address)} devices share its PCI address" if by_address else "no device has its UUID or PCI address"
+    )
+    return _cannot(wanted, several + (f", and {', '.join(hidden)} may shift the order" if hidden else ""))
+
+
+def _cannot(wanted: Mapping[str, Any], why: str) -> str:
+    return f"cannot attribute telemetry to {wanted['name']} ({wanted['uuid'] or wanted['pci'] or 'no identity'}): {why}"
+
+
+def spellings(uuid: str | None) -> set[str]:
+    """A framework's UUID as the vendor libraries may spell it.
+
+    NVIDIA: the same text. HIP fills the 16 bytes with 16 ASCII hex digits, which are what AMD SMI calls the UUID.
+    """
+    if not uuid:
+        return set()
+    names = {uuid.lower(), uuid}
+    try:
+        digits = bytes.fromhex(uuid.replace("-", "")).decode("ascii")
+        if len(digits) == 16:
+            int(digits, 16)
+            names.add(digits.lower())
+    except ValueError:
+        pass
+    return names
+
+
+def _address(text: str | None) -> tuple[int, int, int] | None:
+    if not text:
+        return None
+    try:
+        domain, bus, rest = text.split(":")
+        return int(domain, 16), int(bus, 16), int(rest.split(".")[0], 16)
+    except ValueError:
+        return None

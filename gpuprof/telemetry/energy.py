@@ -1,0 +1,192 @@
+"""From counter readings and power samples to the energy of a window, with its error. Pure but for the clock.
+
+A counter moves in ticks (some 100 ms on current NVIDIA GPUs), so the difference of two readings at any two moments is
+off by up to a tick of power at each end. gpuprof therefore reads at the *edges*, the moments at which the counter
+moves: there its value is fresh. A window is bracketed by an edge before and an edge after it, both on the idle (or at
+least steady) device, and what was drawn between edge and window is taken off with the power measured there.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from gpuprof.telemetry.device import Absent
+
+POLL_S = 0.002
+LEAST_S = 0.05
+# The slowest counters known move every 100 ms; one that stands still for this long is broken or not there.
+STUCK_S = 1.5
+# The worker's marks lie this close to the true begin and end of its work.
+MARK_S = 1e-4
+AGREEMENT = (0.8, 1.25)
+_UNIFORM = 1 / math.sqrt(12)
+
+
+@dataclass(frozen=True)
+class Edge:
+    """The counter moved to `energy_j` somewhere in the `slack_s` around `t_ns`."""
+
+    t_ns: int
+    energy_j: float
+    slack_s: float
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Mean power over some time, with its standard error."""
+
+    power_w: float
+    error_w: float
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """An edge, and the draw next to it on the side away from the window."""
+
+    edge: Edge
+    draw: Draw
+
+
+@dataclass(frozen=True)
+class WindowEnergy:
+    """`error_j` is one standard deviation of what is random; a sensor's gain error comes on top."""
+
+    method: str
+    seconds: float
+    energy_j: float
+    error_j: float
+    above_idle_j: float | None
+    above_idle_error_j: float | None
+
+
+class _Watched:
+    """One counter while it is polled."""
+
+    def __init__(self, read: Callable[[], float | Absent], clock: Callable[[], int]) -> None:
+        self._read, self._clock = read, clock
+        self.edges: list[Edge] = []
+        self.fault = ""
+        self._before_ns = self._moved_ns = clock()
+        self._before = self._value()
+
+    def _value(self) -> float:
+        found = self._read()
+        if isinstance(found, Absent):
+            self.fault = found.reason
+            return 0.0
+        return found
+
+    def poll(self, stuck_s: float) -> None:
+        asked_ns = self._clock()
+        now = self._value()
+        now_ns = self._clock()
+        if self.fault:
+            return
+        if now < self._before:
+            self.fault = f"the energy counter went backwards, by {self._before - now:.3f} J"
+        elif now > self._before:
+            self.edges.append(Edge((self._before_ns + now_ns) // 2, now, (now_ns - self._before_ns) / 1e9))
+            self._moved_ns = now_ns
+        elif now_ns - self._moved_ns > stuck_s * 1e9:
+            self.fault = f"the energy counter stood still for {stuck_s:g} s"
+        self._before, self._before_ns = now, asked_ns
+
+
+def watch(
+    reads: Mapping[str, Callable[[], float | Absent]], clock: Callable[[], int], wait: Callable[[float], None], *,
+    count: int, least_s: float = LEAST_S, stuck_s: float = STUCK_S, poll_s: float = POLL_S,
+) -> dict[str, list[Edge] | str]:  # fmt: skip
+    """Poll counters together until each has moved `count` times: its edges, or what is wrong with it.
+
+    A fast counter is polled on for the slow ones' sake, and for `least_s`: power from edges a moment apart is a guess.
+    """
+    counters = {name: _Watched(read, clock) for name, read in reads.items()}
+    started = clock()
+    while alive := [counter for counter in counters.values() if not counter.fault]:
+        if all(len(counter.edges) >= count for counter in alive) and clock() - started >= least_s * 1e9:
+            break
+        wait(poll_s)
+        for counter in alive:
+            counter.poll(stuck_s)
+    return {name: counter.fault or counter.edges for name, counter in counters.items()}
+
+
+def tick_s(edges: Sequence[Edge]) -> float:
+    """Median time between two moves of the counter."""
+    return statistics.median((b.t_ns - a.t_ns) / 1e9 for a, b in pairwise(edges))
+
+
+def draw(first: Edge, last: Edge) -> Draw:
+    """Mean power between two edges."""
+    seconds = (last.t_ns - first.t_ns) / 1e9
+    power = (last.energy_j - first.energy_j) / seconds
+    return Draw(power, power * _UNIFORM * math.hypot(first.slack_s, last.slack_s) / seconds)
+
+
+def by_counter(before: Bracket, after: Bracket, start_ns: int, end_ns: int, idle: Draw | None) -> WindowEnergy:
+    """Energy of [start, end] from the bracketing edges; `idle` is the draw that counts as the device's floor.
+
+    total = (E_after - E_before) - P_before * (start - t_before) - P_after * (t_after - end)
+    variance = sum over both ends of (slack * P / sqrt 12)^2 + (sigma_P * gap)^2 + (mark * P_window)^2
+    """
+    seconds = (end_ns - start_ns) / 1e9
+    total = after.edge.energy_j - before.edge.energy_j
+    variance = 0.0
+    for end, gap_s in ((before, (start_ns - before.edge.t_ns) / 1e9), (after, (after.edge.t_ns - end_ns) / 1e9)):
+        total -= end.draw.power_w * gap_s
+        variance += (_UNIFORM * end.edge.slack_s * end.draw.power_w) ** 2 + (end.draw.error_w * gap_s) ** 2
+    variance += 2 * (MARK_S * max(total, 0.0) / seconds) ** 2
+    above = None if idle is None else total - idle.power_w * seconds
+    above_error = None if idle is None else math.sqrt(variance + (idle.error_w * seconds) ** 2)
+    return WindowEnergy("counter", seconds, total, math.sqrt(variance), above, above_error)
+
+
+def idle_of(before: Draw | None, after: Draw | None) -> Draw | None:
+    """The floor of a window: mean of the draws before and after it; half their difference is uncertainty too."""
+    known = [d for d in (before, after) if d is not None]
+    if not known:
+        return None
+    spread = abs(known[0].power_w - known[-1].power_w) / 2
+    return Draw(
+        statistics.fmean(d.power_w for d in known), math.hypot(spread, max(d.error_w for d in known))
+    )  # fmt: skip
+
+
+def seconds_for(target: float, idle: Draw, load_w: float, tick: float, *, above_idle: bool = True) -> float:
+    """Length of a window whose energy has the relative standard error `target`, by the formula of `by_counter`.
+
+    The part of the error that grows with the window (the floor's own uncertainty) can only be lived with.
+    """
+    ends = 2 * ((_UNIFORM * POLL_S * idle.power_w) ** 2 + (idle.error_w * 1.5 * tick) ** 2) + 2 * (MARK_S * load_w) ** 2
+    wanted = (load_w - idle.power_w) if above_idle else load_w
+    grows = idle.error_w if above_idle else 0.0
+    room = (target * wanted) ** 2 - grows**2
+    return math.inf if wanted <= 0 or room <= 0 else math.sqrt(ends / room)
+
+
+def by_power(
+    times_ns: Sequence[int], watts: Sequence[float], start_ns: int, end_ns: int, *, window_s: float, idle: Draw | None
+) -> WindowEnergy | str:
+    """Trapezoid over sampled power, or why the samples do not carry it. A fallback: sensors miss what they do not see.
+
+    The first `window_s` of the window are left out, since the sensor's average still holds what ran before; the mean of
+    the rest stands for the whole. Error: 5%, or 2 * window_s / T where that is more.
+    """
+    seconds = (end_ns - start_ns) / 1e9
+    if seconds < 10 * window_s:
+        return f"{seconds:.1f} s are too short for a power sensor that averages over {window_s:g} s (ten times needed)"
+    first_ns = start_ns + int(window_s * 1e9)
+    inside = [(t, w) for t, w in zip(times_ns, watts, strict=True) if first_ns <= t <= end_ns]
+    if len(inside) < 20:
+        return f"{len(inside)} power samples in the window; 20 are needed"
+    area = sum((t2 - t1) * (w1 + w2) / 2 for (t1, w1), (t2, w2) in pairwise(inside))
+    mean = area / (inside[-1][0] - inside[0][0])
+    energy = mean * seconds
+    error = max(0.05, 2 * window_s / seconds) * energy
+    above = None if idle is None else energy - idle.power_w * seconds
+    above_error = None if idle is None else math.hypot(error, idle.error_w * seconds)
+    return WindowEnergy("power_trapezoid", seconds, energy, error, above, above_error)

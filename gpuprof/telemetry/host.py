@@ -1,0 +1,152 @@
+"""The CPU, from what Linux offers without a vendor library: RAPL energy counters, hwmon temperatures, /proc."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from gpuprof.environment import cpu_name
+from gpuprof.telemetry.device import Absent, Backend, Device, Power, Probe
+
+VENDOR = "cpu"
+LIBRARY = "Linux"
+# hwmon drivers of CPUs, and the label of the sensor that stands for the package.
+_THERMOMETERS = {"coretemp": "Package id", "k10temp": "Tctl", "zenpower": "Tdie", "cpu_thermal": ""}
+_SLOWLY = 5
+_NO_RAPL = "this kernel offers no RAPL energy counters (/sys/class/powercap); virtual machines seldom do"
+
+
+def open_backend(root: Path = Path("/")) -> Backend:
+    """`root` is where /proc and /sys are; tests bring their own."""
+    return Backend(VENDOR, LIBRARY, (HostDevice(root),))
+
+
+class HostDevice(Device):
+    def __init__(self, root: Path = Path("/")) -> None:
+        super().__init__(
+            VENDOR, 0, "cpu", LIBRARY, power=Power("CPU packages, everything that runs on them included")
+        )  # fmt: skip
+        self._root = root
+        self._zones = [
+            zone for zone in sorted((root / "sys/class/powercap").glob("*-rapl:*"))
+            if zone.name.count(":") == 1 and _text(zone / "name").startswith("package")
+        ]  # fmt: skip
+        self._ranges_j = [_micro(zone / "max_energy_range_uj") for zone in self._zones]
+        self._before = [0.0] * len(self._zones)
+        self._wrapped_j = 0.0
+        self._stat = str(root / "proc/stat")
+        self._ticks: tuple[int, int] | None = None
+        self._thermometer = self._find_thermometer()
+
+    def read_identity(self) -> dict[str, Any]:
+        return {
+            "name": cpu_name() or Absent("unsupported", "/proc/cpuinfo names none"),
+            "architecture": platform.machine(),
+        }
+
+    def read_facts(self) -> dict[str, Any]:
+        memory = {
+            name: int(value.split()[0]) * 1024
+            for name, _, value in (line.partition(":") for line in _text(self._root / "proc/meminfo").splitlines())
+            if name in ("MemTotal", "MemAvailable")
+        }
+        gone = Absent("unsupported", "/proc/meminfo does not say")
+        limits = [_micro(zone / "constraint_0_power_limit_uw") for zone in self._zones]
+        readable = [limit for limit in limits if not isinstance(limit, Absent)]
+        total, available = memory.get("MemTotal"), memory.get("MemAvailable")
+        return {
+            "memory_total_bytes": gone if total is None else total,
+            "memory_used_bytes": gone if total is None or available is None else total - available,
+            "power_limit_w": sum(readable) if readable and len(readable) == len(limits) else self._why_not(limits),
+        }
+
+    def probes(self) -> list[Probe]:
+        return [
+            Probe(("energy_j",), lambda: (self.energy_j(),)),
+            Probe(("cpu_utilization_pct",), lambda: (self._utilization(),), every=_SLOWLY),
+            Probe(("temperature_core_c",), lambda: (self._temperature(),), every=_SLOWLY),
+            Probe(("power_instant_w",), lambda: (self._no_power(),)),
+        ]
+
+    def _no_power(self) -> Absent:
+        reason = "RAPL counts energy and shows no power" if self._zones else _NO_RAPL
+        return Absent("unsupported", reason)
+
+    def energy_j(self) -> float | Absent:
+        """The sum over the packages; each counter wraps at a range of its own."""
+        values = [_micro(zone / "energy_uj") for zone in self._zones]
+        numbers = [value for value in values if not isinstance(value, Absent)]
+        if not numbers or len(numbers) < len(values):
+            return self._why_not(values)
+        for now, before, span in zip(numbers, self._before, self._ranges_j, strict=True):
+            if now < before and not isinstance(span, Absent):
+                self._wrapped_j += span
+        self._before = numbers
+        return sum(numbers) + self._wrapped_j
+
+    @staticmethod
+    def _why_not(values: list[float | Absent]) -> Absent:
+        return next((value for value in values if isinstance(value, Absent)), Absent("unsupported", _NO_RAPL))
+
+    def _utilization(self) -> float | Absent:
+        """Since the sample before."""
+        fields = _first_line(self._stat).split()[1:9]
+        if len(fields) < 8:
+            return Absent("unsupported", "/proc/stat does not say")
+        ticks = [int(field) for field in fields]
+        now = (sum(ticks) - ticks[3] - ticks[4], sum(ticks))
+        before, self._ticks = self._ticks, now
+        if before is None or now[1] <= before[1]:
+            return Absent("transient", "a share of time needs two looks")
+        return 100.0 * (now[0] - before[0]) / (now[1] - before[1])
+
+    def _find_thermometer(self) -> Path | None:
+        for chip in sorted((self._root / "sys/class/hwmon").glob("hwmon*")):
+            wanted = _THERMOMETERS.get(_text(chip / "name"))
+            if wanted is None:
+                continue
+            for label in sorted(chip.glob("temp*_label")):
+                if _text(label).startswith(wanted):
+                    return chip / label.name.replace("_label", "_input")
+            if (chip / "temp1_input").is_file():
+                return chip / "temp1_input"
+        return None
+
+    def _temperature(self) -> float | Absent:
+        if self._thermometer is None:
+            return Absent("unsupported", "no driver of a CPU thermometer is loaded (/sys/class/hwmon)")
+        try:
+            return int(_text(self._thermometer)) / 1000
+        except ValueError:
+            return Absent("transient", f"{self._thermometer} cannot be read")
+
+
+def _first_line(path: str) -> bytes:
+    """With bare system calls: this runs beside a measurement, some ten times a second."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return b""
+    try:
+        return os.pread(descriptor, 512, 0).split(b"\n", 1)[0]
+    finally:
+        os.close(descriptor)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _micro(path: Path) -> float | Absent:
+    """A file that holds millionths of an SI unit."""
+    try:
+        return int(path.read_text("ascii")) * 1e-6
+    except PermissionError:
+        return Absent("no_permission", f"{path} is for root alone; chmod a+r it, or run as root")
+    except (OSError, ValueError) as error:
+        return Absent("unsupported", f"{path} cannot be read ({error})")

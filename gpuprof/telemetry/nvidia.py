@@ -1,0 +1,442 @@
+"""NVIDIA through NVML. The only room that knows pynvml (the module of nvidia-ml-py; never the PyPI package pynvml)."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import operator
+import struct
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from gpuprof.telemetry.device import LASTING, Absent, Backend, Device, Lost, Power, Probe, ThrottleCounters
+from gpuprof.telemetry.quantities import bits
+from gpuprof.telemetry.quiet import quiet
+
+VENDOR = "nvidia"
+LIBRARY = "NVML"
+INSTALL = (
+    "install NVIDIA's driver; in a container give it the GPU (--gpus all, NVIDIA_DRIVER_CAPABILITIES with utility)"
+)
+
+# nvml.h: what each error says about trying again.
+_STATUS = {
+    3: "unsupported", 13: "unsupported", 25: "unsupported",
+    4: "no_permission",
+    15: "lost", 16: "lost",
+}  # fmt: skip
+
+_SAID = {
+    3: "not supported by this device", 13: "not in this driver", 25: "another version in this driver",
+    4: "no permission", 15: "the GPU is lost", 16: "the GPU needs a reset",
+}  # fmt: skip
+
+# nvml.h, nvmlClocksEventReason*
+_REASONS = (
+    (0x1, "idle"), (0x2, "clocks_setting"), (0x4, "power_cap"), (0x8, "hw_slowdown"), (0x10, "sync_boost"),
+    (0x20, "thermal"), (0x40, "thermal"), (0x80, "power_brake"), (0x100, "clocks_setting"),
+)  # fmt: skip
+
+# nvml.h, NVML_FI_DEV_*: one call brings them all, each with its own return code.
+_ENERGY, _MEMORY_TEMPERATURE, _AVERAGE, _INSTANT = 83, 82, 185, 186
+_LIMITS = {"power_limit_min_w": 187, "power_limit_max_w": 188, "power_limit_default_w": 189, "power_limit_w": 190}
+# Nanoseconds that each reason has slowed the device down.
+_THROTTLE_TIMES = ((74, "power_cap"), (269, "thermal"), (270, "thermal"), (271, "power_brake"), (76, "sync_boost"))
+_ONES = 2**32 - 1
+# Signal -> field, its unit in SI, what it is called, and the value that means "none".
+_FIELDS = {
+    "power_instant_w": (_INSTANT, 1e-3, "power", _ONES),
+    "power_average_w": (_AVERAGE, 1e-3, "power", _ONES),
+    "energy_j": (_ENERGY, 1e-3, "energy", 2**64 - 1),
+    "temperature_memory_c": (_MEMORY_TEMPERATURE, 1.0, "memory temperature", _ONES),
+}
+_NEVER_ZERO = ("power", "energy", "memory temperature")  # of a GPU that answers
+_SCOPE_GPU, _SCOPE_MODULE = 0, 1
+# Architectures by nvmlDeviceGetArchitecture whose GetPowerUsage is not averaged over a second (Ampere: only GA100).
+_AMPERE = 7
+_TYPES = {1: "I4x", 3: "Q", 4: "q"}  # as struct spells those that fields are made of, padded to the union's size
+_MEMBERS = {0: "dVal", 1: "uiVal", 2: "ulVal", 3: "ullVal", 4: "sllVal", 5: "siVal", 6: "usVal"}
+# Of how many samples a signal takes part in one. The driver itself averages utilisation over 1/6 s to 1 s, and each
+# call holds up the GPU's own work.
+_OFTEN, _SELDOM, _SLOWLY = 2, 5, 10
+_GAIN = (0.05, "SC24 study of power sensors, arXiv 2312.02741: most cards within 5% of an external meter")
+
+
+def open_backend() -> Backend:
+    """Open NVML and list its GPUs. Never raises: what went wrong is in `fault`, with the fix."""
+    with quiet() as printed:
+        backend = _open()
+    return Backend(**{**vars(backend), "noise": printed.text})
+
+
+def _open() -> Backend:
+    try:
+        import pynvml
+    except Exception as error:  # noqa: BLE001 - whatever a broken installation raises
+        fault = Absent("unsupported", f"pynvml cannot be imported ({type(error).__name__}: {error})")
+        return Backend(VENDOR, LIBRARY, fault=fault, fix="pip install nvidia-ml-py")
+    if not hasattr(pynvml, "nvmlInitWithFlags"):
+        fault = Absent("unsupported", "the installed module pynvml is not NVIDIA's")
+        return Backend(
+            VENDOR, LIBRARY, fault=fault, fix="pip uninstall pynvml; pip install --force-reinstall nvidia-ml-py"
+        )
+    nvml = _Nvml(pynvml)
+    opened = nvml("nvmlInit")
+    if isinstance(opened, Absent):
+        code = nvml.code
+        why = {
+            12: "libnvidia-ml.so.1 was not found: there is no NVIDIA driver here",
+            9: "the NVIDIA driver is not loaded",
+            4: "no permission to talk to the NVIDIA driver",
+            18: "the NVIDIA driver was updated: its kernel module and library differ until the machine is restarted",
+        }.get(code, opened.reason)
+        fix = "restart the machine" if code == 18 else INSTALL
+        return Backend(VENDOR, LIBRARY, fault=Absent(opened.status, why), fix=fix)
+    simulated = hasattr(pynvml.nvmlLib, "gpuprof_simulated_library")
+    count = nvml("nvmlDeviceGetCount")
+    if isinstance(count, Absent):
+        return Backend(VENDOR, LIBRARY, fault=count, fix=INSTALL)
+    devices = []
+    for index in range(count):
+        handle = nvml("nvmlDeviceGetHandleByIndex", index)
+        if not isinstance(handle, Absent):  # one that the driver cannot bring up is no device
+            devices.append(NvidiaDevice(nvml, handle, index, simulated=simulated))
+    none = Absent("unsupported", "NVML lists no GPU")
+    driver = nvml("nvmlSystemGetDriverVersion")
+    version = "" if isinstance(driver, Absent) else f"driver {driver}"
+    return Backend(VENDOR, LIBRARY, tuple(devices), version, None if devices else none, "" if devices else INSTALL)
+
+
+class _Nvml:
+    """Calls by name; an error is a value, since on some device nearly every call has one."""
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+        self.code = 0
+
+    def __call__(self, name: str, *arguments: Any) -> Any:
+        function = getattr(self.module, name, None)
+        if function is None:
+            return Absent("unsupported", f"this nvidia-ml-py has no {name}")
+        try:
+            return function(*arguments)
+        except self.module.NVMLError as error:
+            self.code = error.value
+            return absent(self.code, name, str(error))
+        except (UnicodeDecodeError, ValueError) as error:
+            return Absent("transient", f"{name}: {error}")
+
+
+@functools.cache
+def absent(code: int, name: str, text: str = "") -> Absent:
+    status = _STATUS.get(code, "transient")
+    return Absent(status, f"{name}: {_SAID.get(code, text or 'failed')} (NVML error {code})")  # type: ignore[arg-type]
+
+
+class NvidiaDevice(Device):
+    def __init__(self, nvml: _Nvml, handle: Any, index: int, *, simulated: bool = False) -> None:
+        self._nvml = nvml
+        self._handle = handle
+        uuid, pci = self._ask("nvmlDeviceGetUUID"), self._ask("nvmlDeviceGetPciInfo")
+        address = None if isinstance(pci, Absent) else (int(pci.domain), int(pci.bus), int(pci.device), 0)
+        mig = self._ask("nvmlDeviceGetMigMode")
+        self._mig = not isinstance(mig, Absent) and mig[0] == 1
+        instances = self._instances() if self._mig else {}
+        names = {*instances, *([] if isinstance(uuid, Absent) else [uuid])}
+        scope, self._scope_id = self._power_scope()
+        if self._mig:
+            scope = f"{scope}, shared by {max(1, len(instances))} MIG instances"
+        super().__init__(
+            VENDOR, index, "gpu", LIBRARY, simulated,
+            power=Power(scope, max(1, len(instances)), gain_error=_GAIN[0], gain_source=_GAIN[1]),
+            uuids=frozenset(name.split("-", 1)[1] if name.startswith(("GPU-", "MIG-")) else name for name in names),
+            pci=address,
+        )  # fmt: skip
+        self._usage_is_average = self._averaged()
+
+    def _ask(self, name: str, *arguments: Any) -> Any:
+        return self._nvml(name, self._handle, *arguments)
+
+    def _instances(self) -> dict[str, Any]:
+        """MIG instances by UUID."""
+        found = {}
+        for index in range(_or(self._ask("nvmlDeviceGetMaxMigDeviceCount"), 0)):
+            handle = self._ask("nvmlDeviceGetMigDeviceHandleByIndex", index)
+            if not isinstance(handle, Absent):
+                uuid = self._nvml("nvmlDeviceGetUUID", handle)
+                if not isinstance(uuid, Absent):
+                    found[uuid] = handle
+        return found
+
+    def _power_scope(self) -> tuple[str, int]:
+        """On superchips only the module, CPU included, is measured: a quantity of its own."""
+        try:
+            gpu, module = (self._fields((_INSTANT, scope))[0] for scope in (_SCOPE_GPU, _SCOPE_MODULE))
+        except Lost:  # is told by whoever reads it
+            return "board", _SCOPE_GPU
+        if isinstance(gpu, Absent) and gpu.status == "unsupported" and not isinstance(module, Absent):
+            return "module, CPU included", _SCOPE_MODULE
+        return "board", _SCOPE_GPU
+
+    def _averaged(self) -> bool:
+        architecture = self._ask("nvmlDeviceGetArchitecture")
+        if isinstance(architecture, Absent) or architecture < _AMPERE:
+            return False
+        capability = self._ask("nvmlDeviceGetCudaComputeCapability")
+        return architecture > _AMPERE or isinstance(capability, Absent) or tuple(capability) != (8, 0)
+
+    def read_identity(self) -> dict[str, Any]:
+        capability = self._ask("nvmlDeviceGetCudaComputeCapability")
+        mig = self._ask("nvmlDeviceGetMigMode")
+        partition = "none" if isinstance(mig, Absent) else "MIG" if mig[0] else "none"
+        address = self.pci
+        return {
+            "name": self._ask("nvmlDeviceGetName"),
+            "uuid": self._ask("nvmlDeviceGetUUID"),
+            "pci_bus_id": self._ask("nvmlDeviceGetPciInfo") if address is None else bus_id(address),
+            "serial": self._ask("nvmlDeviceGetSerial"),
+            "architecture": capability if isinstance(capability, Absent) else f"sm_{capability[0]}{capability[1]}",
+            "driver_version": self._nvml("nvmlSystemGetDriverVersion"),
+            "library_version": self._nvml("nvmlSystemGetNVMLVersion"),
+            "vbios_version": self._ask("nvmlDeviceGetVbiosVersion"),
+            "partition": mig if isinstance(mig, Absent) and mig.status != "unsupported" else partition,
+        }
+
+    def read_facts(self) -> dict[str, Any]:
+        memory = self._ask("nvmlDeviceGetMemoryInfo", self._nvml.module.nvmlMemory_v2)
+        if isinstance(memory, Absent):  # an older driver; its `used` includes what the driver keeps for itself
+            memory = self._ask("nvmlDeviceGetMemoryInfo")
+        ecc = self._ask("nvmlDeviceGetEccMode")
+        found = {
+            "memory_total_bytes": _map(memory, lambda m: int(m.total)),
+            "memory_used_bytes": _map(memory, lambda m: int(m.used)),
+            "core_clock_max_hz": _scaled(self._ask("nvmlDeviceGetMaxClockInfo", 1), 1e6, "highest core clock"),
+            "memory_clock_max_hz": _scaled(self._ask("nvmlDeviceGetMaxClockInfo", 2), 1e6, "highest memory clock"),
+            "fan_pct": self._ask("nvmlDeviceGetFanSpeed_v2", 0),
+            "pcie_generation": self._ask("nvmlDeviceGetCurrPcieLinkGeneration"),
+            "pcie_generation_max": self._ask("nvmlDeviceGetMaxPcieLinkGeneration"),
+            "pcie_width": self._ask("nvmlDeviceGetCurrPcieLinkWidth"),
+            "pcie_width_max": self._ask("nvmlDeviceGetMaxPcieLinkWidth"),
+            "ecc_enabled": _map(ecc, lambda modes: bool(modes[0])),
+            "ecc_corrected": self._ask("nvmlDeviceGetTotalEccErrors", 0, 0),
+            "ecc_uncorrected": self._ask("nvmlDeviceGetTotalEccErrors", 1, 0),
+            "performance_state": _map(self._ask("nvmlDeviceGetPerformanceState"), lambda state: f"P{state}"),
+            "processes": _map(
+                self._ask("nvmlDeviceGetComputeRunningProcesses"), lambda list_: [_process(p) for p in list_]
+            ),
+        }
+        limits = self._fields(*((field, self._scope_id) for field in _LIMITS.values()))
+        found |= {key: _scaled(v, 1e-3, key) for key, v in zip(_LIMITS, limits, strict=True)}
+        older: dict[str, Callable[[], Any]] = {
+            "power_limit_w": lambda: self._ask("nvmlDeviceGetEnforcedPowerLimit"),
+            "power_limit_default_w": lambda: self._ask("nvmlDeviceGetPowerManagementDefaultLimit"),
+            "power_limit_min_w": lambda: _map(
+                self._ask("nvmlDeviceGetPowerManagementLimitConstraints"), lambda c: c[0]
+            ),
+            "power_limit_max_w": lambda: _map(
+                self._ask("nvmlDeviceGetPowerManagementLimitConstraints"), lambda c: c[1]
+            ),
+        }
+        return found | {k: _scaled(ask(), 1e-3, k) for k, ask in older.items() if isinstance(found[k], Absent)}
+
+    def probes(self) -> list[Probe]:
+        """One call for power, energy and memory temperature: the driver serialises calls with the GPU's own work."""
+        rates = self._nvml.module.c_nvmlUtilization_t()
+
+        def shares() -> Sequence[float | Absent]:
+            return _percent(rates.gpu, "GPU utilisation"), _percent(rates.memory, "memory utilisation")
+
+        use = self._raw(("nvmlDeviceGetUtilizationRates",), rates, shares, 2)
+        counted = not isinstance(self.throttle_counters(), Absent)
+        return [
+            *self._power_probes(),
+            Probe(("gpu_utilization_pct", "memory_utilization_pct"), use, _SELDOM),
+            Probe(("core_clock_hz",), self._clock(1), _SELDOM),
+            Probe(("memory_clock_hz",), self._clock(2), _SLOWLY),
+            Probe(("temperature_core_c",), self._temperature(), _SLOWLY),
+            # Where the driver counts how long, the bits of a moment only say what.
+            Probe(("throttle",), self._throttle(), _SLOWLY if counted else _OFTEN),
+        ]
+
+    def _raw(
+        self, names: tuple[str, ...], out: Any, read: Callable[[], Sequence[float | Absent]], values: int = 1,
+        before: tuple[Any, ...] = (),
+    ) -> Callable[[], Sequence[float | Absent]]:  # fmt: skip
+        """A call of the first of these C functions that the driver has, with its arguments made once."""
+        function = name = None
+        for name in names:
+            try:
+                function = getattr(self._nvml.module.nvmlLib, name)
+                break
+            except AttributeError:
+                continue
+        if function is None:
+            missing = (absent(13, names[0]),) * values
+            return lambda: missing
+        handle, pointer = self._handle, ctypes.byref(out)
+
+        def call() -> Sequence[float | Absent]:
+            code = function(handle, *before, pointer)
+            return read() if code == 0 else (self._alive(absent(code, str(name))),) * values
+
+        return call
+
+    def _power_probes(self) -> list[Probe]:
+        """Power, energy and memory temperature in one call, as far as this driver has fields for them."""
+        scopes = {key: self._scope_id if key.startswith("power") else 0 for key in _FIELDS}
+        values = self._fields(*((_FIELDS[key][0], scope) for key, scope in scopes.items()))
+        found = dict(zip(_FIELDS, values, strict=True))
+        there = [key for key, v in found.items() if not isinstance(v, Absent) or v.status not in LASTING]
+        probes = []
+        if not there or not there[0].startswith("power"):
+            probes.append(Probe(("power_instant_w", "power_average_w"), self._older_power))
+        if there:
+            probes.append(Probe(tuple(there), self._read_fields(there, scopes)))
+        if "energy_j" not in there:
+            probes.append(Probe(("energy_j",), lambda: (self.energy_j(),)))
+        answered = {key for probe in probes for key in probe.keys}
+        missing = [key for key in _FIELDS if key not in answered]
+        return [*probes, Probe(tuple(missing), lambda: [found[key] for key in missing])]
+
+    def _read_fields(self, keys: Sequence[str], scopes: Mapping[str, int]) -> Callable[[], Sequence[float | Absent]]:
+        kind = self._nvml.module.c_nvmlFieldValue_t
+        fields = (kind * len(keys))()
+        for item, key in zip(fields, keys, strict=True):
+            item.fieldId, item.scopeId = _FIELDS[key][0], scopes[key]
+        factors = [_FIELDS[key][1] for key in keys]
+        items = [(item, item.value, *_FIELDS[key][1:]) for item, key in zip(fields, keys, strict=True)]
+        layout = ""  # of each: its return code and its value, of the type that the first call shows
+
+        def one_by_one() -> Sequence[float | Absent]:
+            return [_scaled(_field(item, value), factor, what, limit) for item, value, factor, what, limit in items]
+
+        def read() -> Sequence[float | Absent]:
+            nonlocal layout
+            if not layout:
+                types = [_TYPES.get(item.valueType) for item in fields if item.nvmlReturn == 0]
+                if len(types) == len(keys) and None not in types:
+                    layout = "=" + "".join(f"28xi{code}" for code in types)
+                return one_by_one()
+            found = struct.unpack_from(layout, fields)
+            numbers = found[1::2]
+            if any(found[::2]) or 0 in numbers or _ONES in numbers:
+                return one_by_one()
+            return list(map(operator.mul, numbers, factors))
+
+        return self._raw(("nvmlDeviceGetFieldValues",), fields, read, len(keys), before=(len(keys),))
+
+    def _older_power(self) -> Sequence[float | Absent]:
+        """Drivers and cards without the fields: one older call, whose meaning depends on the architecture."""
+        watts = _scaled(self._alive(self._ask("nvmlDeviceGetPowerUsage")), 1e-3, "power")
+        no_other = Absent("unsupported", "this driver has one kind of power reading only")
+        return (no_other, watts) if self._usage_is_average else (watts, no_other)
+
+    def energy_j(self) -> float | Absent:
+        return _scaled(self._alive(self._ask("nvmlDeviceGetTotalEnergyConsumption")), 1e-3, "energy", limit=2**64 - 1)
+
+    def _temperature(self) -> Callable[[], Sequence[float | Absent]]:
+        newer = self._nvml.module.c_nvmlTemperature_v1_t()
+        newer.version = self._nvml.module.nvmlTemperature_v1
+        if not isinstance(self._alive(self._ask("nvmlDeviceGetTemperatureV", 0)), Absent):
+            return self._raw(("nvmlDeviceGetTemperatureV",), newer, lambda: (_celsius(newer.temperature),))
+        older = ctypes.c_uint()
+        return self._raw(("nvmlDeviceGetTemperature",), older, lambda: (_celsius(older.value),), before=(0,))
+
+    def _clock(self, kind: int) -> Callable[[], Sequence[float | Absent]]:
+        out = ctypes.c_uint()
+        return self._raw(("nvmlDeviceGetClockInfo",), out, lambda: (_scaled(out.value, 1e6, "clock"),), before=(kind,))
+
+    def _throttle(self) -> Callable[[], Sequence[float | Absent]]:
+        out = ctypes.c_ulonglong()
+        names = ("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons")
+        return self._raw(names, out, lambda: (_unified(out.value),))
+
+    def throttle_counters(self) -> ThrottleCounters | Absent:
+        now = time.monotonic_ns()
+        values = self._fields(*((field, 0) for field, _ in _THROTTLE_TIMES))
+        counts = tuple(
+            (name, float(value))
+            for (_, name), value in zip(_THROTTLE_TIMES, values, strict=True)
+            if not isinstance(value, Absent)
+        )
+        return ThrottleCounters(float(now), counts) if counts else next(v for v in values if isinstance(v, Absent))
+
+    def _alive(self, value: Any) -> Any:
+        if isinstance(value, Absent) and value.status == "lost":
+            raise Lost(value.reason)
+        return value
+
+    def _fields(self, *wanted: tuple[int, int]) -> list[float | Absent]:
+        """Field values by (field, scope). The call may succeed while each field has an error of its own."""
+        values = self._ask("nvmlDeviceGetFieldValues", list(wanted))
+        if isinstance(values, Absent):
+            return [self._alive(values)] * len(wanted)
+        return [
+            _number(value) if value.nvmlReturn == 0 else self._alive(absent(value.nvmlReturn, f"field {value.fieldId}"))
+            for value in values
+        ]
+
+
+def bus_id(address: tuple[int, int, int, int]) -> str:
+    """(domain, bus, device, function) in Linux's spelling."""
+    domain, bus, device, function = address
+    return f"{domain:04x}:{bus:02x}:{device:02x}.{function:x}"
+
+
+def _field(item: Any, value: Any) -> float | Absent:
+    """A field value that was filled in place; `value` is the union inside `item`."""
+    code = item.nvmlReturn
+    if code:
+        failed = absent(code, f"field {item.fieldId}")
+        if failed.status == "lost":
+            raise Lost(failed.reason)
+        return failed
+    return getattr(value, _MEMBERS.get(item.valueType, "ullVal"))
+
+
+@functools.cache
+def _unified(mask: int) -> float:
+    """NVML's bits as the signal `throttle` holds them."""
+    known = bits(*(name for bit, name in _REASONS if mask & bit))
+    return float(known | (bits("other") if mask & ~sum(bit for bit, _ in _REASONS) else 0))
+
+
+def _number(value: Any) -> float | Absent:
+    """The member of the union that `valueType` names (nvml.h, nvmlValueType_t)."""
+    member = _MEMBERS.get(value.valueType)
+    if member is None:
+        return Absent("unsupported", f"field {value.fieldId} has the unknown type {value.valueType}")
+    return getattr(value.value, member)
+
+
+def _scaled(value: Any, factor: float, what: str, limit: float = _ONES) -> Any:
+    if isinstance(value, Absent):
+        return value
+    if value == 0 and what in _NEVER_ZERO:  # some drivers say 0 when asked again too soon
+        return Absent("transient", f"the device said 0 for its {what}")
+    # All ones is how firmware says "none"; a true 4.3 MW or 4.3 THz would be news.
+    if value >= limit or value < 0:
+        return Absent("unsupported", f"the device reports no {what} (sentinel {value})")
+    return float(value * factor)
+
+
+def _celsius(value: int) -> float | Absent:
+    return float(value) if 0 < value < 200 else Absent("unsupported", f"no core temperature (sentinel {value})")
+
+
+def _percent(value: int, what: str) -> float | Absent:
+    return float(value) if value <= 100 else Absent("unsupported", f"the device reports no {what} (sentinel {value})")
+
+
+def _map(value: Any, function: Callable[[Any], Any]) -> Any:
+    return value if isinstance(value, Absent) else function(value)
+
+
+def _or(value: Any, default: Any) -> Any:
+    return default if isinstance(value, Absent) else value
+
+
+def _process(process: Any) -> dict[str, Any]:
+    used = process.usedGpuMemory
+    return {"pid": int(process.pid), "memory_bytes": None if used is None else int(used)}

@@ -1,0 +1,91 @@
+"""THE table of what telemetry reads. Every backend answers for every row of its kind of device, or says why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["gpu", "cpu"]
+BOTH: tuple[Kind, ...] = ("gpu", "cpu")
+GPU: tuple[Kind, ...] = ("gpu",)
+CPU: tuple[Kind, ...] = ("cpu",)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """`key` carries the SI unit. Facts are read once or twice, signals are sampled inside timed windows."""
+
+    key: str
+    title: str
+    unit: str
+    kinds: tuple[Kind, ...] = GPU
+
+
+IDENTITY = (
+    Quantity("name", "name", "", BOTH),
+    Quantity("uuid", "UUID", ""),
+    Quantity("pci_bus_id", "PCI", ""),
+    Quantity("serial", "serial", ""),
+    Quantity("architecture", "architecture", "", BOTH),
+    Quantity("driver_version", "driver", ""),
+    Quantity("library_version", "library", ""),
+    Quantity("vbios_version", "VBIOS", ""),
+    Quantity("partition", "partition", ""),
+)
+FACTS = (
+    Quantity("memory_total_bytes", "memory", "B", BOTH),
+    Quantity("memory_used_bytes", "memory used", "B", BOTH),
+    Quantity("power_limit_w", "power limit", "W", BOTH),
+    Quantity("power_limit_default_w", "default power limit", "W"),
+    Quantity("power_limit_min_w", "lowest power limit", "W"),
+    Quantity("power_limit_max_w", "highest power limit", "W"),
+    Quantity("core_clock_max_hz", "highest core clock", "Hz"),
+    Quantity("memory_clock_max_hz", "highest memory clock", "Hz"),
+    Quantity("fan_pct", "fan", "%"),
+    Quantity("pcie_generation", "PCIe generation", ""),
+    Quantity("pcie_generation_max", "highest PCIe generation", ""),
+    Quantity("pcie_width", "PCIe lanes", ""),
+    Quantity("pcie_width_max", "most PCIe lanes", ""),
+    Quantity("ecc_enabled", "ECC", ""),
+    Quantity("ecc_corrected", "ECC errors corrected", ""),
+    Quantity("ecc_uncorrected", "ECC errors not corrected", ""),
+    Quantity("performance_state", "performance state", ""),
+    Quantity("processes", "processes", ""),
+)
+SIGNALS = (
+    Quantity("power_instant_w", "power", "W", BOTH),
+    Quantity("power_average_w", "power, averaged by the sensor", "W"),
+    Quantity("energy_j", "energy counter", "J", BOTH),
+    Quantity("gpu_utilization_pct", "GPU utilisation", "%"),
+    Quantity("memory_utilization_pct", "memory-controller utilisation", "%"),
+    Quantity("cpu_utilization_pct", "CPU utilisation", "%", CPU),
+    Quantity("temperature_core_c", "core temperature", "°C", BOTH),
+    Quantity("temperature_hotspot_c", "hotspot temperature", "°C"),
+    Quantity("temperature_memory_c", "memory temperature", "°C"),
+    Quantity("core_clock_hz", "core clock", "Hz"),
+    Quantity("memory_clock_hz", "memory clock", "Hz"),
+    Quantity("throttle", "throttle reasons", ""),
+)
+
+# One vocabulary over the vendors; the position is the bit in the signal `throttle`. The first two slow nothing down
+# that was asked for: an idle device, and clocks that somebody set.
+THROTTLE_REASONS = (
+    "idle", "clocks_setting", "power_cap", "thermal", "hw_slowdown", "power_brake", "current_limit", "sync_boost",
+    "other",
+)  # fmt: skip
+NOT_THROTTLED = ("idle", "clocks_setting")
+
+
+def keys(table: tuple[Quantity, ...], kind: Kind) -> list[str]:
+    """The keys of a table that a device of this kind answers for."""
+    return [quantity.key for quantity in table if kind in quantity.kinds]
+
+
+def bits(*reasons: str) -> int:
+    """The reasons as the signal `throttle` holds them."""
+    return sum(1 << THROTTLE_REASONS.index(reason) for reason in set(reasons))
+
+
+def reasons(mask: int) -> list[str]:
+    """The reasons in a value of the signal `throttle`; empty when nothing slows the device down."""
+    return [name for bit, name in enumerate(THROTTLE_REASONS) if mask >> bit & 1]

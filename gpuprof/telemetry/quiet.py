@@ -1,0 +1,49 @@
+"""Vendor libraries print from C to stdout and stderr; a tool whose output is read by machines must not."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+
+class Captured:
+    """What was printed; complete once the block is left."""
+
+    text = ""
+
+
+@contextmanager
+def quiet() -> Iterator[Captured]:
+    """Send file descriptors 1 and 2 of this process to a file meanwhile. Not for use while other threads print."""
+    captured = Captured()
+    with tempfile.TemporaryFile() as file:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        saved = [(number, _duplicate(number)) for number in (1, 2)]
+        try:
+            for number, _ in saved:
+                os.dup2(file.fileno(), number)
+            yield captured
+        finally:
+            for stream in (sys.stdout, sys.stderr):  # what Python buffered belongs into the file too
+                with suppress(OSError, ValueError):
+                    stream.flush()
+            for number, original in saved:
+                if original is None:
+                    os.close(number)
+                else:
+                    os.dup2(original, number)
+                    os.close(original)
+            file.seek(0)
+            captured.text = file.read(4000).decode("utf-8", errors="replace").strip()
+
+
+def _duplicate(number: int) -> int | None:
+    try:
+        return os.dup(number)
+    except OSError:  # closed, as under `2>&-`
+        return None

@@ -1,0 +1,196 @@
+"""One thread that talks to all devices: samples on an absolute schedule, and whatever else is asked of them in between.
+
+One thread, because AMD SMI's counters have been seen to run backwards when several threads read them.
+"""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+import time
+from array import array
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from gpuprof.telemetry import quantities
+from gpuprof.telemetry.device import LASTING, Absent, Device, Lost
+
+DEFAULT_HZ = 10.0
+MAX_HZ = 50.0
+KEPT_S = 3600.0
+_LOST_AFTER = 3
+_Result = TypeVar("_Result")
+
+
+class Feed:
+    """One device and a ring of its samples; NaN stands for a value that was not there, nowhere but in here."""
+
+    def __init__(self, device: Device, capacity: int) -> None:
+        self.device = device
+        self.keys = tuple(quantities.keys(quantities.SIGNALS, device.kind))
+        self.absent: dict[str, Absent] = {}
+        self.lost = ""
+        self.count = 0
+        self._capacity = capacity
+        self._times = array("q", bytes(8 * capacity))
+        self._widths = array("q", bytes(8 * capacity))
+        self._columns = {key: array("d", [math.nan]) * capacity for key in self.keys}
+        self._strikes = 0
+        self._steps: list[tuple[int, Callable[[], Sequence[float | Absent]], list[array[float]], tuple[str, ...]]] = []
+
+    def settle(self) -> dict[str, float]:
+        """Call every probe once; what will never come is remembered and not asked for again. Raises Lost."""
+        values: dict[str, float] = {}
+        self._steps = []
+        missing = Absent("unsupported", f"{self.device.library} has no call for it")
+        self.absent = dict.fromkeys(self.keys, missing)
+        for probe in self.device.probes():
+            found = dict(zip(probe.keys, probe.call(), strict=True))
+            self.absent |= {key: value for key, value in found.items() if isinstance(value, Absent)}
+            values |= {key: value for key, value in found.items() if not isinstance(value, Absent)}
+            if any(not isinstance(v, Absent) or v.status not in LASTING for v in found.values()):
+                self._steps.append((probe.every, probe.call, [self._columns[key] for key in probe.keys], probe.keys))
+        self.absent = {key: why for key, why in self.absent.items() if key not in values}
+        return values
+
+    def take(self, clock: Callable[[], int]) -> None:
+        """One row, now. Whether a device is lost is believed at the third time."""
+        if self.lost:
+            return
+        count = self.count
+        row = count % self._capacity
+        started = clock()
+        finished, turn = 0, count
+        try:
+            for every, call, columns, keys in self._steps:
+                turn += 1  # so that those which are asked for seldom are not all asked for at once
+                if every > 1 and turn % every:
+                    for column in columns:
+                        column[row] = math.nan
+                    continue
+                found = call()
+                if not finished:  # the first call is the one that reads power
+                    finished = clock()
+                for position, column in enumerate(columns):
+                    value = found[position]
+                    if isinstance(value, Absent):
+                        self.absent[keys[position]] = value
+                        value = math.nan
+                    column[row] = value
+        except Lost as error:
+            self._strikes += 1
+            if self._strikes == _LOST_AFTER:
+                self.lost = str(error)
+            return
+        self._strikes = 0
+        width = (finished or started) - started
+        self._times[row] = started + width // 2
+        self._widths[row] = width // 2
+        self.count += 1
+
+    def between(self, start_ns: int, end_ns: int) -> dict[str, list[float]]:
+        """Columns of the samples in [start, end], oldest first; `t_ns` and `half_width_ns` among them."""
+        oldest = max(0, self.count - self._capacity)
+        rows = [row % self._capacity for row in range(oldest, self.count)]
+        rows = [row for row in rows if start_ns <= self._times[row] <= end_ns]
+        columns: dict[str, list[float]] = {key: [column[row] for row in rows] for key, column in self._columns.items()}
+        columns["t_ns"] = [self._times[row] for row in rows]
+        columns["half_width_ns"] = [self._widths[row] for row in rows]
+        return columns
+
+    def overwritten(self, start_ns: int) -> bool:
+        """Whether samples from after `start_ns` are no longer held."""
+        return self.count > self._capacity and self._times[self.count % self._capacity] > start_ns
+
+
+class Sampler:
+    """Use as a context manager; `call` runs a function in its thread, between two samples."""
+
+    def __init__(
+        self, devices: Sequence[Device], hz: float = DEFAULT_HZ, clock: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        self.hz = hz
+        self.clock = clock
+        self.feeds = {device.id: Feed(device, max(64, int(hz * KEPT_S))) for device in devices}
+        self.missed = 0
+        self._jobs_ns = 0
+        self._jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._started_ns = 0
+
+    def __enter__(self) -> Sampler:
+        for feed in self.feeds.values():
+            try:
+                feed.settle()
+            except Lost as error:
+                feed.lost = str(error)
+        self._started_ns = self.clock()
+        if self.feeds:
+            self._thread = threading.Thread(target=self._loop, name="telemetry", daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._thread is not None:
+            self._jobs.put(None)
+            self._thread.join(timeout=2.0)  # a library that hangs must not keep the run from ending
+            self._thread = None
+
+    @property
+    def cpu_share(self) -> float | None:
+        """CPU time of the sampling over wall time, of one core; None where there is no thread (any more) to ask."""
+        if self._thread is None or self._thread.ident is None or not self._thread.is_alive():
+            return None
+        used = time.clock_gettime_ns(time.pthread_getcpuclockid(self._thread.ident)) - self._jobs_ns
+        return used / max(1, self.clock() - self._started_ns)
+
+    def call(self, function: Callable[[], _Result]) -> _Result:
+        """The function's result, computed in the sampling thread; its exceptions come out here."""
+        if self._thread is None or threading.current_thread() is self._thread:
+            return function()
+        answer: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
+        self._jobs.put((function, answer))
+        while self._thread.is_alive():
+            try:
+                good, result = answer.get(timeout=1.0)
+            except queue.Empty:
+                continue
+            if good:
+                return result
+            raise result
+        raise RuntimeError("the telemetry thread ended")
+
+    def sample(self) -> None:
+        """One row of every device, now."""
+        for feed in self.feeds.values():
+            feed.take(self.clock)
+
+    def _loop(self) -> None:
+        # Nothing here that can be had otherwise: after a sleep of 100 ms each line costs tenfold.
+        clock, feeds, wait = self.clock, list(self.feeds.values()), self._jobs.get
+        period = int(1e9 / self.hz)
+        due = clock()
+        while True:
+            try:
+                job = wait(True, max(0, due - clock()) / 1e9)
+            except queue.Empty:
+                for feed in feeds:
+                    feed.take(clock)
+                due += period
+                if (behind := clock() - due) > 0:
+                    skipped = behind // period + 1
+                    self.missed += skipped
+                    due += skipped * period
+                continue
+            if job is None:
+                return
+            self._do(*job)
+
+    def _do(self, function: Callable[[], Any], answer: queue.SimpleQueue[Any]) -> None:
+        before = time.thread_time_ns()
+        try:
+            answer.put((True, function()))
+        except BaseException as error:  # noqa: BLE001 - handed to whoever asked
+            answer.put((False, error))
+        self._jobs_ns += time.thread_time_ns() - before

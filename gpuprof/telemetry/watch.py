@@ -1,0 +1,426 @@
+"""Telemetry of one device during a run: reads at the pauses between a worker's phases, folds them when it is over."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from gpuprof.record import Energy, Phase, Protocol, RepeatTelemetry, SensorReading, TelemetrySource
+from gpuprof.telemetry import energy, summary
+from gpuprof.telemetry.attribute import Match, attribute
+from gpuprof.telemetry.device import Absent, Backend, Device, Lost, ThrottleCounters, reading
+from gpuprof.telemetry.energy import Bracket, Draw, WindowEnergy
+from gpuprof.telemetry.sampler import DEFAULT_HZ, Feed, Sampler
+
+PHASES = ("cold", "warmup", "throughput")
+MAINS = "throughput"
+_TICKS = 6
+_THROTTLED = 0.01
+_SLOW = 0.8
+
+
+class Station(AbstractContextManager["Station"]):
+    """The sensors of the device that a run uses, or the reason why there are none."""
+
+    def __init__(
+        self, backends: Sequence[Backend], device: Mapping[str, Any], *, hz: float = DEFAULT_HZ,
+        clock: Callable[[], int] = time.monotonic_ns, wait: Callable[[float], None] = time.sleep,
+    ) -> None:  # fmt: skip
+        self._clock, self._wait = clock, wait
+        devices = [device for backend in backends for device in backend.devices]
+        found = attribute(devices, device)
+        if isinstance(found, Match):
+            found = Match(found.device.attributed(), found.by)
+        self.why_not = _with_fault(found, backends, device) if isinstance(found, str) else ""
+        if not backends:
+            self.why_not = "telemetry was switched off"
+        self.match = found if isinstance(found, Match) else None
+        self._backend = next((b for b in backends if self.match and self.match.device.vendor == b.vendor), None)
+        self._sampler = Sampler([self.match.device] if self.match else [], hz, clock)
+        self.counter_fault = ""
+        self.tick_s: float | None = None
+        self.power_signal: str | None = None
+        self.temperature_signal: str | None = None
+
+    def __enter__(self) -> Station:
+        self._sampler.__enter__()
+        if self.match is not None:
+            try:
+                if self.feed.lost:
+                    raise Lost(self.feed.lost)
+                self._sampler.call(self._first_look)
+            except Lost as error:
+                self.counter_fault = str(error)
+        return self
+
+    def __exit__(self, *fault: object) -> None:
+        self._sampler.__exit__(*fault)
+
+    def _first_look(self) -> None:
+        """What the device offers, and the tick of its counter."""
+        absent = self.feed.absent
+        there = [key for key in self.feed.keys if key not in absent]
+        self.power_signal = next((name for name in summary.POWER if name in there), None)
+        self.temperature_signal = next((name for name in summary.TEMPERATURE if name in there), None)
+        if "energy_j" in absent:
+            self.counter_fault = absent["energy_j"].reason
+            return
+        edges = self.edges(_TICKS)
+        if isinstance(edges, str):
+            self.counter_fault = edges
+        else:
+            self.tick_s = energy.tick_s(edges)
+
+    @property
+    def simulated(self) -> bool:
+        return self.match is not None and self.match.device.simulated
+
+    @property
+    def device(self) -> Device:
+        assert self.match is not None
+        return self.match.device
+
+    @property
+    def feed(self) -> Feed:
+        return self._sampler.feeds[self.device.id]
+
+    @property
+    def measures_energy(self) -> bool:
+        return self.tick_s is not None or self.power_signal is not None
+
+    @property
+    def power_window_s(self) -> float:
+        power = self.device.power
+        return power.instant_window_s if self.power_signal == summary.POWER[0] else power.average_window_s
+
+    def edges(self, count: int) -> list[energy.Edge] | str:
+        """Moves of the energy counter, or what is wrong with it. To be called in the sampling thread."""
+        return energy.watch({"": self.device.energy_j}, self._clock, self._wait, count=count)[""]
+
+    def source(self) -> TelemetrySource | None:
+        """For the record of the run."""
+        if self.match is None or self._backend is None:
+            return None
+        device = self.device
+        widths = self.feed.between(0, self._clock())["half_width_ns"]
+        reasons = {
+            "power_signal": "this device reports no power",
+            "temperature_signal": "this device reports no temperature",
+            "gain_error": device.power.gain_source or "nobody has published a comparison with an external meter",
+            "tick_s": self.counter_fault or "no energy counter",
+            "call_s": "nothing was sampled",
+            "cpu_share": "nothing was sampled",
+        }
+        known: dict[str, Any] = {
+            "power_signal": self.power_signal,
+            "temperature_signal": self.temperature_signal,
+            "gain_error": device.power.gain_error,
+            "tick_s": self.tick_s,
+            "call_s": statistics.median(widths) * 2e-9 if widths else None,
+            "cpu_share": self._sampler.cpu_share if widths else None,
+        }
+        return TelemetrySource(
+            vendor=device.vendor, library=device.library, version=self._backend.version, simulated=device.simulated,
+            device=device.id, attributed_by=self.match.by, scope=device.power.scope, shared_by=device.power.shared_by,
+            gain_source=device.power.gain_source, hz=self._sampler.hz,
+            identity=self._sampler.call(device.identity),
+            **known, absent={name: reasons[name] for name, value in known.items() if value is None},
+        )  # fmt: skip
+
+    def repeat(self, protocol: Protocol) -> Watch:
+        return Watch(self, self._sampler, protocol, self._clock, self._wait)
+
+
+class Watch:
+    """One process of one case. `pause` is called wherever the worker waits, `result` when it has ended."""
+
+    def __init__(
+        self, station: Station, sampler: Sampler, protocol: Protocol, clock: Callable[[], int],
+        wait: Callable[[float], None],
+    ) -> None:  # fmt: skip
+        self._station, self._sampler, self._protocol = station, sampler, protocol
+        self._clock, self._wait = clock, wait
+        self._opening: dict[str, Bracket] = {}
+        self._closing: dict[str, Bracket] = {}
+        self._idle: list[Draw | None] = [None, None]
+        self._throttle: list[ThrottleCounters | Absent] = []
+        self._missed = sampler.missed
+        self._refused = ""
+        self._fault = station.counter_fault
+        self._facts = [self._read_facts()]
+
+    def _read_facts(self) -> dict[str, SensorReading]:
+        if self._station.match is None:
+            return {}
+        try:
+            return self._sampler.call(self._station.device.facts)
+        except Lost as error:
+            return {"power_limit_w": reading(Absent("lost", str(error)))}
+
+    def pause(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Read what there is to read while the device is idle before the next phase; the answer goes to the worker."""
+        station, window = self._station, message["window"]
+        if station.match is None or self._refused:
+            return {}
+        if (identity := message.get("device")) is not None:
+            again = attribute([station.device], identity)
+            if isinstance(again, str):
+                self._refused = f"the process used another device than the run was meant for: {again}"
+                return {}
+        phases = [Phase.model_validate(phase) for phase in message.get("phases", [])]
+        if window == "latency":
+            self._count_throttling()
+        if station.tick_s is not None and not self._fault:
+            try:
+                self._fault = self._sampler.call(lambda: self._at_edges(window))
+            except Lost as error:
+                self._fault = str(error)
+        elif station.power_signal is not None and window in ("warmup", "latency"):
+            self._settle_idle(0 if window == "warmup" else 1)
+        answer = {}
+        if window == MAINS:
+            if (seconds := self._window_s(phases)) is not None:
+                answer["min_s"] = seconds
+            self._count_throttling()
+        return answer
+
+    def _count_throttling(self) -> None:
+        try:
+            self._throttle.append(self._sampler.call(self._station.device.throttle_counters))
+        except Lost as error:
+            self._throttle.append(Absent("lost", str(error)))
+
+    def _at_edges(self, window: str) -> str:
+        """Close the phase before with the first edge of the idle device, and open the next one with the last.
+
+        Returns what is wrong with the counter, if anything is.
+        """
+        last = self._station.edges(2)
+        if isinstance(last, str):
+            return last
+        first = last[0]
+        beside = energy.draw(first, last[-1])
+        before = dict(zip((*PHASES[1:], "latency"), PHASES, strict=True)).get(window)
+        if before is not None:
+            self._closing[before] = Bracket(first, beside)
+        if window in ("warmup", "latency") and self._protocol.idle_s > 0:
+            self._wait(self._protocol.idle_s)
+            last = self._station.edges(1)
+            if isinstance(last, str):
+                return last
+            beside = energy.draw(first, last[-1])
+            self._idle[window == "latency"] = beside
+        self._opening[window] = Bracket(last[-1], beside)
+        return ""
+
+    def _settle_idle(self, position: int) -> None:
+        """Idle power from samples, once the sensor has forgotten what ran before."""
+        self._wait(self._station.power_window_s)
+        started = self._clock()
+        self._wait(max(self._protocol.idle_s, 5 / self._sampler.hz))
+        columns = self._station.feed.between(started, self._clock())
+        watts = [w for w in columns[self._station.power_signal or ""] if not math.isnan(w)]
+        if len(watts) >= 3:
+            self._idle[position] = Draw(statistics.fmean(watts), statistics.stdev(watts) / math.sqrt(len(watts)))
+
+    def _window_s(self, phases: Sequence[Phase]) -> float | None:
+        """How long the window must be for the asked error; None where its usual length does."""
+        station, plan = self._station, self._protocol
+        needed = 0.0
+        idle, warmup = self._idle[0], self._by_counter("warmup", phases)
+        target = plan.energy_error or 1.0
+        if station.tick_s is not None and idle is not None and warmup is not None and warmup.seconds > 0:
+            load_w = warmup.energy_j / warmup.seconds
+            needed = energy.seconds_for(target, idle, load_w, station.tick_s)
+        elif station.tick_s is None and station.power_signal is not None:
+            needed = max(10 * station.power_window_s, 21 / self._sampler.hz) + station.power_window_s
+        longest = max(plan.measure_min_s, plan.measure_max_s)
+        return min(needed, longest) if needed > plan.measure_min_s else None
+
+    def _by_counter(self, phase: str, phases: Sequence[Phase]) -> WindowEnergy | None:
+        marks = next((mark for mark in phases if mark.name == phase), None)
+        before, after = self._opening.get(phase), self._closing.get(phase)
+        if marks is None or before is None or after is None:
+            return None
+        return energy.by_counter(before, after, marks.start_ns, marks.end_ns, energy.idle_of(*self._idle))
+
+    def result(self, phases: Sequence[Phase]) -> RepeatTelemetry | str:
+        """Everything of this repeat, or why there is nothing. `phases` carry the worker's own marks."""
+        station = self._station
+        if station.match is None:
+            return station.why_not
+        if self._refused:
+            return self._refused
+        marks = next((phase for phase in phases if phase.name == MAINS), None)
+        if marks is None:
+            return "the process did not come to an end of its throughput window"
+        self._facts.append(self._read_facts())
+        columns = station.feed.between(marks.start_ns, marks.end_ns)
+        seconds = (marks.end_ns - marks.start_ns) / 1e9
+        energies = {phase.name: self._energy(phase, phases) for phase in phases if phase.name in PHASES}
+        found = {name: result for name, result in energies.items() if isinstance(result, Energy)}
+        missing = {name: result for name, result in energies.items() if isinstance(result, str)}
+        window, window_absent = self._window(columns)
+        shares = self._shares(columns)
+        idle = energy.idle_of(*self._idle)
+        rate = len(columns["t_ns"]) / seconds if seconds > 0 else None
+        no_idle = "idle power was not measured: " + (self._fault or "this device reports neither energy nor power")
+        absent = {
+            "achieved_hz": "the window has no length" if rate is None else None,
+            "tick_s": (station.counter_fault or "no energy counter") if station.tick_s is None else None,
+            "idle_power_w": no_idle if idle is None else None,
+            "idle_power_error_w": no_idle if idle is None else None,
+            "throttled_share": self._why_no_shares() if shares is None else None,
+        }
+        return RepeatTelemetry(
+            samples=len(columns["t_ns"]),
+            achieved_hz=rate,
+            missed=self._sampler.missed - self._missed,
+            tick_s=station.tick_s,
+            idle_power_w=None if idle is None else max(0.0, idle.power_w),
+            idle_power_error_w=None if idle is None else idle.error_w,
+            energy=found,
+            energy_absent=missing,
+            window=window,
+            window_absent=window_absent,
+            throttled_share=shares,
+            before=self._facts[0],
+            after=self._facts[-1],
+            checks=list(self._checks(found.get(MAINS), shares, rate, seconds)),
+            absent={name: why for name, why in absent.items() if why is not None},
+        )
+
+    def series(self, phases: Sequence[Phase]) -> dict[str, list[float]]:
+        """Raw samples from the first to the last mark, seconds from the first; for raw.npz."""
+        if self._station.match is None or not phases:
+            return {}
+        start = min(phase.start_ns for phase in phases)
+        columns = self._station.feed.between(start, max(phase.end_ns for phase in phases))
+        times = [(t - start) / 1e9 for t in columns.pop("t_ns")]
+        widths = [width / 1e9 for width in columns.pop("half_width_ns")]
+        kept = {key: values for key, values in columns.items() if not all(map(math.isnan, values))}
+        return {"telemetry/t_s": times, "telemetry/half_width_s": widths} | {
+            f"telemetry/{key}": values for key, values in kept.items()
+        }
+
+    def _energy(self, phase: Phase, phases: Sequence[Phase]) -> Energy | str:
+        station = self._station
+        counted = self._by_counter(phase.name, phases)
+        idle = energy.idle_of(*self._idle)
+        integrated: WindowEnergy | str = "this device reports no power"
+        if station.power_signal is not None:
+            columns = station.feed.between(phase.start_ns, phase.end_ns)
+            pairs = [(t, w) for t, w in zip(columns["t_ns"], columns[station.power_signal], strict=True) if w == w]
+            integrated = energy.by_power(
+                [int(t) for t, _ in pairs], [w for _, w in pairs], phase.start_ns, phase.end_ns,
+                window_s=station.power_window_s, idle=idle,
+            )  # fmt: skip
+        best = counted if counted is not None else integrated
+        if isinstance(best, str):
+            return "; ".join(reason for reason in (self._fault, best) if reason)
+        other = integrated if counted is not None and isinstance(integrated, WindowEnergy) else None
+        no_other = integrated if isinstance(integrated, str) else "the trapezoid is the method itself"
+        no_idle = "idle power was not measured"
+        known = {
+            "above_idle_j": best.above_idle_j,
+            "above_idle_error_j": best.above_idle_error_j,
+            "trapezoid_j": None if other is None else other.energy_j,
+            "disagreement": None if other is None or best.energy_j <= 0 else other.energy_j / best.energy_j - 1,
+        }
+        reasons = dict.fromkeys(("above_idle_j", "above_idle_error_j"), no_idle)
+        reasons |= dict.fromkeys(("trapezoid_j", "disagreement"), no_other)
+        return Energy(
+            method=best.method,  # type: ignore[arg-type]
+            seconds=best.seconds,
+            energy_j=best.energy_j,
+            error_j=best.error_j,
+            **known,
+            absent={name: reasons[name] for name, value in known.items() if value is None},
+        )
+
+    def _window(self, columns: Mapping[str, Sequence[float]]) -> tuple[dict[str, Any], dict[str, SensorReading]]:
+        station, feed = self._station, self._station.feed
+        found, missing = {}, {}
+        for key in feed.keys:
+            if key in ("throttle", "energy_j"):
+                continue
+            what = summary.summarise(columns[key])
+            if what is not None:
+                found[key] = what
+            elif feed.lost:
+                missing[key] = reading(Absent("lost", feed.lost))
+            else:
+                missing[key] = reading(feed.absent.get(key, Absent("transient", "no sample in the window")))
+        for name, signal, others in (
+            ("power_w", station.power_signal, summary.POWER),
+            ("temperature_c", station.temperature_signal, summary.TEMPERATURE),
+        ):
+            if signal in found:
+                found[name] = found[signal]
+            else:
+                missing[name] = next(missing[other] for other in others if other in missing)
+        return found, missing
+
+    def _shares(self, columns: Mapping[str, Sequence[float]]) -> dict[str, float] | None:
+        if len(self._throttle) >= 2:
+            before, after = self._throttle[-2:]
+            if not isinstance(before, Absent) and not isinstance(after, Absent):
+                counted = summary.counted_share(before, after)
+                if counted is not None:
+                    return counted
+        return summary.sampled_share(columns.get("throttle", ()))
+
+    def _why_no_shares(self) -> str:
+        said = self._station.feed.absent.get("throttle")
+        return said.reason if said is not None else "this device tells nothing of throttling"
+
+    def _checks(
+        self, main: Energy | None, shares: Mapping[str, float] | None, rate: float | None, seconds: float
+    ) -> Any:
+        station, feed = self._station, self._station.feed
+        if feed.lost:
+            yield f"the device was lost: {feed.lost}"
+        if feed.overwritten(0) and station.measures_energy and seconds > 3000:
+            yield "the sample buffer overflowed; the oldest samples of the window are gone"
+        slow = {name: share for name, share in summary.throttled(shares or {}).items() if share >= _THROTTLED}
+        if slow:
+            yield "throttled: " + ", ".join(
+                f"{name.replace('_', ' ')} in {s:.0%} of the window" for name, s in slow.items()
+            )
+        if rate is not None and rate < _SLOW * self._sampler.hz and seconds * self._sampler.hz >= 5:
+            yield f"telemetry was sampled at {rate:.1f} Hz where {self._sampler.hz:g} Hz were asked"
+        yield from self._strangers()
+        limit, default = (self._facts[0].get(name) for name in ("power_limit_w", "power_limit_default_w"))
+        known = limit is not None and default is not None and limit.status == default.status == "ok"
+        if known and limit.value < 0.99 * default.value:  # type: ignore[union-attr,operator]
+            yield f"the power limit is {limit.value:g} W, below the default of {default.value:g} W"  # type: ignore[union-attr]
+        if main is None:
+            return
+        if main.disagreement is not None and not energy.AGREEMENT[0] <= 1 + main.disagreement <= energy.AGREEMENT[1]:
+            yield f"integrated power differs from the energy counter by {main.disagreement:+.0%}: one of them is wrong"
+        asked = self._protocol.energy_error
+        if asked is not None and main.energy_j > 0 and main.error_j / main.energy_j > asked:
+            yield (
+                f"energy is known to {main.error_j / main.energy_j:.1%} where {asked:.1%} was asked: "
+                + ("the protocol allows no longer window" if main.method == "counter" else "there is no energy counter")
+            )
+        if station.device.power.shared_by > 1:
+            yield f"power and energy are those of the {station.device.power.scope}"
+
+    def _strangers(self) -> Any:
+        """The worker is not there before it is started nor after it has ended: whatever else is there is another's."""
+        for when, facts in zip(("before", "after"), self._facts, strict=False):
+            listed = facts.get("processes")
+            if listed is not None and listed.status == "ok" and listed.value:
+                pids = ", ".join(str(process["pid"]) for process in listed.value[:5])  # type: ignore[index,union-attr,call-overload]
+                yield f"other processes were on the device {when} the measurement: {len(listed.value)} (PID {pids})"  # type: ignore[arg-type]
+
+
+def _with_fault(reason: str, backends: Sequence[Backend], device: Mapping[str, Any]) -> str:
+    """Why there are no sensors, with what the vendor's library itself had to say."""
+    said = [b.fault.reason for b in backends if b.vendor == device["vendor"] and b.fault is not None]
+    return "; ".join([*said, reason])
