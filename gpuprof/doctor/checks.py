@@ -1,0 +1,482 @@
+"""The checks: facts in, findings out. Causes come first, since what follows from them is not told again."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+from gpuprof.doctor.facts import FILTERS, FIRST, TITLES, Facts, Library, Seen, Torch
+
+Status = Literal["ok", "note", "warning", "problem", "skipped"]
+STATUSES: tuple[Status, ...] = ("ok", "note", "warning", "problem", "skipped")
+_DRIVERS = {"nvidia": "nvidia", "amd": "amdgpu"}
+_BUILDS = {"nvidia": "cuda", "amd": "rocm"}
+_NEEDED = {"nvidia": ("/dev/nvidiactl",), "amd": ("/dev/kfd", "/dev/dri/renderD")}
+# The oldest driver for each CUDA, from NVIDIA's table of CUDA compatibility.
+_CUDA_DRIVERS = {"12": 525, "13": 580}
+_PIP = "pip install --force-reinstall torch torchvision --index-url https://download.pytorch.org/whl/"
+_ALL = "https://pytorch.org/get-started/locally lists the indexes"
+_INSTALL = {
+    "nvidia": f"{_PIP}cu130\n(nvidia-smi names in its heading the newest CUDA that the driver can run; {_ALL})",
+    "amd": f"{_PIP}rocm7.2\n(take the index nearest to the installed ROCm, `cat /opt/rocm/.info/version`; {_ALL})",
+}
+_OLDER = _INSTALL["nvidia"].replace("cu130", "cu126")
+_DRIVE = {
+    "nvidia": "install NVIDIA's driver on the host (the distribution's package) and restart",
+    "amd": "sudo modprobe amdgpu; if that fails, install AMD's driver: https://rocm.docs.amd.com (amdgpu-dkms)",
+}
+# How a container is given the GPU; "" is docker and podman.
+_GIVE = {
+    ("nvidia", ""): "docker run --gpus all ...   (with CDI: --device nvidia.com/gpu=all)",
+    ("nvidia", "apptainer"): "apptainer run --nv ...",
+    ("nvidia", "kubernetes"): "ask for it in the pod: resources: {limits: {nvidia.com/gpu: 1}}",
+    ("amd", ""): "docker run --device /dev/kfd --device /dev/dri --group-add $(getent group render | cut -d: -f3) ...",
+    ("amd", "apptainer"): "apptainer run --rocm ...",
+    ("amd", "kubernetes"): "ask for it in the pod: resources: {limits: {amd.com/gpu: 1}}",
+}
+_FIT = "pip uninstall amdsmi, then use the amdsmi of the installed ROCm: export PYTHONPATH=/opt/rocm/share/amd_smi"
+_TWICE = (
+    f"{FIRST} filters first and renumbers from 0; the others then count in what is left, which may leave none. "
+    "Slurm sets several of them on AMD nodes."
+)
+
+
+class Finding(NamedTuple):
+    """What one check found. `check` is its name; `explanation` and `fix` may be empty."""
+
+    status: Status
+    title: str
+    explanation: str = ""
+    fix: str = ""
+    check: str = ""
+
+
+ok, note, warning, problem, skipped = (partial(Finding, status) for status in STATUSES)
+
+
+def hardware(facts: Facts) -> Iterator[Finding]:
+    """Which GPUs are in this machine, whether or not anything can use them."""
+    for vendor, title in TITLES.items():
+        cards = [card for card in facts.cards if card.vendor == vendor]
+        if cards:
+            where = ", ".join(f"{card.address} ({card.device})" for card in cards)
+            yield ok(f"{_count(cards, f'{title} GPU')} on the PCI bus: {where}")
+    if not any(facts.has(vendor) for vendor in TITLES):
+        yield note("no GPU of NVIDIA or AMD is in this machine: only the CPU can be measured")
+    if facts.wsl:
+        why = "NVML answers in part and AMD SMI not at all, and a virtual machine lies in between: not for comparisons."
+        yield note("this is WSL: few sensors answer here", why)
+
+
+def simulated(facts: Facts) -> Iterator[Finding]:
+    """A library of the simulator answers in place of a vendor's."""
+    ids = ", ".join(gpu.id for gpu in facts.gpus if gpu.simulated)
+    if ids:
+        why = "Names, sensors and energies are made up, and what is measured with them is marked as simulated."
+        fix = "take the simulated libraries out of LD_LIBRARY_PATH, ROCM_HOME and ROCM_PATH"
+        yield warning(f"a simulated library is loaded: {ids} are no hardware", why, fix)
+
+
+def torch_import(facts: Facts) -> Iterator[Finding]:
+    """Whether torch is there and can be imported."""
+    found = facts.packages.get("torch")
+    if facts.torch is not None:
+        build = {"cpu": "CPU-only", "cuda": "CUDA", "rocm": "ROCm"}.get(facts.torch.build, facts.torch.build)
+        yield ok(f"torch {facts.torch.version}, a {build} build")
+    elif found is None and (not facts.torch_fault or "No module named 'torch'" in facts.torch_fault):
+        fix = "\n".join(_INSTALL[v] for v in TITLES if facts.has(v)) or "pip install torch torchvision"
+        yield problem("torch is not installed", "Nothing can be measured without it.", fix)
+    elif facts.torch_fault:
+        fix = "`python -c 'import torch'` shows all of it; install torch and torchvision anew, and together"
+        yield problem("torch cannot be used", facts.torch_fault, fix)
+    else:
+        what = "not checked: its build, the GPUs that it sees and has code for, and which sensors are theirs"
+        yield skipped(f"torch {found} was not started (--quick)", what)
+
+
+def drivers(facts: Facts) -> Iterator[Finding]:
+    """A GPU whose kernel driver is missing, or is one that cannot compute."""
+    for (vendor, driver), cards in _groups(facts.cards, lambda card: (card.vendor, card.driver)):
+        what = f"{TITLES[vendor]} GPU {', '.join(card.address for card in cards)}"
+        wanted = _DRIVERS[vendor]
+        if driver == "vfio-pci":
+            yield note(f"{what} is set aside for a virtual machine (vfio-pci)")
+        elif driver != wanted:
+            why = f"Computing needs the driver {wanted}; `sudo dmesg | grep -i {wanted}` may say what it lacks."
+            has = f"the driver {driver}" if driver else "no driver"
+            yield _grave(facts, vendor)(f"{what} has {has}", why, _DRIVE[vendor])
+
+
+def access(facts: Facts) -> Iterator[Finding]:
+    """Device files: there, in a container too, and open to this user."""
+    for vendor, title in TITLES.items():
+        if not facts.has(vendor) or facts.wsl or _problems(facts, vendor, drivers):
+            continue
+        nodes = [node for node in facts.nodes if node.vendor == vendor]
+        missing = [name for name in _NEEDED[vendor] if not any(node.path.startswith(name) for node in nodes)]
+        closed = [node for node in nodes if not node.writable]
+        if missing and not facts.visible(vendor):
+            why, fix = "The driver makes these device files when it is loaded.", f"sudo modprobe {_DRIVERS[vendor]}"
+            if facts.container:
+                why = f"This container ({facts.container}) was started without the GPU."
+                fix = _give(vendor, facts.container)
+            yield _grave(facts, vendor)(f"{title}: there is no {' and no '.join(missing)}", why, fix)
+        elif closed:
+            owners = sorted({(node.gid, node.group or "") for node in closed})
+            names = " and ".join(f"{gid} ({name or 'no name here'})" for gid, name in owners)
+            why = f"Their group is {names}; this process is in {', '.join(map(str, facts.groups))}."
+            tell = warning if facts.visible(vendor) else _grave(facts, vendor)
+            paths = ", ".join(node.path for node in closed)
+            yield tell(f"{title}: no permission to open {paths}", why, _join(owners, facts.container))
+
+
+def _join(owners: Sequence[tuple[int, str]], container: str | None) -> str:
+    """How to get into the groups that own device files."""
+    ours = [(gid, name) for gid, name in owners if gid not in (0, 65534)]  # root and nobody are no groups to join
+    if not ours and container:
+        return "start the container as root, or rootless podman with --group-add keep-groups"
+    if not ours:
+        return "give the device files to the group render, readable and writable (ROCm's and NVIDIA's udev rules do so)"
+    if container:  # the names of groups mean nothing there: the host's number of render differs from the image's
+        numbers = " ".join(f"--group-add {gid}" for gid, _ in ours)
+        return f"docker run {numbers} ...   (on the host: --group-add $(getent group render | cut -d: -f3))"
+    return f"sudo usermod -a -G {','.join(name or str(gid) for gid, name in ours)} $USER, then log in again"
+
+
+def visibility(facts: Facts) -> Iterator[Finding]:
+    """Variables that hide GPUs from torch, or filter them twice."""
+    for vendor in TITLES:
+        build = facts.torch.build if facts.torch else _BUILDS[vendor]
+        filters = {name: facts.variables[name] for name in FILTERS[vendor] if name in facts.variables}
+        if build != _BUILDS[vendor] or not facts.has(vendor) or not filters:
+            continue
+        said = " ".join(f"{name}={value}" for name, value in filters.items())
+        seen = facts.visible(vendor)
+        there = max(len(facts.listed(vendor)), sum(card.vendor == vendor for card in facts.cards))
+        later = [name for name in filters if name != FIRST]
+        twice = FIRST in filters and bool(later)
+        left = len(filters[FIRST].split(",")) if twice else there
+        empty = [name for name, value in filters.items() if _entry(value) in ("", "-1", "NoDevFiles")]
+        beyond = [name for name in filters if name in later or not twice if left and _beyond(filters[name], left)]
+        if (empty or beyond) and not seen:
+            why = "An empty list, -1 or NoDevFiles stands for no GPU."
+            if not empty:
+                why = f"A list ends at its first wrong entry; there is a choice of {left}, counted from 0."
+            names = empty or (later if twice else beyond)
+            yield problem(f"{said} leaves torch no GPU", f"{why} {_TWICE if twice else ''}".strip(), _unset(names))
+        elif twice:
+            yield note(f"GPUs are filtered twice: {said}", _TWICE, _unset(later))
+        elif seen and seen < there:
+            yield note(f"torch sees {seen} of {there} {TITLES[vendor]} GPUs: {said}")
+
+
+def _entry(value: str) -> str:
+    return value.split(",")[0].strip()
+
+
+def _beyond(value: str, count: int) -> bool:
+    return re.fullmatch("[0-9]{1,6}", _entry(value)) is not None and int(_entry(value)) >= count
+
+
+def _unset(names: Iterable[str]) -> str:
+    return f"unset {' '.join(names)}"
+
+
+def torch_build(facts: Facts) -> Iterator[Finding]:
+    """A torch that was built for no GPU, or for the other vendor's."""
+    vendors = [vendor for vendor in TITLES if facts.has(vendor)]
+    if facts.torch is None or not vendors:
+        return
+    others = [vendor for vendor in vendors if _BUILDS[vendor] != facts.torch.build]
+    names, fix = " and ".join(TITLES[vendor] for vendor in others), "\n".join(_INSTALL[vendor] for vendor in others)
+    if facts.torch.build == "cpu":
+        why = f"torch {facts.torch.version} holds no code for GPUs: only the CPU can be measured."
+        yield problem(f"a CPU-only torch beside a GPU of {names}", why, fix)
+    elif others == vendors:
+        why = f"torch {facts.torch.version} cannot use it. What installs torch from PyPI gets the CUDA build."
+        yield problem(f"a {facts.torch.build.upper()} build of torch beside a GPU of {names}", why, fix)
+    elif others:
+        why = "One torch serves one vendor: a second virtual environment, with the other build, measures the rest."
+        yield note(f"this torch cannot use the GPU of {names}", why)
+
+
+def libraries(facts: Facts) -> Iterator[Finding]:
+    """The vendor libraries that read power, temperature and clocks."""
+    for library in facts.libraries:
+        listed = facts.listed(library.vendor)
+        if listed and not library.fault:
+            origin = f" ({library.version})" if library.version else ""
+            yield ok(f"{library.name}{origin} lists {_count(listed, 'GPU')}")
+        elif not facts.has(library.vendor) or not library.fault:
+            continue
+        elif causes := _problems(facts, library.vendor, drivers, access):
+            yield skipped(f"{library.name} was not looked at, since {causes[0].title}")
+        else:
+            why, fix = _library_fix(library, facts)
+            yield _grave(facts, library.vendor)(f"{library.name}: {library.fault}", why, fix)
+
+
+def _library_fix(library: Library, facts: Facts) -> tuple[str, str]:
+    capabilities = facts.variables.get("NVIDIA_DRIVER_CAPABILITIES", "all")
+    if library.vendor == "nvidia" and not {"all", "utility"} & set(capabilities.split(",")):
+        why = f"NVIDIA_DRIVER_CAPABILITIES={capabilities} lacks utility, which brings NVML into the container."
+        return why, "docker run --gpus all -e NVIDIA_DRIVER_CAPABILITIES=compute,utility ..."
+    why = f"Without it there is no power, energy or temperature. {library.noise}".strip()
+    return why, _FIT if "does not fit" in library.fault else library.fix
+
+
+def torch_sees(facts: Facts) -> Iterator[Finding]:
+    """A torch of the right build that sees no GPU."""
+    torch = facts.torch
+    for vendor, title in TITLES.items():
+        if torch is None or torch.build != _BUILDS[vendor] or not facts.has(vendor):
+            continue
+        if torch.gpus:
+            names = ", ".join(f"gpu:{gpu['index']} {gpu['name']}" for gpu in torch.gpus)
+            yield ok(f"torch sees {_count(torch.gpus, 'GPU')}: {names}")
+        elif causes := _problems(facts, vendor, drivers, access, visibility):
+            yield skipped(f"torch sees no {title} GPU, since {causes[0].title}")
+        elif needed := _newer_driver(facts, torch):
+            why = f"CUDA {torch.toolkit}, for which torch {torch.version} was built, needs driver {needed} or newer."
+            fix = f"update the driver, or install a torch for an older CUDA:\n{_OLDER}"
+            yield problem("the NVIDIA driver is too old for this torch", why, fix)
+        else:
+            why = "`python -c 'import torch; torch.zeros(1).cuda()'` says why: driver, files and variables look right."
+            fix = _give(vendor, facts.container) if facts.container else "restart the machine after a driver update"
+            yield problem(f"torch {torch.version} sees no {title} GPU", why, fix)
+
+
+def _newer_driver(facts: Facts, torch: Torch) -> int | None:
+    """The driver that torch's CUDA needs, where NVML names an older one."""
+    needed = _CUDA_DRIVERS.get(torch.toolkit.partition(".")[0])
+    for gpu in facts.listed("nvidia"):
+        installed = str(gpu.values.get("driver_version", "")).partition(".")[0]
+        if needed and re.fullmatch("[0-9]{1,6}", installed) and int(installed) < needed:
+            return needed
+    return None
+
+
+def packages(facts: Facts) -> Iterator[Finding]:
+    """The PyPI package pynvml, which stands in the way of NVIDIA's own nvidia-ml-py."""
+    found = facts.packages.get("pynvml", "")
+    fix = "pip uninstall -y pynvml; pip install --force-reinstall nvidia-ml-py"
+    if re.match("1[2-9]", found):  # holds no module any more
+        yield note(f"the package pynvml {found} is superfluous and makes nvidia-ml-py print warnings", "", fix)
+    elif found:
+        beside = "beside" if "nvidia-ml-py" in facts.packages else "instead of"
+        why = "Both bring a module pynvml, and whichever was installed last is used; only nvidia-ml-py is NVIDIA's."
+        yield warning(f"the package pynvml {found} is installed {beside} nvidia-ml-py", why, fix)
+
+
+def amdsmi_fits(facts: Facts) -> Iterator[Finding]:
+    """A Python package amdsmi of another release than the C library below it."""
+    reasons = (absent.reason for gpu in facts.listed("amd") for absent in gpu.absent.values())
+    reason = next((reason for reason in reasons if "different releases" in reason), None)
+    if reason is not None:
+        why = f"{reason}. Sensors that would be misread are left out."
+        yield problem("amdsmi and libamd_smi are of different releases", why, _FIT)
+
+
+def lost(facts: Facts) -> Iterator[Finding]:
+    """GPUs that fell off the bus or need a reset."""
+    for reason, gpus in _told(facts, lambda gpu: gpu.absent["device"].reason if "device" in gpu.absent else ""):
+        yield problem(f"{gpus}: lost", f"{reason}. `sudo dmesg` says more.", "restart the machine")
+
+
+def power(facts: Facts) -> Iterator[Finding]:
+    """GPUs that tell neither power nor energy."""
+    for reason, gpus in _told(facts, _no_power):
+        yield warning(f"{gpus}: neither power nor energy can be read", f"{reason}.")
+
+
+def _no_power(gpu: Seen) -> str:
+    readable = {"energy_j", "power_instant_w", "power_average_w"} & set(gpu.values)
+    return "" if readable or "energy_j" not in gpu.absent else gpu.absent["energy_j"].reason
+
+
+def architecture(facts: Facts) -> Iterator[Finding]:
+    """GPUs for which this torch has no machine code."""
+    torch = facts.torch
+    for gpu in torch.gpus if torch and torch.architectures else ():
+        own = str(gpu["architecture"] or "").partition(":")[0]
+        if torch is None or not own or _runs(own, torch.architectures):
+            continue
+        fix = "a torch whose torch.cuda.get_arch_list() names it: the newest release, or AMD's images (rocm/pytorch)"
+        if own.startswith("sm_"):
+            newer = all(_capability(own) > _capability(built) for built in torch.architectures)
+            fix = f"a newer torch:\n{_INSTALL['nvidia']}" if newer else f"a torch for an older CUDA:\n{_OLDER}"
+        why = f"torch {torch.version} was built for {' '.join(torch.architectures)}: kernels fail on this GPU."
+        yield problem(f"gpu:{gpu['index']} {gpu['name']}: torch has no code for {own}", why, fix)
+
+
+def _runs(own: str, built: Sequence[str]) -> bool:
+    if not own.startswith("sm_"):
+        # Generic code serves a family: gfx11-generic is for gfx1100 and its relatives.
+        families = [name[:-8].replace("-", "") for name in built if name.endswith("-generic")]
+        return own in built or own.startswith(tuple(families))
+    # Machine code runs on newer GPUs of its generation; PTX (compute_) is compiled for anything newer.
+    mine = _capability(own)
+    fitting = [name for name in built if _capability(name) <= mine]
+    return any(name.startswith("compute_") or _capability(name)[0] == mine[0] for name in fitting)
+
+
+def _capability(name: str) -> tuple[int, int]:
+    """sm_120 and compute_90a as (12, 0) and (9, 0)."""
+    found = re.search("_([0-9]{1,3})([0-9])", name)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def override(facts: Facts) -> Iterator[Finding]:
+    """HSA_OVERRIDE_GFX_VERSION, which lets ROCm take a GPU for another."""
+    value = facts.variables.get("HSA_OVERRIDE_GFX_VERSION")
+    if value and facts.has("amd"):
+        real = ", ".join(sorted({str(gpu.values.get("architecture", "unknown")) for gpu in facts.listed("amd")}))
+        why = f"Every AMD GPU ({real or 'unknown'}) runs code for that target. It may crash or compute wrong results."
+        yield note(f"HSA_OVERRIDE_GFX_VERSION={value} is set", why, _unset(["HSA_OVERRIDE_GFX_VERSION"]))
+
+
+def attribution(facts: Facts) -> Iterator[Finding]:
+    """GPUs of torch whose sensors cannot be told, and a number of GPUs that nothing explains."""
+    for library in facts.libraries:
+        vendor, seen, listed = library.vendor, facts.visible(library.vendor), facts.listed(library.vendor)
+        if facts.torch is None or not seen or library.fault:
+            continue
+        for reason in facts.torch.unattributed:
+            fix = "unset the variables that hide GPUs, or give this process whole GPUs"
+            yield warning("a GPU would be measured without power and energy", f"{reason}.", fix)
+        filtered = any(name in facts.variables for name in FILTERS[vendor])
+        if seen != len(listed) and not filtered and not any(gpu.values.get("partition") == "MIG" for gpu in listed):
+            why = "No variable hides any; a container may hold the device files of some of them only."
+            fix = _give(vendor, facts.container) if facts.container else ""
+            title = f"torch sees {_count(range(seen), f'{TITLES[vendor]} GPU')}, {library.name} lists {len(listed)}"
+            yield warning(title, why, fix)
+
+
+def power_cap(facts: Facts) -> Iterator[Finding]:
+    """A power limit below the default: the GPU is slower than others of its model."""
+    fixes = {"nvidia": "sudo nvidia-smi -i INDEX -pl WATTS", "amd": "sudo amd-smi reset --gpu INDEX --power-cap"}
+    for vendor, fix in fixes.items():
+        for text, gpus in _told(replace(facts, gpus=tuple(facts.listed(vendor))), _capped):
+            yield warning(f"{gpus}: {text}", "It runs slower than others of its model.", fix)
+
+
+def _capped(gpu: Seen) -> str:
+    limit, default = gpu.values.get("power_limit_w"), gpu.values.get("power_limit_default_w")
+    return f"power is capped at {limit:g} W of {default:g} W" if limit and default and limit < default - 0.5 else ""
+
+
+def busy(facts: Facts) -> Iterator[Finding]:
+    """Somebody else computes on the GPU."""
+    for text, gpus in _told(facts, _users):
+        why = "They share its time, memory and power. In a container the numbers are those of the host."
+        yield warning(f"{gpus}: in use by {text}", why, "wait for them, end them, or take another GPU")
+
+
+def _users(gpu: Seen) -> str:
+    found = gpu.values.get("processes") or ()
+    shown = ", ".join([*(str(process["pid"]) for process in found[:4]), *(["..."] if len(found) > 4 else [])])
+    return f"{_count(found, 'process', 'es')} ({shown})" if found else ""
+
+
+def ecc(facts: Facts) -> Iterator[Finding]:
+    """Memory errors that ECC could not mend."""
+    for text, gpus in _told(facts, lambda gpu: str(gpu.values.get("ecc_uncorrected") or "")):
+        why = "Since the driver was loaded its memory returned wrong data: results may be wrong, programs may crash."
+        fix = "restart, which resets the GPU; if it comes again, have it replaced"
+        yield warning(f"{gpus}: {text} memory errors that ECC could not correct", why, fix)
+
+
+def pcie(facts: Facts) -> Iterator[Finding]:
+    """A PCIe link that is narrower than it can be."""
+    for text, gpus in _told(facts, _narrow):
+        why = "Idle links may be narrowed to save power; if it stays so under load, copies are slower (slot, riser)."
+        yield note(f"{gpus}: {text}", why)
+
+
+def _narrow(gpu: Seen) -> str:
+    width, most = gpu.values.get("pcie_width"), gpu.values.get("pcie_width_max")
+    return f"the PCIe link has {width} of {most} lanes" if width and most and width < most else ""
+
+
+def partitions(facts: Facts) -> Iterator[Finding]:
+    """Devices that share one package and its power."""
+    for text, gpus in _told(facts, _partition):
+        yield note(f"{gpus}: {text}", "Power and energy are those of the whole, not of the part that computes.")
+
+
+def _partition(gpu: Seen) -> str:
+    if str(gpu.values.get("partition", "")).startswith("MIG"):
+        return f"MIG is on, power is shared by {_count(range(gpu.shared_by), 'instance')}"
+    if gpu.shared_by > 1 and "MI2" in str(gpu.values.get("name", "")):
+        return "dies of one board, power is that of both"
+    return f"power is shared by {gpu.shared_by} devices of one package" if gpu.shared_by > 1 else ""
+
+
+def cpu_energy(facts: Facts) -> Iterator[Finding]:
+    """The CPU's energy counters, which most systems keep for root."""
+    why = facts.cpu.absent.get("energy_j")
+    if why is not None and why.status == "no_permission":
+        fix = "sudo chmod a+r /sys/class/powercap/*/energy_uj   (until the next restart)"
+        yield warning("no permission to read the CPU's energy (RAPL)", f"{why.reason}.", fix)
+    elif why is not None:
+        yield note(f"no energy of the CPU: {why.reason}")
+
+
+CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
+    hardware, simulated, torch_import, drivers, access, visibility, torch_build, libraries, torch_sees, packages,
+    amdsmi_fits, lost, power, architecture, override, attribution, power_cap, busy, ecc, pcie, partitions, cpu_energy,
+)  # fmt: skip
+
+
+def examine(facts: Facts) -> list[Finding]:
+    return [finding._replace(check=check.__name__) for check in CHECKS for finding in check(facts)]
+
+
+def verdict(facts: Facts, findings: Sequence[Finding]) -> str:
+    """The last word."""
+    problems = [finding for finding in findings if finding.status == "problem"]
+    if problems:
+        return _count(problems, "problem") + ("; begin with the first" if len(problems) > 1 else "")
+    if facts.torch is None:
+        return "no problem found without torch; `gpuprof doctor` looks at everything"
+    names = Counter(str(gpu["name"]) for gpu in facts.torch.gpus)
+    devices = [name if count == 1 else f"{count} x {name}" for name, count in names.items()]
+    return f"ready to measure on: {', '.join([*devices, str(facts.cpu.values.get('name', 'the CPU'))])}"
+
+
+def _grave(facts: Facts, vendor: str) -> Callable[..., Finding]:
+    """A problem, or only a note while the GPUs of another vendor are in use, as beside an integrated GPU."""
+    used = facts.torch.gpus if facts.torch else [{"vendor": gpu.vendor} for gpu in facts.gpus if not gpu.simulated]
+    return note if used and not any(gpu["vendor"] == vendor for gpu in used) else problem
+
+
+def _problems(facts: Facts, vendor: str, *checks: Callable[[Facts], Iterator[Finding]]) -> list[Finding]:
+    """What those checks hold against the GPUs of one vendor."""
+    only = {name: tuple(x for x in getattr(facts, name) if x.vendor == vendor) for name in ("cards", "gpus", "nodes")}
+    own = replace(facts, **only)  # type: ignore[arg-type]
+    return [finding for check in checks for finding in check(own) if finding.status == "problem"]
+
+
+def _told(facts: Facts, tell: Callable[[Seen], str]) -> Iterator[tuple[str, str]]:
+    """What `tell` says, each time with the GPUs of which it says the same; an empty text is nothing."""
+    return ((text, ", ".join(gpu.id for gpu in gpus)) for text, gpus in _groups(facts.gpus, tell) if text)
+
+
+def _groups(things: Sequence[Any], key: Callable[[Any], Any]) -> Iterable[tuple[Any, list[Any]]]:
+    groups: dict[Any, list[Any]] = {}
+    for thing in things:
+        groups.setdefault(key(thing), []).append(thing)
+    return groups.items()
+
+
+def _give(vendor: str, container: str | None) -> str:
+    """How a container of that kind is given the GPU."""
+    return _GIVE.get((vendor, container or ""), _GIVE[vendor, ""])
+
+
+def _count(things: Sequence[Any], noun: str, plural: str = "s") -> str:
+    return f"{len(things)} {noun}{plural if len(things) != 1 else ''}"

@@ -1,0 +1,211 @@
+"""What is true of this machine, gathered once and judged elsewhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gpuprof import environment, supervisor
+from gpuprof.errors import GpuprofError
+from gpuprof.telemetry import all_devices, open_backends
+from gpuprof.telemetry.attribute import attribute
+from gpuprof.telemetry.device import Absent, Backend, Device, Lost
+
+TITLES = {"nvidia": "NVIDIA", "amd": "AMD"}
+_PCI_VENDORS = {"0x10de": "nvidia", "0x1002": "amd"}
+# Device files that are looked at, and those without which nothing works.
+_NODES = {"nvidia": ("dev/nvidia[0-9]*", "dev/nvidiactl", "dev/nvidia-uvm"), "amd": ("dev/kfd", "dev/dri/renderD*")}
+# Filters in the order in which they are applied. AMD's HIP reads CUDA_VISIBLE_DEVICES where it has no list of its own.
+FIRST = "ROCR_VISIBLE_DEVICES"
+FILTERS = {
+    "nvidia": ("CUDA_VISIBLE_DEVICES",),
+    "amd": (FIRST, "HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL"),
+}
+VARIABLES = {*FILTERS["amd"], "NVIDIA_DRIVER_CAPABILITIES", "HSA_OVERRIDE_GFX_VERSION"}
+
+
+class Node(NamedTuple):
+    """A device file; `writable` says whether this user may open it for reading and writing."""
+
+    vendor: str
+    path: str
+    writable: bool
+    gid: int
+    group: str | None
+
+
+class Card(NamedTuple):
+    """A display controller or accelerator on the PCI bus, driver or not."""
+
+    vendor: str
+    address: str
+    device: str
+    driver: str | None
+
+
+class Library(NamedTuple):
+    """A vendor library, without its devices."""
+
+    vendor: str
+    name: str
+    version: str = ""
+    fault: str = ""
+    fix: str = ""
+    noise: str = ""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A device as its vendor library sees it: quantities by key, each either in `values` or in `absent`."""
+
+    vendor: str
+    id: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    absent: Mapping[str, Absent] = field(default_factory=dict)
+    shared_by: int = 1
+    simulated: bool = False
+
+
+@dataclass(frozen=True)
+class Torch:
+    """`gpus` are fields of `record.Device`; an empty `architectures` is unknown."""
+
+    version: str
+    build: str
+    toolkit: str = ""
+    gpus: tuple[Mapping[str, Any], ...] = ()
+    architectures: tuple[str, ...] = ()
+    unattributed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything that the checks judge. `torch` None without a `torch_fault`: it was not asked."""
+
+    torch: Torch | None = None
+    torch_fault: str = ""
+    libraries: tuple[Library, ...] = ()
+    gpus: tuple[Seen, ...] = ()
+    cpu: Seen = Seen("cpu", "cpu")
+    variables: Mapping[str, str] = field(default_factory=dict)
+    nodes: tuple[Node, ...] = ()
+    groups: tuple[int, ...] = ()
+    cards: tuple[Card, ...] = ()
+    packages: Mapping[str, str] = field(default_factory=dict)
+    container: str | None = None
+    wsl: bool = False
+
+    def has(self, vendor: str) -> bool:
+        """Whether there is a real GPU of that vendor."""
+        return (
+            any(card.vendor == vendor for card in self.cards)
+            or any(gpu.vendor == vendor and not gpu.simulated for gpu in self.gpus)
+            or bool(self.visible(vendor))
+        )
+
+    def visible(self, vendor: str) -> int:
+        """GPUs of that vendor that torch sees."""
+        return sum(gpu["vendor"] == vendor for gpu in self.torch.gpus) if self.torch else 0
+
+    def listed(self, vendor: str) -> list[Seen]:
+        return [gpu for gpu in self.gpus if gpu.vendor == vendor]
+
+
+def gather(quick: bool, root: Path = Path("/")) -> Facts:
+    """Look at this machine; with `quick` no process with torch is started. `root` is where /dev, /proc and /sys are."""
+    variables = {name: os.environ[name] for name in sorted(VARIABLES) if name in os.environ}
+    # Before torch is started: it would be found as somebody who uses the GPU.
+    backends = open_backends()
+    devices = all_devices(backends)
+    seen = [_seen(device) for device in devices]
+    torch, fault = (None, "") if quick else _ask_torch(devices, variables)
+    return Facts(
+        torch=torch,
+        torch_fault=fault,
+        libraries=tuple(_library(backend) for backend in backends if backend.vendor in TITLES),
+        gpus=tuple(device for device in seen if device.vendor in TITLES),
+        cpu=next((device for device in seen if device.vendor == "cpu"), Facts.cpu),
+        variables=variables,
+        nodes=tuple(_nodes(root)),
+        groups=tuple(sorted({os.getegid(), *os.getgroups()})),
+        cards=tuple(_cards(root)),
+        packages=dict(_packages("torch", "nvidia-ml-py", "pynvml", "amdsmi")),
+        container=environment.describe()["container"],
+        wsl="microsoft" in _read(root / "proc/sys/kernel/osrelease").lower(),
+    )
+
+
+def _ask_torch(devices: Sequence[Device], variables: Mapping[str, str]) -> tuple[Torch | None, str]:
+    try:
+        with supervisor.session() as inspector:
+            machine = inspector.machine()
+    except GpuprofError as error:
+        return None, str(error).removeprefix("PyTorch cannot be used: ")
+    build = machine.torch["torch_build"]
+    matches = [attribute(devices, gpu, variables) for gpu in machine.gpus]
+    found = Torch(
+        version=machine.torch["torch"],
+        build=build,
+        toolkit=machine.torch.get("libraries", {}).get("hip" if build == "rocm" else "cuda", ""),
+        gpus=tuple(machine.gpus),
+        architectures=machine.architectures,
+        unattributed=tuple(match for match in matches if isinstance(match, str)),
+    )
+    return found, ""
+
+
+def _library(backend: Backend) -> Library:
+    fault = "" if backend.fault is None else backend.fault.reason
+    return Library(backend.vendor, backend.library, backend.version, fault, backend.fix, backend.noise)
+
+
+def _seen(device: Device) -> Seen:
+    found: dict[str, Any] = {}
+    try:
+        found = device.read_identity() | device.read_facts() | device.attributed().signals()
+        found["throttle_counters"] = device.throttle_counters()
+    except Lost as lost:
+        found["device"] = Absent("lost", str(lost))
+    values = {key: value for key, value in found.items() if not isinstance(value, Absent)}
+    absent = {key: value for key, value in found.items() if isinstance(value, Absent)}
+    return Seen(device.vendor, device.id, values, absent, device.power.shared_by, device.simulated)
+
+
+def _nodes(root: Path) -> Iterator[Node]:
+    import grp
+
+    for vendor, patterns in _NODES.items():
+        for path in sorted(path for pattern in patterns for path in root.glob(pattern)):
+            group = None
+            with suppress(OSError):
+                gid = path.stat().st_gid
+                with suppress(KeyError):
+                    group = grp.getgrgid(gid).gr_name
+                yield Node(vendor, f"/{path.relative_to(root)}", os.access(path, os.R_OK | os.W_OK), gid, group)
+
+
+def _cards(root: Path) -> Iterator[Card]:
+    for place in sorted((root / "sys/bus/pci/devices").glob("*")):
+        vendor = _PCI_VENDORS.get(_read(place / "vendor"))
+        # 0x03 display, VGA and 3D controllers; 0x12 processing accelerators, as AMD's Instinct call themselves
+        if vendor and _read(place / "class").startswith(("0x03", "0x12")):
+            driver = (place / "driver").resolve().name if (place / "driver").exists() else None
+            yield Card(vendor, place.name, _read(place / "device"), driver)
+
+
+def _packages(*names: str) -> Iterator[tuple[str, str]]:
+    for name in names:
+        with suppress(PackageNotFoundError):
+            yield name, version(name)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", errors="replace").strip()
+    except OSError:
+        return ""
