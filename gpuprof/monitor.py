@@ -40,15 +40,12 @@ def monitor(devices: Sequence[Device], hz: float, run: Callable[[Sampler], int |
     """Call `run` between two readings of every counter; the document that `--json` prints."""
     with Sampler(devices, hz) as sampler:
         # Throttle counters lie next to the command on both sides, edges of energy counters outside of them.
-        edges = sampler.call(lambda: _edges(sampler, _BEFORE_EDGES))
-        before = sampler.call(lambda: _with_throttle(sampler, edges))
+        before = _reads(sampler, _BEFORE_EDGES, throttle_first=False)
         started_at, start_ns = utc_now(), time.monotonic_ns()
         exit_code = run(sampler)
         end_ns = time.monotonic_ns()
         cpu_share = sampler.cpu_share if devices else None
-        throttle = sampler.call(lambda: _with_throttle(sampler, {}))
-        edges = sampler.call(lambda: _edges(sampler, _AFTER_EDGES))
-        after = {name: Reads(edges[name], reads.throttle) for name, reads in throttle.items()}
+        after = _reads(sampler, _AFTER_EDGES, throttle_first=True)
         found = [
             _device(feed, name, before[name], after[name], sampler, start_ns, end_ns)
             for name, feed in sampler.feeds.items()
@@ -98,13 +95,21 @@ def _signals_to(process: subprocess.Popen[bytes]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _edges(sampler: Sampler, count: int) -> dict[str, list[Edge] | str]:
-    readers = {name: _energy_reader(feed.device) for name, feed in sampler.feeds.items()}
-    return energy.watch(readers, sampler.clock, time.sleep, count=count)
+def _reads(sampler: Sampler, edges: int, *, throttle_first: bool) -> dict[str, Reads]:
+    """All counters of all devices; a library that hangs costs the values, not the command."""
+    devices = {name: feed.device for name, feed in sampler.feeds.items()}
+    readers = {name: _energy_reader(device) for name, device in devices.items()}
 
+    def read() -> dict[str, Reads]:
+        throttle = {name: _throttle(device) for name, device in devices.items()} if throttle_first else {}
+        moves = energy.watch(readers, sampler.clock, time.sleep, count=edges)
+        throttle = throttle or {name: _throttle(device) for name, device in devices.items()}
+        return {name: Reads(moves[name], throttle[name]) for name in devices}
 
-def _with_throttle(sampler: Sampler, edges: dict[str, list[Edge] | str]) -> dict[str, Reads]:
-    return {name: Reads(edges.get(name, ""), _throttle(feed.device)) for name, feed in sampler.feeds.items()}
+    try:
+        return sampler.call(read)
+    except Lost as error:
+        return dict.fromkeys(devices, Reads(str(error), Absent("lost", str(error))))
 
 
 def _energy_reader(device: Device) -> Callable[[], float | Absent]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import simulators
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = ROOT / "configs"
@@ -45,6 +46,12 @@ def gpuprof(*arguments: str, cwd: Path | None = None, env: dict[str, str] | None
     )  # fmt: skip
     assert "Traceback" not in done.stdout + done.stderr, done.stderr
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def libraries(tmp_path_factory) -> Path:
+    """Simulated vendor libraries, of both vendors, that the real bindings load."""
+    return simulators.build(tmp_path_factory.mktemp("libraries"))
 
 
 @pytest.fixture(scope="session")

@@ -7,13 +7,14 @@ COMMANDS = {
     "monitor": "Energy, power and temperature over the life of any command.",
     "devices": "List the GPUs that the vendor libraries see, and the CPU.",
     "doctor": "Find and explain what keeps a GPU from being measured.",
+    "calibrate-telemetry": "Measure how a device's sensors behave.",
     "list": "List the stored runs.",
     "show": "Show one stored run.",
     "recover": "Publish what a killed run had measured.",
     "schema": "Print the JSON Schema of record.json.",
 }
 
-_LIST = "\n".join(f"  {name:<9}{text}" for name, text in COMMANDS.items())
+_LIST = "\n".join(f"  {name:<21}{text}" for name, text in COMMANDS.items())
 HELP = f"""\
 Usage: gpuprof [OPTIONS] COMMAND [ARGS]...
 

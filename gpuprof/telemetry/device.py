@@ -44,6 +44,10 @@ class Lost(Exception):  # noqa: N818 - an event
     """The device fell off the bus or needs a reset; nothing it says counts any more."""
 
 
+class Stuck(Lost):
+    """The vendor's library does not come back from a call, as happens with a GPU that hangs."""
+
+
 @dataclass(frozen=True)
 class Power:
     """How the device's power and energy are to be read."""

@@ -14,11 +14,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from gpuprof.telemetry import quantities
-from gpuprof.telemetry.device import LASTING, Absent, Device, Lost
+from gpuprof.telemetry.device import LASTING, Absent, Device, Lost, Stuck
 
 DEFAULT_HZ = 10.0
 MAX_HZ = 50.0
 KEPT_S = 3600.0
+PATIENCE_S = 30.0
 _LOST_AFTER = 3
 _Result = TypeVar("_Result")
 
@@ -108,12 +109,15 @@ class Sampler:
     """Use as a context manager; `call` runs a function in its thread, between two samples."""
 
     def __init__(
-        self, devices: Sequence[Device], hz: float = DEFAULT_HZ, clock: Callable[[], int] = time.monotonic_ns
-    ) -> None:
+        self, devices: Sequence[Device], hz: float = DEFAULT_HZ, clock: Callable[[], int] = time.monotonic_ns,
+        patience_s: float = PATIENCE_S,
+    ) -> None:  # fmt: skip
         self.hz = hz
         self.clock = clock
         self.feeds = {device.id: Feed(device, max(64, int(hz * KEPT_S))) for device in devices}
         self.missed = 0
+        self.stuck = ""
+        self._patience_s = patience_s
         self._jobs_ns = 0
         self._jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -146,20 +150,24 @@ class Sampler:
         return used / max(1, self.clock() - self._started_ns)
 
     def call(self, function: Callable[[], _Result]) -> _Result:
-        """The function's result, computed in the sampling thread; its exceptions come out here."""
+        """The function's result, computed in the sampling thread; its exceptions come out here.
+
+        Raises Stuck when the thread does not come back, and from then on at once.
+        """
         if self._thread is None or threading.current_thread() is self._thread:
             return function()
+        if self.stuck:
+            raise Stuck(self.stuck)
         answer: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
         self._jobs.put((function, answer))
-        while self._thread.is_alive():
-            try:
-                good, result = answer.get(timeout=1.0)
-            except queue.Empty:
-                continue
-            if good:
-                return result
-            raise result
-        raise RuntimeError("the telemetry thread ended")
+        try:
+            good, result = answer.get(timeout=self._patience_s)
+        except queue.Empty:
+            self.stuck = f"the vendor library did not answer within {self._patience_s:g} s"
+            raise Stuck(self.stuck) from None
+        if good:
+            return result
+        raise result
 
     def sample(self) -> None:
         """One row of every device, now."""

@@ -127,9 +127,15 @@ class Station(AbstractContextManager["Station"]):
             vendor=device.vendor, library=device.library, version=self._backend.version, simulated=device.simulated,
             device=device.id, attributed_by=self.match.by, scope=device.power.scope, shared_by=device.power.shared_by,
             gain_source=device.power.gain_source, hz=self._sampler.hz,
-            identity=self._sampler.call(device.identity),
+            identity=self._identity(),
             **known, absent={name: reasons[name] for name, value in known.items() if value is None},
         )  # fmt: skip
+
+    def _identity(self) -> dict[str, SensorReading]:
+        try:
+            return self._sampler.call(self.device.identity)
+        except Lost as error:
+            return {"name": reading(Absent("lost", str(error)))}
 
     def repeat(self, protocol: Protocol) -> Watch:
         return Watch(self, self._sampler, protocol, self._clock, self._wait)

@@ -53,6 +53,10 @@ def _answer(request: dict[str, Any], channel: Channel, import_s: float) -> dict[
         from gpuprof.worker.environment import describe
 
         return describe()
+    if request["do"] == "load":
+        from gpuprof.worker.load import load
+
+        return load(request, channel)
     if request["do"] == "inspect":
         from gpuprof.worker.inspect import inspect
 

@@ -105,8 +105,8 @@ def main() -> int:
             share, empty, late_ms = found["share"], found["floor"], found["late_p99_s"] * 1e3
             print(
                 f"{vendor:<7}{share:.3%} of a core at {options.hz:g} Hz (goal {GOAL_SHARE:.1%}; an empty loop costs "
-                f"{empty:.3%}), p99 {late_ms:.1f} ms late (goal {GOAL_LATE_S * 1e3:g}), {found['samples']:.0f} samples, "
-                f"{found['missed']:.0f} missed: {'met' if met else 'MISSED'}"
+                f"{empty:.3%}), p99 {late_ms:.1f} ms late (goal {GOAL_LATE_S * 1e3:g}), "
+                f"{found['samples']:.0f} samples, {found['missed']:.0f} missed: {'met' if met else 'MISSED'}"
             )
     return 0 if good else 1
 
