@@ -60,7 +60,7 @@ def counter(device: Device, clock: Callable[[], int], wait: Callable[[float], No
         "tick_max_s": gaps[-1],
         "edges": len(edges),
         "smallest_step_j": min(steps),
-        "power_w": energy.draw(edges[0], edges[-1]).power_w,
+        "power_w": energy.draw(edges).power_w,
         "resolution_of_this_s": statistics.median(edge.slack_s for edge in edges),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any
 
 from gpuprof.environment import utc_now
 from gpuprof.errors import UsageError
+from gpuprof.signals import undisturbed
 from gpuprof.telemetry import energy, summary
 from gpuprof.telemetry.device import Absent, Device, Lost, ThrottleCounters, reading
 from gpuprof.telemetry.energy import Bracket, Edge
@@ -19,7 +21,8 @@ from gpuprof.telemetry.sampler import Feed, Sampler
 
 SCHEMA = "gpuprof.monitor/1"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
-_BEFORE_EDGES, _AFTER_EDGES = 4, 2
+_PASS_ON_S = 0.5
+_BEFORE_EDGES, _AFTER_EDGES = 4, 4
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Reads:
         """The edge nearest to the command, with the draw beside it."""
         if isinstance(self.edges, str):
             return None
-        return Bracket(self.edges[-1 if opening else 0], energy.draw(self.edges[0], self.edges[-1]))
+        return Bracket(self.edges[-1 if opening else 0], energy.draw(self.edges))
 
 
 def monitor(devices: Sequence[Device], hz: float, run: Callable[[Sampler], int | None]) -> dict[str, Any]:
@@ -45,7 +48,8 @@ def monitor(devices: Sequence[Device], hz: float, run: Callable[[Sampler], int |
         exit_code = run(sampler)
         end_ns = time.monotonic_ns()
         cpu_share = sampler.cpu_share if devices else None
-        after = _reads(sampler, _AFTER_EDGES, throttle_first=True)
+        with undisturbed():  # what the command drew is not lost to a second Ctrl-C
+            after = _reads(sampler, _AFTER_EDGES, throttle_first=True)
         found = [
             _device(feed, name, before[name], after[name], sampler, start_ns, end_ns)
             for name, feed in sampler.feeds.items()
@@ -61,6 +65,9 @@ def monitor(devices: Sequence[Device], hz: float, run: Callable[[Sampler], int |
         "telemetry_hz": hz,
         "telemetry_cpu_share": cpu_share,
         "devices": found,
+        "absent": {}
+        | ({} if exit_code is not None else {"exit_code": "no command was run"})
+        | ({} if cpu_share is not None else {"telemetry_cpu_share": "nothing was sampled"}),
     }
 
 
@@ -83,7 +90,10 @@ def run_command(command: Sequence[str], *, output_to_stderr: bool) -> int:
 @contextmanager
 def _signals_to(process: subprocess.Popen[bytes]) -> Iterator[None]:
     def pass_on(number: int, _: Any) -> None:
-        process.send_signal(number)
+        # Whoever signals the whole group has reached the command too; it shall not have to answer twice while it ends.
+        later = threading.Timer(_PASS_ON_S, process.send_signal, (number,))
+        later.daemon = True
+        later.start()
 
     # The terminal sends Ctrl-C to the command as well: it decides, and what it drew until then is still reported.
     handlers: dict[int, Any] = {signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: pass_on, signal.SIGHUP: pass_on}
@@ -143,8 +153,10 @@ def _device(
     opening, closing = before.bracket(opening=True), after.bracket(opening=False)
     counted = integrated = None
     why_integrated = "this device reports no power"
+    why_not = next((r.edges for r in (before, after) if isinstance(r.edges, str)), "")
     if opening is not None and closing is not None:
-        counted = energy.by_counter(opening, closing, start_ns, end_ns, None)
+        result = energy.by_counter(opening, closing, start_ns, end_ns, None)
+        counted, why_not = (None, result) if isinstance(result, str) else (result, "")
     if power_signal is not None:
         pairs = [(int(t), w) for t, w in zip(columns["t_ns"], columns[power_signal], strict=True) if w == w]
         window_s = (
@@ -156,7 +168,6 @@ def _device(
         integrated, why_integrated = (None, found) if isinstance(found, str) else (found, "")
     best = counted or integrated
     if best is None:
-        why_not = next((r.edges for r in (before, after) if isinstance(r.edges, str)), "")
         absent |= dict.fromkeys(
             ("energy_j", "energy_error_j", "energy_method", "power_mean_w"), f"{why_not}; {why_integrated}"
         )
@@ -167,9 +178,16 @@ def _device(
         said = feed.absent.get("throttle", before.throttle)
         absent["throttled_share"] = said.reason if isinstance(said, Absent) else "nothing was sampled"
     rate = len(columns["t_ns"]) / seconds if seconds > 0 else 0.0
+    names: dict[str, Any] = {}
+    no_such = reading(Absent("unsupported", f"{device.library} has none for this kind of device"))
+    for key in ("name", "uuid", "pci_bus_id"):
+        said_of = identity.get(key, no_such)
+        names[key] = said_of.value
+        if said_of.value is None:
+            absent[key] = said_of.reason or ""
     return {
         "id": name,
-        **{key: identity[key].value if key in identity else None for key in ("name", "uuid", "pci_bus_id")},
+        **names,
         "vendor": device.vendor,
         "simulated": device.simulated,
         "energy_j": best and best.energy_j,
@@ -182,7 +200,7 @@ def _device(
         "throttled_share": shares,
         "metrics": _metrics(feed, columns),
         "samples": len(columns["t_ns"]),
-        "checks": list(_checks(feed, shares, rate, seconds, sampler.hz, best, integrated)),
+        "checks": list(_checks(feed, shares, rate, seconds, sampler.hz, best, integrated, why_not)),
         "absent": absent | ({} if device.power.gain_error else {"gain_error": device.power.gain_source or "not known"}),
     }
 
@@ -209,7 +227,7 @@ def _metrics(feed: Feed, columns: dict[str, list[float]]) -> dict[str, Any]:
 
 def _checks(
     feed: Feed, shares: dict[str, float] | None, rate: float, seconds: float, hz: float,
-    best: energy.WindowEnergy | None, integrated: energy.WindowEnergy | None,
+    best: energy.WindowEnergy | None, integrated: energy.WindowEnergy | None, why_not: str,
 ) -> Iterator[str]:  # fmt: skip
     if feed.lost:
         yield f"the device was lost: {feed.lost}"
@@ -218,11 +236,13 @@ def _checks(
         yield "throttled: " + ", ".join(f"{name.replace('_', ' ')} in {s:.0%} of the time" for name, s in slow.items())
     if rate < 0.8 * hz and seconds * hz >= 5 and not feed.lost:
         yield f"telemetry was sampled at {rate:.1f} Hz where {hz:g} Hz were asked"
+    if best is not None and why_not:
+        yield f"the energy counter could not be used: {why_not}"
     if best is not None and best.method == "counter" and integrated is not None and best.energy_j > 0:
         ratio = integrated.energy_j / best.energy_j
         if not energy.AGREEMENT[0] <= ratio <= energy.AGREEMENT[1]:
             yield f"integrated power differs from the energy counter by {ratio - 1:+.0%}: one of them is wrong"
-    if feed.device.power.shared_by > 1:
+    if best is not None and feed.device.power.shared_by > 1:
         yield f"power and energy are those of the {feed.device.power.scope}"
 
 

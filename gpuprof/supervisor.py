@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 from gpuprof import environment, plan
@@ -18,6 +16,7 @@ from gpuprof.case import CaseSpec
 from gpuprof.config import Suite
 from gpuprof.errors import DeviceError, GpuprofError
 from gpuprof.record import SCHEMA, Phase, Repeat, RepeatTelemetry, RunRecord
+from gpuprof.signals import terminate_as_interrupt, undisturbed
 from gpuprof.store import Journal, new_run_id
 from gpuprof.telemetry.device import Backend
 from gpuprof.telemetry.sampler import DEFAULT_HZ
@@ -232,7 +231,7 @@ def run(
     run_id = new_run_id(Path(suite.record.file).stem)
     journal = Journal(store, run_id)
     interrupted = None
-    with _terminate_as_interrupt(), _kernel_cache() as cache, Station(backends, device, hz=hz) as station:
+    with terminate_as_interrupt(), _kernel_cache() as cache, Station(backends, device, hz=hz) as station:
         this = _Run(suite, device, protocol, inspector, journal, cache, station, watcher)
         journal.append(
             {
@@ -268,7 +267,7 @@ def run(
                     this.measure(case_id, this.request(cases[case_id]), index, position, case_id in pretrained)
         except KeyboardInterrupt as interrupt:
             interrupted = str(interrupt) or "interrupted from the keyboard"
-        with _undisturbed():
+        with undisturbed():
             journal.append(
                 {"type": "end", "finished_at": environment.utc_now(), "interrupted": interrupted, **_source(station)}
             )
@@ -308,28 +307,3 @@ def _repeat(
         output_tail="" if failure is None else failure.output_tail,
         absent=absent,
     )
-
-
-@contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """SIGTERM ends a run as Ctrl-C does: what is done is kept."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt(f"interrupted by {signal.Signals(number).name}")
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """A second Ctrl-C must not cut the writing of the record short."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

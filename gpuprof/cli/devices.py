@@ -46,7 +46,8 @@ def _described(device: Device) -> dict[str, Any]:
 
     metrics: dict[str, Any] = {}
     try:
-        metrics |= {key: found.model_dump() for key, found in (device.identity() | device.facts()).items()}
+        metrics |= {key: found.model_dump() for key, found in device.identity().items()}
+        metrics |= {key: found.model_dump() for key, found in device.facts().items()}
         metrics |= {key: reading(found).model_dump() for key, found in device.signals().items()}
     except Lost as error:
         from gpuprof.telemetry import quantities

@@ -31,7 +31,7 @@ INSTALL = (
 # amdsmi.h, amdsmi_status_t.
 _STATUS = {
     2: "unsupported", 3: "unsupported", 40: "unsupported", 42: "unsupported", 43: "unsupported", 49: "unsupported",
-    52: "unsupported", 55: "unsupported", 10: "no_permission", 31: "lost",
+    52: "unsupported", 55: "unsupported", 10: "no_permission", 31: "lost", 34: "unsupported",
 }  # fmt: skip
 _SAID = {
     2: "not supported by this device", 3: "not implemented in this release", 8: "timed out", 9: "try again",
@@ -43,6 +43,7 @@ _SAID = {
 # The accumulator counts 2^-16 J. The library calls that 15.3 uJ, which is 0.27% too much.
 ENERGY_UNIT_J = 2.0**-16
 _ROOM = 1 << 16
+_PATIENCE = 3  # a device that is busy when it is first looked at is not judged by that
 _HOTSPOT, _EDGE, _VRAM = (
     "AMDSMI_TEMPERATURE_TYPE_HOTSPOT",
     "AMDSMI_TEMPERATURE_TYPE_EDGE",
@@ -74,7 +75,6 @@ _SIGNALS = {
 }
 _PACKAGE = ("power_instant_w", "power_average_w", "energy_j")
 _DIES = "current_gfxclks"  # of each compute die, where there are several
-_NO_REPORTER = "this device shares a package with others, and not exactly one of them reports the package's power"
 _RESIDENCIES = (
     ("ppt_residency_acc", "power_cap"), ("socket_thm_residency_acc", "thermal"), ("vr_thm_residency_acc", "thermal"),
     ("hbm_thm_residency_acc", "thermal"), ("prochot_residency_acc", "hw_slowdown"),
@@ -160,18 +160,23 @@ class _Smi:
     def constant(self, name: str) -> int:
         return int(getattr(self._wrapper, name))
 
-    def call(self, name: str, *arguments: Any) -> Absent | None:
-        """None when it went well."""
+    def call(self, name: str, *arguments: Any, patience: int = 1) -> Absent | None:
+        """None when it went well. `patience` is how often it is tried while it says that it may work the next time."""
         function = getattr(self._wrapper, name, None)
         if function is None:
             return Absent("unsupported", f"{self.origin} has no {name}")
         try:
-            code = abs(function(*arguments))
+            for _ in range(patience):
+                code = abs(function(*arguments))
+                if code == 0 or _failed(code, name).status != "transient":
+                    break
         except (OSError, AttributeError, ctypes.ArgumentError, TypeError) as error:  # found missing at its first call
             return Absent("unsupported", f"{name}: {error}")
         return None if code == 0 else _failed(code, name)
 
-    def struct(self, name: str, type_name: str, handle: Any, *before: Any, whole: bool = False) -> Any:
+    def struct(
+        self, name: str, type_name: str, handle: Any, *before: Any, whole: bool = False, patience: int = 1
+    ) -> Any:
         """The structure that a function fills, or why it cannot be had or believed.
 
         `whole` says that the library always writes all of it, so that writing less is as telling as writing more.
@@ -180,12 +185,15 @@ class _Smi:
         if kind is None:
             return Absent("unsupported", f"{self.origin} does not know {type_name}")
         if name not in self._fits:
-            self._fits[name] = self._fit(name, kind, handle, before, whole)
+            fit = self._fit(name, kind, handle, before, whole)
+            if isinstance(fit, Absent):  # nothing is known of the layout; the next call may tell
+                return fit
+            self._fits[name] = fit
         if self._fits[name]:
             return Absent("unsupported", self._fits[name])
         buffer = (ctypes.c_ubyte * _ROOM)()
         found = kind.from_buffer(buffer)
-        return self.call(name, handle, *before, ctypes.byref(found)) or found
+        return self.call(name, handle, *before, ctypes.byref(found), patience=patience) or found
 
     def snapshot(self, handle: Any, keys: Sequence[str]) -> Probe | None:
         """These signals from one call of gpu_metrics; None where wrapper and library do not agree about it.
@@ -196,11 +204,13 @@ class _Smi:
         kind, function = getattr(self._wrapper, "amdsmi_gpu_metrics_t", None), getattr(self._wrapper, name, None)
         if kind is None or function is None or not all(hasattr(kind, _SIGNALS[key][0]) for key in keys):
             return None
-        if isinstance(first := self.struct(name, "amdsmi_gpu_metrics_t", handle, whole=True), Absent):
+        if isinstance(
+            first := self.struct(name, "amdsmi_gpu_metrics_t", handle, whole=True, patience=_PATIENCE), Absent
+        ):
             return None
         keys = sorted(keys, key=lambda key: getattr(kind, _SIGNALS[key][0]).offset)
         fields = [(getattr(kind, _SIGNALS[key][0]), {2: "H", 4: "I", 8: "Q"}) for key in keys]
-        dies = "core_clock_hz" in keys and any(_clocks(getattr(first, _DIES, ())))
+        dies = "core_clock_hz" in keys and any(clock != 0xFFFF for clock in getattr(first, _DIES, ()))
         layout, at = "<", 0
         for field, codes in fields:
             layout, at = f"{layout}{field.offset - at}x{codes[field.size]}", field.offset + field.size
@@ -229,13 +239,15 @@ class _Smi:
 
         return Probe(tuple(keys), call)
 
-    def _fit(self, name: str, kind: Any, handle: Any, before: tuple[Any, ...], whole: bool) -> str:
+    def _fit(self, name: str, kind: Any, handle: Any, before: tuple[Any, ...], whole: bool) -> str | Absent:
         """Empty when the library writes as much as the wrapper's structure holds; else what is wrong."""
         size, written = ctypes.sizeof(kind), 0
         for pattern in (0xA5, 0x5A):  # a byte that happens to equal one pattern differs from the other
-            buffer = (ctypes.c_ubyte * _ROOM)(*([pattern] * _ROOM))
-            if self.call(name, handle, *before, ctypes.byref(kind.from_buffer(buffer))) is not None:
-                return ""  # says nothing about the layout
+            buffer = (ctypes.c_ubyte * _ROOM)()
+            ctypes.memset(buffer, pattern, _ROOM)
+            failed = self.call(name, handle, *before, ctypes.byref(kind.from_buffer(buffer)), patience=_PATIENCE)
+            if failed is not None:
+                return failed
             raw = bytes(buffer).rstrip(bytes([pattern]))
             written = max(written, len(raw))
         if written > size or (whole and written < size):
@@ -316,13 +328,13 @@ class _Sockets:
         return next(group for group in self.members if index in group)
 
     def reporter(self, index: int) -> int | None:
-        """The device that reports for the whole package; None where that cannot be told."""
+        """The device that reports for the whole package; None where none does.
+
+        Up to ROCm 6.4.0 every partition does: then it is the first.
+        """
         if len(self.of(index)) == 1:
             return index
-        reporting = [member for member in self.of(index) if self._reports[member]]
-        if index in reporting:
-            return index
-        return reporting[0] if len(reporting) == 1 else None
+        return next((member for member in self.of(index) if self._reports[member]), None)
 
     @staticmethod
     def _keys(smi: _Smi, handle: Any) -> set[Any]:
@@ -334,8 +346,8 @@ class _Sockets:
         asic = smi.struct("amdsmi_get_gpu_asic_info", "amdsmi_asic_info_t", handle)
         board = smi.struct("amdsmi_get_gpu_board_info", "amdsmi_board_info_t", handle)
         if not isinstance(asic, Absent) and "MI2" in _text(asic.market_name):
-            serial = "" if isinstance(board, Absent) else _text(board.product_serial)
-            if serial:
+            serial = _map(board, lambda b: _named(b.product_serial, "product serial"))
+            if not isinstance(serial, Absent):
                 keys.add(("board", serial))
         return keys
 
@@ -353,8 +365,9 @@ class AmdDevice(Device):
         self._smi = smi
         self._handle = handle
         self._sockets = sockets
-        # By itself a device says what it says itself; the package's power told twice would be summed twice.
-        self._power_handle = handle
+        # One device tells the power of its package: told by each of its partitions, it would be summed eight times.
+        self._reporter = sockets.reporter(index)
+        self._power_handle = handle if self._reporter in (index, None) else None
         address = _address(smi, handle)
         enumeration = smi.struct("amdsmi_get_gpu_enumeration_info", "amdsmi_enumeration_info_t", handle)
         hip = "" if isinstance(enumeration, Absent) else _text(enumeration.hip_uuid)
@@ -372,12 +385,14 @@ class AmdDevice(Device):
         )  # fmt: skip
 
     def attributed(self) -> AmdDevice:
-        reporter = self._sockets.reporter(self.index)
-        if reporter == self.index:
+        if self._reporter in (self.index, None):
             return self
         other = AmdDevice(self._smi, self._handle, self.index, self._sockets)
-        other._power_handle = None if reporter is None else self._sockets.handles[reporter]
+        other._power_handle = self._sockets.handles[self._reporter]
         return other
+
+    def _elsewhere(self) -> Absent:
+        return Absent("unsupported", f"{VENDOR}:{self._reporter} reports power and energy for the whole package")
 
     def _struct(self, name: str, type_name: str, *before: Any) -> Any:
         return self._smi.struct(name, type_name, self._handle, *before)
@@ -402,7 +417,7 @@ class AmdDevice(Device):
         serial = _map(board, lambda b: _named(b.product_serial, "product serial"))
         if isinstance(serial, Absent):
             serial = _map(asic, lambda a: _named(a.asic_serial, "serial"))
-        graphics = _map(asic, lambda a: _integer(getattr(a, "target_graphics_version", 2**64 - 1), "graphics version"))
+        graphics = _map(asic, lambda a: _positive(getattr(a, "target_graphics_version", 0), "graphics version"))
         return {
             "name": name,
             "uuid": self._uuid(),
@@ -439,8 +454,12 @@ class AmdDevice(Device):
         blocks = self._smi.number("amdsmi_get_gpu_ecc_enabled", self._handle)
         level = self._smi.number("amdsmi_get_gpu_perf_level", self._handle, kind=ctypes.c_uint32)
         return {
-            "memory_total_bytes": self._smi.number("amdsmi_get_gpu_memory_total", self._handle, vram),
-            "memory_used_bytes": self._smi.number("amdsmi_get_gpu_memory_usage", self._handle, vram),
+            "memory_total_bytes": _map(
+                self._smi.number("amdsmi_get_gpu_memory_total", self._handle, vram), lambda n: _positive(n, "memory")
+            ),
+            "memory_used_bytes": _map(
+                self._smi.number("amdsmi_get_gpu_memory_usage", self._handle, vram), lambda n: _integer(n, "memory")
+            ),
             "power_limit_w": _map(cap, lambda c: _microwatts(c.power_cap, "power limit")),
             "power_limit_default_w": _map(cap, lambda c: _microwatts(c.default_power_cap, "default power limit")),
             "power_limit_min_w": _map(cap, lambda c: _microwatts(c.min_power_cap, "lowest power limit")),
@@ -450,8 +469,8 @@ class AmdDevice(Device):
             "fan_pct": self._fan(),
             "pcie_generation": _map(pcie, lambda p: _generation(p.pcie_metric.pcie_speed)),
             "pcie_generation_max": _map(pcie, lambda p: _generation(p.pcie_static.max_pcie_speed)),
-            "pcie_width": _map(pcie, lambda p: _integer(p.pcie_metric.pcie_width, "PCIe width")),
-            "pcie_width_max": _map(pcie, lambda p: _integer(p.pcie_static.max_pcie_width, "largest PCIe width")),
+            "pcie_width": _map(pcie, lambda p: _positive(p.pcie_metric.pcie_width, "PCIe width")),
+            "pcie_width_max": _map(pcie, lambda p: _positive(p.pcie_static.max_pcie_width, "largest PCIe width")),
             "ecc_enabled": _map(blocks, lambda b: _map(_integer(b, "ECC state"), lambda found: found != 0)),
             "ecc_corrected": _map(errors, lambda e: _integer(e.correctable_count, "error count")),
             "ecc_uncorrected": _map(errors, lambda e: _integer(e.uncorrectable_count, "error count")),
@@ -483,11 +502,14 @@ class AmdDevice(Device):
             return Absent("unsupported", f"{self._smi.origin} has no process list")
         most = 256
         # Twice the room: where the library's structure is larger than the wrapper's it must not write beyond.
-        buffer = (ctypes.c_ubyte * (2 * most * ctypes.sizeof(kind)))()
+        size = ctypes.sizeof(kind)
+        buffer = (ctypes.c_ubyte * (2 * most * size))()
         count, first = ctypes.c_uint32(most), kind.from_buffer(buffer)
         failed = self._smi.call("amdsmi_get_gpu_process_list", self._handle, ctypes.byref(count), ctypes.byref(first))
         if failed:
             return failed
+        if len(bytes(buffer).rstrip(b"\0")) > count.value * size:
+            return Absent("unsupported", f"the process list of libamd_smi is not laid out as in {self._smi.origin}")
         listed = (kind * most).from_buffer(buffer)
         return [
             {"pid": int(entry.pid), "memory_bytes": int(entry.memory_usage.vram_mem)}
@@ -512,7 +534,7 @@ class AmdDevice(Device):
             probes += [self._smi.snapshot(handle, [key for key in keys if key not in gone]), _constant(gone)]
             handles = {key: own for key, own in handles.items() if own is not handle}
         if self._power_handle is None:
-            probes.append(_constant(dict.fromkeys(_PACKAGE, Absent("unsupported", _NO_REPORTER))))
+            probes.append(_constant(dict.fromkeys(_PACKAGE, self._elsewhere())))
         return [probe for probe in probes if probe is not None and probe.keys]
 
     def _call_by_call(self) -> list[Probe]:
@@ -537,7 +559,7 @@ class AmdDevice(Device):
 
     def _power_info(self) -> Sequence[float | Absent]:
         if self._power_handle is None:
-            return (Absent("unsupported", _NO_REPORTER),) * 2
+            return (self._elsewhere(),) * 2
         info = alive(self._smi.struct("amdsmi_get_power_info", "amdsmi_power_info_t", self._power_handle))
         if isinstance(info, Absent):
             return (info, info)
@@ -548,7 +570,7 @@ class AmdDevice(Device):
 
     def energy_j(self) -> float | Absent:
         if self._power_handle is None:
-            return Absent("unsupported", _NO_REPORTER)
+            return self._elsewhere()
         count, resolution, stamp = ctypes.c_uint64(), ctypes.c_float(), ctypes.c_uint64()
         outputs = (ctypes.byref(count), ctypes.byref(resolution), ctypes.byref(stamp))
         failed = self._smi.call("amdsmi_get_energy_count", self._power_handle, *outputs)
@@ -614,17 +636,26 @@ def _named(value: Any, what: str) -> str | Absent:
     return text if text and text != "N/A" else Absent("unsupported", f"the device reports no {what}")
 
 
+# What an idle device may say 0 for and have none the less.
+_SLEEPING = ("current_gfxclk", "current_uclk", "clock")
 # Firmware says "none" with all ones of the field's width, and the library hands wider fields on unchanged.
 _ONES = (0xFFFF, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
 
 
 @functools.cache
 def _none(what: str, value: Any) -> Absent:
+    if value == 0 and what in _SLEEPING:
+        return Absent("transient", f"the device said 0 for its {what}, as one that sleeps does")
     return Absent("unsupported", f"the device reports no {what} (sentinel {value})")
 
 
 def _integer(value: int, what: str) -> int | Absent:
     return _none(what, value) if value in _ONES else int(value)
+
+
+def _positive(value: int, what: str) -> int | Absent:
+    """Of which a device has some: 0 is what the library has not filled in."""
+    return _none(what, value) if value == 0 else _integer(value, what)
 
 
 def _watts(value: int, what: str) -> float | Absent:

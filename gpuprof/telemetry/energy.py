@@ -17,12 +17,15 @@ from itertools import pairwise
 from gpuprof.telemetry.device import Absent
 
 POLL_S = 0.002
+# The slack of an edge to plan with: polling, two calls and a sleep that ends late.
+SLACK_S = 0.003
 LEAST_S = 0.05
 # The slowest counters known move every 100 ms; one that stands still for this long is broken or not there.
 STUCK_S = 1.5
 # The worker's marks lie this close to the true begin and end of its work.
 MARK_S = 1e-4
 AGREEMENT = (0.8, 1.25)
+_PARTS = 4
 _UNIFORM = 1 / math.sqrt(12)
 
 
@@ -72,21 +75,29 @@ class _Watched:
         self.fault = ""
         self._before_ns = self._moved_ns = clock()
         self._before = self._value()
+        self._missed = ""
 
-    def _value(self) -> float:
+    def _value(self) -> float | None:
+        """None when it may be asked again."""
         found = self._read()
-        if isinstance(found, Absent):
+        if not isinstance(found, Absent):
+            return found
+        self._missed = found.reason
+        if found.status != "transient":
             self.fault = found.reason
-            return 0.0
-        return found
+        return None
 
     def poll(self, stuck_s: float) -> None:
         asked_ns = self._clock()
         now = self._value()
         now_ns = self._clock()
-        if self.fault:
+        if now is None:  # the next edge has the wider slack of two polls
+            if not self.fault and now_ns - self._moved_ns > stuck_s * 1e9:
+                self.fault = self._missed
             return
-        if now < self._before:
+        if self._before is None:
+            self._moved_ns = now_ns
+        elif now < self._before:
             self.fault = f"the energy counter went backwards, by {self._before - now:.3f} J"
         elif now > self._before:
             self.edges.append(Edge((self._before_ns + now_ns) // 2, now, (now_ns - self._before_ns) / 1e9))
@@ -120,25 +131,44 @@ def tick_s(edges: Sequence[Edge]) -> float:
     return statistics.median((b.t_ns - a.t_ns) / 1e9 for a, b in pairwise(edges))
 
 
-def draw(first: Edge, last: Edge) -> Draw:
-    """Mean power between two edges."""
+def draw(edges: Sequence[Edge]) -> Draw:
+    """Mean power from the first edge to the last; its error is the slack of both and the scatter of the power itself.
+
+    The scatter is that of single ticks (of a quarter of the time, where ticks are short): the draw stands for a gap
+    about as long, on a device that may not be idle.
+    """
+    first, last = edges[0], edges[-1]
+    power, error = _power(first, last)
+    parts = sorted({round(i * (len(edges) - 1) / _PARTS) for i in range(_PARTS + 1)})
+    if len(parts) > 2:
+        pieces = [_power(edges[i], edges[j]) for i, j in pairwise(parts)]
+        explained = statistics.fmean(e**2 for _, e in pieces)
+        error = math.hypot(error, math.sqrt(max(0.0, statistics.variance(p for p, _ in pieces) - explained)))
+    return Draw(power, error)
+
+
+def _power(first: Edge, last: Edge) -> tuple[float, float]:
     seconds = (last.t_ns - first.t_ns) / 1e9
     power = (last.energy_j - first.energy_j) / seconds
-    return Draw(power, power * _UNIFORM * math.hypot(first.slack_s, last.slack_s) / seconds)
+    return power, power * _UNIFORM * math.hypot(first.slack_s, last.slack_s) / seconds
 
 
-def by_counter(before: Bracket, after: Bracket, start_ns: int, end_ns: int, idle: Draw | None) -> WindowEnergy:
-    """Energy of [start, end] from the bracketing edges; `idle` is the draw that counts as the device's floor.
+def by_counter(before: Bracket, after: Bracket, start_ns: int, end_ns: int, idle: Draw | None) -> WindowEnergy | str:
+    """Energy of [start, end] from the bracketing edges, or what is wrong; `idle` is the draw that counts as the floor.
 
     total = (E_after - E_before) - P_before * (start - t_before) - P_after * (t_after - end)
-    variance = sum over both ends of (slack * P / sqrt 12)^2 + (sigma_P * gap)^2 + (mark * P_window)^2
+    variance = sum over both ends of (slack * P / sqrt 12 + sigma_P * gap)^2 + (mark * P_window)^2
+
+    Slack and sigma_P are added and not squared first: the edge is one of the two that its draw was measured between.
     """
     seconds = (end_ns - start_ns) / 1e9
     total = after.edge.energy_j - before.edge.energy_j
+    if total < 0:
+        return f"the energy counter went backwards, by {-total:.3f} J, and was reset"
     variance = 0.0
     for end, gap_s in ((before, (start_ns - before.edge.t_ns) / 1e9), (after, (after.edge.t_ns - end_ns) / 1e9)):
         total -= end.draw.power_w * gap_s
-        variance += (_UNIFORM * end.edge.slack_s * end.draw.power_w) ** 2 + (end.draw.error_w * gap_s) ** 2
+        variance += (_UNIFORM * end.edge.slack_s * end.draw.power_w + end.draw.error_w * gap_s) ** 2
     variance += 2 * (MARK_S * max(total, 0.0) / seconds) ** 2
     above = None if idle is None else total - idle.power_w * seconds
     above_error = None if idle is None else math.sqrt(variance + (idle.error_w * seconds) ** 2)
@@ -161,7 +191,9 @@ def seconds_for(target: float, idle: Draw, load_w: float, tick: float, *, above_
 
     The part of the error that grows with the window (the floor's own uncertainty) can only be lived with.
     """
-    ends = 2 * ((_UNIFORM * POLL_S * idle.power_w) ** 2 + (idle.error_w * 1.5 * tick) ** 2) + 2 * (MARK_S * load_w) ** 2
+    slack = _UNIFORM * SLACK_S * idle.power_w
+    beside = math.sqrt(2) * slack / max(tick, LEAST_S)  # of the draw over the one tick next to the window
+    ends = 2 * ((slack + beside * 1.5 * tick) ** 2 + (MARK_S * load_w) ** 2)
     wanted = (load_w - idle.power_w) if above_idle else load_w
     grows = idle.error_w if above_idle else 0.0
     room = (target * wanted) ** 2 - grows**2
@@ -183,6 +215,9 @@ def by_power(
     inside = [(t, w) for t, w in zip(times_ns, watts, strict=True) if first_ns <= t <= end_ns]
     if len(inside) < 20:
         return f"{len(inside)} power samples in the window; 20 are needed"
+    covered_s = (inside[-1][0] - inside[0][0]) / 1e9
+    if covered_s < 0.85 * (seconds - window_s):
+        return f"the power samples cover {covered_s:.1f} s of a window of {seconds:.1f} s"
     area = sum((t2 - t1) * (w1 + w2) / 2 for (t1, w1), (t2, w2) in pairwise(inside))
     mean = area / (inside[-1][0] - inside[0][0])
     energy = mean * seconds

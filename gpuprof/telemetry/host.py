@@ -47,10 +47,11 @@ class HostDevice(Device):
         }
 
     def read_facts(self) -> dict[str, Any]:
+        lines = (line.partition(":") for line in _text(self._root / "proc/meminfo").splitlines())
         memory = {
-            name: int(value.split()[0]) * 1024
-            for name, _, value in (line.partition(":") for line in _text(self._root / "proc/meminfo").splitlines())
-            if name in ("MemTotal", "MemAvailable")
+            name: int(value.removesuffix("kB")) * 1024
+            for name, _, value in lines
+            if name in ("MemTotal", "MemAvailable") and value.removesuffix("kB").strip().isdecimal()
         }
         gone = Absent("unsupported", "/proc/meminfo does not say")
         limits = [_micro(zone / "constraint_0_power_limit_uw") for zone in self._zones]
@@ -93,7 +94,7 @@ class HostDevice(Device):
     def _utilization(self) -> float | Absent:
         """Since the sample before."""
         fields = _first_line(self._stat).split()[1:9]
-        if len(fields) < 8:
+        if len(fields) < 8 or not all(map(bytes.isdigit, fields)):
             return Absent("unsupported", "/proc/stat does not say")
         ticks = [int(field) for field in fields]
         now = (sum(ticks) - ticks[3] - ticks[4], sum(ticks))
@@ -119,7 +120,7 @@ class HostDevice(Device):
             return Absent("unsupported", "no driver of a CPU thermometer is loaded (/sys/class/hwmon)")
         try:
             return int(_text(self._thermometer)) / 1000
-        except ValueError:
+        except (ValueError, OverflowError):
             return Absent("transient", f"{self._thermometer} cannot be read")
 
 
@@ -148,5 +149,5 @@ def _micro(path: Path) -> float | Absent:
         return int(path.read_text("ascii")) * 1e-6
     except PermissionError:
         return Absent("no_permission", f"{path} is for root alone; chmod a+r it, or run as root")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         return Absent("unsupported", f"{path} cannot be read ({error})")

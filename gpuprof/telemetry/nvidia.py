@@ -23,6 +23,7 @@ INSTALL = (
 # nvml.h: what each error says about trying again.
 _STATUS = {
     3: "unsupported", 13: "unsupported", 25: "unsupported",
+    9: "unsupported", 12: "unsupported",  # of nvmlInit: no driver
     4: "no_permission",
     15: "lost", 16: "lost",
 }  # fmt: skip
@@ -192,14 +193,14 @@ class NvidiaDevice(Device):
         partition = "none" if isinstance(mig, Absent) else "MIG" if mig[0] else "none"
         address = self.pci
         return {
-            "name": self._ask("nvmlDeviceGetName"),
+            "name": _named(self._ask("nvmlDeviceGetName"), "name"),
             "uuid": self._ask("nvmlDeviceGetUUID"),
             "pci_bus_id": self._ask("nvmlDeviceGetPciInfo") if address is None else bus_id(address),
-            "serial": self._ask("nvmlDeviceGetSerial"),
+            "serial": _named(self._ask("nvmlDeviceGetSerial"), "serial"),
             "architecture": capability if isinstance(capability, Absent) else f"sm_{capability[0]}{capability[1]}",
             "driver_version": self._nvml("nvmlSystemGetDriverVersion"),
             "library_version": self._nvml("nvmlSystemGetNVMLVersion"),
-            "vbios_version": self._ask("nvmlDeviceGetVbiosVersion"),
+            "vbios_version": _named(self._ask("nvmlDeviceGetVbiosVersion"), "VBIOS version"),
             "partition": mig if isinstance(mig, Absent) and mig.status != "unsupported" else partition,
         }
 
@@ -209,19 +210,19 @@ class NvidiaDevice(Device):
             memory = self._ask("nvmlDeviceGetMemoryInfo")
         ecc = self._ask("nvmlDeviceGetEccMode")
         found = {
-            "memory_total_bytes": _map(memory, lambda m: int(m.total)),
-            "memory_used_bytes": _map(memory, lambda m: int(m.used)),
+            "memory_total_bytes": _map(memory, lambda m: _counted(m.total, "memory")),
+            "memory_used_bytes": _map(memory, lambda m: _counted(m.used, "memory")),
             "core_clock_max_hz": _scaled(self._ask("nvmlDeviceGetMaxClockInfo", 1), 1e6, "highest core clock"),
             "memory_clock_max_hz": _scaled(self._ask("nvmlDeviceGetMaxClockInfo", 2), 1e6, "highest memory clock"),
-            "fan_pct": self._ask("nvmlDeviceGetFanSpeed_v2", 0),
-            "pcie_generation": self._ask("nvmlDeviceGetCurrPcieLinkGeneration"),
-            "pcie_generation_max": self._ask("nvmlDeviceGetMaxPcieLinkGeneration"),
-            "pcie_width": self._ask("nvmlDeviceGetCurrPcieLinkWidth"),
-            "pcie_width_max": self._ask("nvmlDeviceGetMaxPcieLinkWidth"),
+            "fan_pct": _counted(self._ask("nvmlDeviceGetFanSpeed_v2", 0), "fan"),
+            "pcie_generation": _counted(self._ask("nvmlDeviceGetCurrPcieLinkGeneration"), "PCIe generation"),
+            "pcie_generation_max": _counted(self._ask("nvmlDeviceGetMaxPcieLinkGeneration"), "PCIe generation"),
+            "pcie_width": _counted(self._ask("nvmlDeviceGetCurrPcieLinkWidth"), "PCIe width"),
+            "pcie_width_max": _counted(self._ask("nvmlDeviceGetMaxPcieLinkWidth"), "PCIe width"),
             "ecc_enabled": _map(ecc, lambda modes: bool(modes[0])),
-            "ecc_corrected": self._ask("nvmlDeviceGetTotalEccErrors", 0, 0),
-            "ecc_uncorrected": self._ask("nvmlDeviceGetTotalEccErrors", 1, 0),
-            "performance_state": _map(self._ask("nvmlDeviceGetPerformanceState"), lambda state: f"P{state}"),
+            "ecc_corrected": _counted(self._ask("nvmlDeviceGetTotalEccErrors", 0, 0), "error count"),
+            "ecc_uncorrected": _counted(self._ask("nvmlDeviceGetTotalEccErrors", 1, 0), "error count"),
+            "performance_state": _map(self._ask("nvmlDeviceGetPerformanceState"), _state),
             "processes": _map(
                 self._ask("nvmlDeviceGetComputeRunningProcesses"), lambda list_: [_process(p) for p in list_]
             ),
@@ -320,7 +321,7 @@ class NvidiaDevice(Device):
                 return one_by_one()
             found = struct.unpack_from(layout, fields)
             numbers = found[1::2]
-            if any(found[::2]) or 0 in numbers or _ONES in numbers:
+            if any(found[::2]) or 0 in numbers or _ONES in numbers or 2**64 - 1 in numbers:
                 return one_by_one()
             return list(map(operator.mul, numbers, factors))
 
@@ -419,6 +420,24 @@ def _scaled(value: Any, factor: float, what: str, limit: float = _ONES) -> Any:
     if value >= limit or value < 0:
         return Absent("unsupported", f"the device reports no {what} (sentinel {value})")
     return float(value * factor)
+
+
+def _counted(value: Any, what: str) -> Any:
+    """A number that may be 0."""
+    if isinstance(value, Absent) or value not in (_ONES, 2**64 - 1):
+        return value if isinstance(value, Absent) else int(value)
+    return Absent("unsupported", f"the device reports no {what} (sentinel {value})")
+
+
+def _named(value: Any, what: str) -> Any:
+    if isinstance(value, Absent) or value not in ("", "N/A"):
+        return value
+    return Absent("unsupported", f"the device reports no {what}")
+
+
+def _state(value: int) -> str | Absent:
+    # nvml.h: NVML_PSTATE_15 is the last, 32 is NVML_PSTATE_UNKNOWN.
+    return f"P{value}" if value < 16 else Absent("unsupported", f"the device reports no state (sentinel {value})")
 
 
 def _celsius(value: int) -> float | Absent:

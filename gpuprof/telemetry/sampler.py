@@ -84,6 +84,9 @@ class Feed:
             if self._strikes == _LOST_AFTER:
                 self.lost = str(error)
             return
+        except Exception as error:  # noqa: BLE001 - a library that answers nonsense must not end the thread unseen
+            self.lost = f"its sensors cannot be read ({type(error).__name__}: {error})"
+            return
         self._strikes = 0
         width = (finished or started) - started
         self._times[row] = started + width // 2
@@ -103,6 +106,11 @@ class Feed:
     def overwritten(self, start_ns: int) -> bool:
         """Whether samples from after `start_ns` are no longer held."""
         return self.count > self._capacity and self._times[self.count % self._capacity] > start_ns
+
+
+def _periods(behind: int, period: int) -> int:
+    """Turns of the schedule that have passed."""
+    return behind // period + 1 if behind > 0 else 0
 
 
 class Sampler:
@@ -186,14 +194,13 @@ class Sampler:
                 for feed in feeds:
                     feed.take(clock)
                 due += period
-                if (behind := clock() - due) > 0:
-                    skipped = behind // period + 1
-                    self.missed += skipped
-                    due += skipped * period
+                self.missed += (late := _periods(clock() - due, period))
+                due += late * period
                 continue
             if job is None:
                 return
             self._do(*job)
+            due += _periods(clock() - due, period) * period  # a pause that was asked for is no sample missed
 
     def _do(self, function: Callable[[], Any], answer: queue.SimpleQueue[Any]) -> None:
         before = time.thread_time_ns()

@@ -12,7 +12,7 @@ from typing import Any
 from gpuprof.record import Energy, Phase, Protocol, RepeatTelemetry, SensorReading, TelemetrySource
 from gpuprof.telemetry import energy, summary
 from gpuprof.telemetry.attribute import Match, attribute
-from gpuprof.telemetry.device import Absent, Backend, Device, Lost, ThrottleCounters, reading
+from gpuprof.telemetry.device import LASTING, Absent, Backend, Device, Lost, ThrottleCounters, reading
 from gpuprof.telemetry.energy import Bracket, Draw, WindowEnergy
 from gpuprof.telemetry.sampler import DEFAULT_HZ, Feed, Sampler
 
@@ -62,7 +62,8 @@ class Station(AbstractContextManager["Station"]):
 
     def _first_look(self) -> None:
         """What the device offers, and the tick of its counter."""
-        absent = self.feed.absent
+        # What is off the air for a moment is there all the same.
+        absent = {name: why for name, why in self.feed.absent.items() if why.status in LASTING}
         there = [key for key in self.feed.keys if key not in absent]
         self.power_signal = next((name for name in summary.POWER if name in there), None)
         self.temperature_signal = next((name for name in summary.TEMPERATURE if name in there), None)
@@ -87,10 +88,6 @@ class Station(AbstractContextManager["Station"]):
     @property
     def feed(self) -> Feed:
         return self._sampler.feeds[self.device.id]
-
-    @property
-    def measures_energy(self) -> bool:
-        return self.tick_s is not None or self.power_signal is not None
 
     @property
     def power_window_s(self) -> float:
@@ -209,7 +206,8 @@ class Watch:
         if isinstance(last, str):
             return last
         first = last[0]
-        beside = energy.draw(first, last[-1])
+        beside = energy.draw(last)
+        # The power right after a load is that of clocks still high: it is this tick's, and not the idle time's.
         before = dict(zip((*PHASES[1:], "latency"), PHASES, strict=True)).get(window)
         if before is not None:
             self._closing[before] = Bracket(first, beside)
@@ -218,7 +216,7 @@ class Watch:
             last = self._station.edges(1)
             if isinstance(last, str):
                 return last
-            beside = energy.draw(first, last[-1])
+            beside = energy.draw([first, *last])
             self._idle[window == "latency"] = beside
         self._opening[window] = Bracket(last[-1], beside)
         return ""
@@ -239,7 +237,7 @@ class Watch:
         needed = 0.0
         idle, warmup = self._idle[0], self._by_counter("warmup", phases)
         target = plan.energy_error or 1.0
-        if station.tick_s is not None and idle is not None and warmup is not None and warmup.seconds > 0:
+        if station.tick_s is not None and idle is not None and isinstance(warmup, WindowEnergy) and warmup.seconds > 0:
             load_w = warmup.energy_j / warmup.seconds
             needed = energy.seconds_for(target, idle, load_w, station.tick_s)
         elif station.tick_s is None and station.power_signal is not None:
@@ -247,11 +245,12 @@ class Watch:
         longest = max(plan.measure_min_s, plan.measure_max_s)
         return min(needed, longest) if needed > plan.measure_min_s else None
 
-    def _by_counter(self, phase: str, phases: Sequence[Phase]) -> WindowEnergy | None:
+    def _by_counter(self, phase: str, phases: Sequence[Phase]) -> WindowEnergy | str:
+        """Energy, or what is wrong with the counter."""
         marks = next((mark for mark in phases if mark.name == phase), None)
         before, after = self._opening.get(phase), self._closing.get(phase)
         if marks is None or before is None or after is None:
-            return None
+            return self._fault
         return energy.by_counter(before, after, marks.start_ns, marks.end_ns, energy.idle_of(*self._idle))
 
     def result(self, phases: Sequence[Phase]) -> RepeatTelemetry | str:
@@ -296,7 +295,7 @@ class Watch:
             throttled_share=shares,
             before=self._facts[0],
             after=self._facts[-1],
-            checks=list(self._checks(found.get(MAINS), shares, rate, seconds)),
+            checks=list(self._checks(found.get(MAINS), shares, rate, seconds, phases)),
             absent={name: why for name, why in absent.items() if why is not None},
         )
 
@@ -325,10 +324,10 @@ class Watch:
                 [int(t) for t, _ in pairs], [w for _, w in pairs], phase.start_ns, phase.end_ns,
                 window_s=station.power_window_s, idle=idle,
             )  # fmt: skip
-        best = counted if counted is not None else integrated
+        best = integrated if isinstance(counted, str) else counted
         if isinstance(best, str):
-            return "; ".join(reason for reason in (self._fault, best) if reason)
-        other = integrated if counted is not None and isinstance(integrated, WindowEnergy) else None
+            return "; ".join(reason for reason in (counted, best) if isinstance(reason, str) and reason)
+        other = integrated if best is counted and isinstance(integrated, WindowEnergy) else None
         no_other = integrated if isinstance(integrated, str) else "the trapezoid is the method itself"
         no_idle = "idle power was not measured"
         known = {
@@ -368,7 +367,8 @@ class Watch:
             if signal in found:
                 found[name] = found[signal]
             else:
-                missing[name] = next(missing[other] for other in others if other in missing)
+                why = (missing[other] for other in others if other in missing)
+                missing[name] = next(why, reading(Absent("transient", "it was not there when the run began")))
         return found, missing
 
     def _shares(self, columns: Mapping[str, Sequence[float]]) -> dict[str, float] | None:
@@ -385,12 +385,14 @@ class Watch:
         return said.reason if said is not None else "this device tells nothing of throttling"
 
     def _checks(
-        self, main: Energy | None, shares: Mapping[str, float] | None, rate: float | None, seconds: float
-    ) -> Any:
+        self, main: Energy | None, shares: Mapping[str, float] | None, rate: float | None, seconds: float,
+        phases: Sequence[Phase],
+    ) -> Any:  # fmt: skip
+        start_ns = next(phase.start_ns for phase in phases if phase.name == MAINS)
         station, feed = self._station, self._station.feed
         if feed.lost:
             yield f"the device was lost: {feed.lost}"
-        if feed.overwritten(0) and station.measures_energy and seconds > 3000:
+        if feed.overwritten(start_ns):
             yield "the sample buffer overflowed; the oldest samples of the window are gone"
         slow = {name: share for name, share in summary.throttled(shares or {}).items() if share >= _THROTTLED}
         if slow:
@@ -404,6 +406,9 @@ class Watch:
         known = limit is not None and default is not None and limit.status == default.status == "ok"
         if known and limit.value < 0.99 * default.value:  # type: ignore[union-attr,operator]
             yield f"the power limit is {limit.value:g} W, below the default of {default.value:g} W"  # type: ignore[union-attr]
+        fault = self._by_counter(MAINS, phases)
+        if isinstance(fault, str) and fault and station.tick_s is not None and not feed.lost:
+            yield f"the energy counter could not be used: {fault}"
         if main is None:
             return
         if main.disagreement is not None and not energy.AGREEMENT[0] <= 1 + main.disagreement <= energy.AGREEMENT[1]:
