@@ -15,12 +15,13 @@ from typing import Any
 from gpuprof import environment
 from gpuprof.telemetry import energy
 from gpuprof.telemetry.device import Absent, Device
+from gpuprof.telemetry.energy import POLL_S
+from gpuprof.telemetry.summary import POWER
 
 SCHEMA = "gpuprof.calibration/1"
 _EDGES, _CALLS = 20, 100
-_POLL_S = 0.002
 _LEAST_STEP = 0.2
-POWER = ("power_instant_w", "power_average_w")
+_LONGEST_S = 120.0
 
 Trace = list[tuple[int, float]]
 
@@ -101,13 +102,13 @@ def _watch_load(
         until = clock() + int(seconds * 1e9)
         while clock() < until:
             look()
-            wait(_POLL_S)
+            wait(POLL_S)
 
     idle(2.0)
     runs, start_ns = load()
-    while runs():
+    while runs() and clock() - start_ns < _LONGEST_S * 1e9:
         look()
-        wait(_POLL_S)
+        wait(POLL_S)
     end_ns = clock()
     idle(2.0)
     return traces, counted, start_ns, end_ns
@@ -138,7 +139,7 @@ def sensor(trace: Sequence[tuple[int, float]], start_ns: int, end_ns: int) -> di
         crossed[share] = next(t for t, w in trace if t >= start_ns and w >= level)
     rise_s = (crossed[0.9] - crossed[0.1]) / 1e9
     found |= {"delay_s": (crossed[0.1] - start_ns) / 1e9, "rise_s": rise_s, "window_s": rise_s / 0.8}
-    least_s = found["update_s"] or _POLL_S
+    least_s = found["update_s"] or POLL_S
     if rise_s <= least_s:
         found |= {"window_s": None, "absent_window": f"rises within one update: shorter than {least_s:.3g} s"}
     return found

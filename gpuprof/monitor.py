@@ -14,9 +14,9 @@ from typing import Any
 from gpuprof.environment import utc_now
 from gpuprof.errors import UsageError
 from gpuprof.signals import undisturbed
-from gpuprof.telemetry import energy, summary
+from gpuprof.telemetry import energy, summary, window
 from gpuprof.telemetry.device import Absent, Device, Lost, ThrottleCounters, reading
-from gpuprof.telemetry.energy import Bracket, Edge
+from gpuprof.telemetry.energy import Edge
 from gpuprof.telemetry.sampler import Feed, Sampler
 
 SCHEMA = "gpuprof.monitor/1"
@@ -31,12 +31,6 @@ class Reads:
 
     edges: list[Edge] | str
     throttle: ThrottleCounters | Absent
-
-    def bracket(self, *, opening: bool) -> Bracket | None:
-        """The edge nearest to the command, with the draw beside it."""
-        if isinstance(self.edges, str):
-            return None
-        return Bracket(self.edges[-1 if opening else 0], energy.draw(self.edges))
 
 
 def monitor(devices: Sequence[Device], hz: float, run: Callable[[Sampler], int | None]) -> dict[str, Any]:
@@ -79,8 +73,9 @@ def run_command(command: Sequence[str], *, output_to_stderr: bool) -> int:
     try:
         process = subprocess.Popen(command, stdout=2 if output_to_stderr else None)
     except OSError as error:
-        problem = UsageError(f"{command[0]}: {error.strerror}; name a program and its arguments after --")
-        problem.exit_code = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
+        missing = isinstance(error, FileNotFoundError)
+        problem = UsageError(f"{command[0]}: {'no such program on the PATH' if missing else error.strerror}")
+        problem.exit_code = NOT_FOUND if missing else NOT_EXECUTABLE
         raise problem from None
     with _signals_to(process):
         code = process.wait()
@@ -149,35 +144,26 @@ def _device(
     except Lost:
         identity = {}
     absent: dict[str, str] = {}
-    power_signal = summary.chosen(columns, summary.POWER)
-    opening, closing = before.bracket(opening=True), after.bracket(opening=False)
-    counted = integrated = None
-    why_integrated = "this device reports no power"
-    why_not = next((r.edges for r in (before, after) if isinstance(r.edges, str)), "")
-    if opening is not None and closing is not None:
-        result = energy.by_counter(opening, closing, start_ns, end_ns, None)
-        counted, why_not = (None, result) if isinstance(result, str) else (result, "")
-    if power_signal is not None:
-        pairs = [(int(t), w) for t, w in zip(columns["t_ns"], columns[power_signal], strict=True) if w == w]
-        window_s = (
-            device.power.instant_window_s if power_signal == summary.POWER[0] else device.power.average_window_s
-        )  # fmt: skip
-        found = energy.by_power(
-            [t for t, _ in pairs], [w for _, w in pairs], start_ns, end_ns, window_s=window_s, idle=None
-        )
-        integrated, why_integrated = (None, found) if isinstance(found, str) else (found, "")
-    best = counted or integrated
+    opening = closing = None
+    fault = next((reads.edges for reads in (before, after) if isinstance(reads.edges, str)), "")
+    if not isinstance(before.edges, str) and not isinstance(after.edges, str):
+        opening = energy.opening(before.edges)
+        closing = energy.closing(after.edges, end_ns, energy.tick_s(before.edges))
+    signal_ = summary.chosen(columns, summary.POWER)
+    judged = window.judge(feed, signal_, start_ns, end_ns, opening, closing, None, fault)
+    best, integrated = judged.best, judged.other
     if best is None:
-        absent |= dict.fromkeys(
-            ("energy_j", "energy_error_j", "energy_method", "power_mean_w"), f"{why_not}; {why_integrated}"
-        )
+        absent |= dict.fromkeys(("energy_j", "energy_error_j", "energy_method", "power_mean_w"), judged.why_not)
     if integrated is None:
-        absent["trapezoid_j"] = why_integrated
-    shares = _shares(before.throttle, after.throttle) or summary.sampled_share(columns.get("throttle", ()))
+        absent["trapezoid_j"] = judged.why_no_other
+    shares = None if feed.lost else window.shares(before.throttle, after.throttle, columns)
     if shares is None:
         said = feed.absent.get("throttle", before.throttle)
-        absent["throttled_share"] = said.reason if isinstance(said, Absent) else "nothing was sampled"
+        absent["throttled_share"] = feed.lost or (said.reason if isinstance(said, Absent) else "nothing was sampled")
     rate = len(columns["t_ns"]) / seconds if seconds > 0 else 0.0
+    found, missing = window.summaries(feed, columns)
+    metrics = {key: what.model_dump(exclude={"absent"}) for key, what in found.items()}
+    metrics |= {key: why.model_dump() for key, why in missing.items()}
     names: dict[str, Any] = {}
     no_such = reading(Absent("unsupported", f"{device.library} has none for this kind of device"))
     for key in ("name", "uuid", "pci_bus_id"):
@@ -198,52 +184,11 @@ def _device(
         "gain_error": device.power.gain_error,
         "scope": device.power.scope,
         "throttled_share": shares,
-        "metrics": _metrics(feed, columns),
+        "metrics": metrics,
         "samples": len(columns["t_ns"]),
-        "checks": list(_checks(feed, shares, rate, seconds, sampler.hz, best, integrated, why_not)),
+        "checks": list(window.checks(feed, judged, shares, rate, seconds, sampler.hz, start_ns)),
         "absent": absent | ({} if device.power.gain_error else {"gain_error": device.power.gain_source or "not known"}),
     }
-
-
-def _shares(before: ThrottleCounters | Absent, after: ThrottleCounters | Absent) -> dict[str, float] | None:
-    if isinstance(before, Absent) or isinstance(after, Absent):
-        return None
-    return summary.counted_share(before, after)
-
-
-def _metrics(feed: Feed, columns: dict[str, list[float]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key in feed.keys:
-        if key in ("throttle", "energy_j"):
-            continue
-        what = summary.summarise(columns[key])
-        if what is not None:
-            found[key] = what.model_dump(exclude={"absent"})
-        else:
-            missing = Absent("lost", feed.lost) if feed.lost else feed.absent.get(key)
-            found[key] = reading(missing or Absent("transient", "no sample in this time")).model_dump()
-    return found
-
-
-def _checks(
-    feed: Feed, shares: dict[str, float] | None, rate: float, seconds: float, hz: float,
-    best: energy.WindowEnergy | None, integrated: energy.WindowEnergy | None, why_not: str,
-) -> Iterator[str]:  # fmt: skip
-    if feed.lost:
-        yield f"the device was lost: {feed.lost}"
-    slow = {name: share for name, share in summary.throttled(shares or {}).items() if share >= 0.01}
-    if slow:
-        yield "throttled: " + ", ".join(f"{name.replace('_', ' ')} in {s:.0%} of the time" for name, s in slow.items())
-    if rate < 0.8 * hz and seconds * hz >= 5 and not feed.lost:
-        yield f"telemetry was sampled at {rate:.1f} Hz where {hz:g} Hz were asked"
-    if best is not None and why_not:
-        yield f"the energy counter could not be used: {why_not}"
-    if best is not None and best.method == "counter" and integrated is not None and best.energy_j > 0:
-        ratio = integrated.energy_j / best.energy_j
-        if not energy.AGREEMENT[0] <= ratio <= energy.AGREEMENT[1]:
-            yield f"integrated power differs from the energy counter by {ratio - 1:+.0%}: one of them is wrong"
-    if best is not None and feed.device.power.shared_by > 1:
-        yield f"power and energy are those of the {feed.device.power.scope}"
 
 
 def live(
@@ -256,7 +201,8 @@ def live(
         rows = []
         for feed in sampler.feeds.values():
             columns = feed.between(now - 2_000_000_000, now)
-            newest = {key: values[-1] for key, values in columns.items() if values and values[-1] == values[-1]}
+            known = {key: [value for value in values if value == value] for key, values in columns.items()}
+            newest = {key: values[-1] for key, values in known.items() if values}
             rows.append((feed.device, newest))
         show(rows)
 

@@ -227,8 +227,8 @@ def test_without_counters_of_throttling_the_samples_tell(watched):
 @needs_libraries
 def test_the_window_is_as_long_as_the_asked_error_needs(watched):
     near_idle = [[t, w if w == IDLE_W else 81 + (w > 600)] for t, w in STEPS]
-    said = watched({**NVIDIA, "power": {"kind": "steps", "steps": near_idle}}, energy_error=0.01)
-    # 1 W above 80 W: 5 s would leave more than a percent open.
+    said = watched({**NVIDIA, "power": {"kind": "steps", "steps": near_idle}}, energy_error=0.0005)
+    # 5 s would leave more than that open.
     assert 5 < said["answers"]["throughput"]["min_s"] <= 30
     assert all(answer == {} for name, answer in said["answers"].items() if name != "throughput")
     assert watched(NVIDIA, energy_error=0.3)["answers"]["throughput"] == {}
@@ -358,7 +358,7 @@ def test_a_counter_reset_inside_the_window_never_becomes_a_negative_energy(watch
     main = result["energy"].get("throughput")
     assert main is None or main["method"] == "power_trapezoid"
     assert main is None or abs(main["energy_j"] - truth_j(said, "throughput")) < main["error_j"]
-    assert "backwards" in json.dumps(result)
+    assert "the energy counter fell inside of the window" in json.dumps(result)
     assert result["energy"]["warmup"]["method"] == "counter"  # what was measured before stays
 
 

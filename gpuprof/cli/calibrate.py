@@ -117,7 +117,7 @@ def _matrices(index: int | None, seconds: float) -> Iterator[Load]:
     from pathlib import Path
 
     from gpuprof.environment import physical_cores
-    from gpuprof.worker_process import WorkerProcess
+    from gpuprof.worker_process import WorkerFailed, WorkerProcess
 
     ready, go, began = threading.Event(), threading.Event(), threading.Event()
 
@@ -130,18 +130,29 @@ def _matrices(index: int | None, seconds: float) -> Iterator[Load]:
     with tempfile.TemporaryDirectory(prefix="gpuprof-cache-") as cache:
         worker = WorkerProcess(physical_cores(), Path(cache))
         request = {"do": "load", "device": index, "seconds": seconds}
-        thread = threading.Thread(target=lambda: worker.ask(request, 600.0, at_pause), daemon=True)
+        failed: list[WorkerFailed] = []
+
+        def ask() -> None:
+            try:
+                worker.ask(request, 600.0, at_pause)
+            except WorkerFailed as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=ask, daemon=True)
         thread.start()
         while thread.is_alive() and not ready.wait(0.1):
             continue
 
         def load() -> tuple[Callable[[], bool], int]:
             go.set()
-            began.wait(10)
+            while thread.is_alive() and not began.wait(0.1):
+                continue
             return thread.is_alive, time.monotonic_ns()
 
         try:
             yield load
+            if failed:
+                raise DeviceError(f"the load could not be run: {failed[0].reason}")
         finally:
             go.set()
             worker.kill()

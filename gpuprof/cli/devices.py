@@ -36,19 +36,21 @@ def command(as_json: bool) -> int:
         return EXIT_OK
     out = console()
     faults = [f"{b.library}: {b.fault.reason}" for b in backends if b.fault is not None]
-    for part in sensors.devices(listed, faults):
+    faults += [f"{b.library}: {reason}" for b in backends for reason in b.unusable]
+    for part in sensors.devices(listed, faults, out.width):
         out.print(part, soft_wrap=not out.is_terminal)
     return EXIT_OK
 
 
 def _described(device: Device) -> dict[str, Any]:
     from gpuprof.telemetry.device import Absent, Lost, reading
+    from gpuprof.telemetry.patience import patiently
 
     metrics: dict[str, Any] = {}
     try:
-        metrics |= {key: found.model_dump() for key, found in device.identity().items()}
-        metrics |= {key: found.model_dump() for key, found in device.facts().items()}
-        metrics |= {key: reading(found).model_dump() for key, found in device.signals().items()}
+        for read in (device.identity, device.facts):
+            metrics |= {key: found.model_dump() for key, found in patiently(read)[0].items()}
+        metrics |= {key: reading(found).model_dump() for key, found in patiently(device.signals)[0].items()}
     except Lost as error:
         from gpuprof.telemetry import quantities
 

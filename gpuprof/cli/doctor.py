@@ -23,7 +23,7 @@ _MARKS = {
 }
 
 
-@click.command(name="doctor", short_help="Find what keeps GPUs from being measured rightly, and the fix.")
+@click.command(name="doctor", short_help="Find and explain what keeps a GPU from being measured.")
 @click.option("--quick", is_flag=True, help="Do not start torch: for health checks of images, in about a second.")
 @json_option
 def command(quick: bool, as_json: bool) -> int:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--device", "wanted", multiple=True, metavar="ID",
               help="Watch this one: an id of `gpuprof devices`, a UUID, a PCI address or part of a name. "
                    "May be given several times; all devices by default.")  # fmt: skip
-@click.option("--hz", type=click.FloatRange(0.1, 50), default=10.0, show_default=True, help="Samples a second.")
+@click.option("--hz", type=click.FloatRange(1, 50), default=10.0, show_default=True, help="Samples a second.")
 @json_option
 @click.argument("arguments", nargs=-1, metavar="[--] [COMMAND...]", type=click.UNPROCESSED)
 def command(wanted: tuple[str, ...], hz: float, as_json: bool, arguments: tuple[str, ...]) -> int:
@@ -74,9 +74,7 @@ def _live(sampler: Sampler, *, quiet: bool) -> None:
     stopped = []
     before = {n: signal.signal(n, lambda *_: stopped.append(True)) for n in (signal.SIGINT, signal.SIGTERM)}
     out = console(stderr=True)
-    names = {
-        device.id: str(device.identity()["name"].value or "") for device in (f.device for f in sampler.feeds.values())
-    }
+    names = {name: str(sampler.call(feed.device.identity)["name"].value or "") for name, feed in sampler.feeds.items()}
     try:
         with Live(console=out, auto_refresh=False, transient=True) as table:
 

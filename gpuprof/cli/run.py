@@ -28,6 +28,19 @@ class _DeviceChoice(click.ParamType):  # type: ignore[type-arg]
         self.fail(f"{value!r} is not one of auto, cpu, gpu, gpu:N, all{hint}", param, ctx)
 
 
+class _TelemetryHz(click.ParamType):  # type: ignore[type-arg]
+    name = "0|1..50"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if number == 0 or 1 <= number <= 50:
+            return number
+        self.fail(f"{value!r} is neither 0 nor from 1 to 50", param, ctx)
+
+
 @click.command(name="run", short_help="Measure networks on this machine and store the record.")
 @click.argument("configs", nargs=-1, required=True, metavar="CONFIG...")
 @click.option("--device", type=_DeviceChoice(), default="auto", show_default=True,
@@ -37,8 +50,8 @@ class _DeviceChoice(click.ParamType):  # type: ignore[type-arg]
 @store_option
 @click.option("--quick", is_flag=True, help="Three short repeats: a first look, with wide intervals.")
 @click.option("--dry-run", is_flag=True, help="Print what would be run and how long it may take; run nothing.")
-@click.option("--telemetry-hz", type=click.FloatRange(0, 50), default=10.0, show_default=True,
-              help="Samples a second of power, clocks and temperatures; 0 reads no sensors at all.")  # fmt: skip
+@click.option("--telemetry-hz", type=_TelemetryHz(), default=10.0, show_default=True,
+              help="1 to 50 samples a second of power, clocks, temperatures; 0 reads no sensors at all.")  # fmt: skip
 @json_option
 def command(
     configs: tuple[str, ...], device: str, overrides: tuple[str, ...], store: Path, quick: bool, dry_run: bool,

@@ -285,6 +285,10 @@ def lost(facts: Facts) -> Iterator[Finding]:
     """GPUs that fell off the bus or need a reset."""
     for reason, gpus in _told(facts, lambda gpu: gpu.absent["device"].reason if "device" in gpu.absent else ""):
         yield problem(f"{gpus}: lost", f"{reason}. `sudo dmesg` says more.", "restart the machine")
+    for library in facts.libraries:
+        for reason in library.unusable:
+            why = f"{reason}. `sudo dmesg` says more."
+            yield problem(f"{library.name} cannot open a GPU", why, "restart the machine")
 
 
 def power(facts: Facts) -> Iterator[Finding]:

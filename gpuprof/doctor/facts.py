@@ -15,6 +15,7 @@ from gpuprof.errors import GpuprofError
 from gpuprof.telemetry import all_devices, open_backends
 from gpuprof.telemetry.attribute import attribute
 from gpuprof.telemetry.device import Absent, Backend, Device, Lost
+from gpuprof.telemetry.patience import patiently
 
 TITLES = {"nvidia": "NVIDIA", "amd": "AMD"}
 _PCI_VENDORS = {"0x10de": "nvidia", "0x1002": "amd"}
@@ -57,6 +58,7 @@ class Library(NamedTuple):
     fault: str = ""
     fix: str = ""
     noise: str = ""
+    unusable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -161,14 +163,20 @@ def _ask_torch(devices: Sequence[Device], variables: Mapping[str, str]) -> tuple
 
 def _library(backend: Backend) -> Library:
     fault = "" if backend.fault is None else backend.fault.reason
-    return Library(backend.vendor, backend.library, backend.version, fault, backend.fix, backend.noise)
+    return Library(
+        backend.vendor, backend.library, backend.version, fault, backend.fix, backend.noise, backend.unusable
+    )
 
 
 def _seen(device: Device) -> Seen:
     found: dict[str, Any] = {}
+
+    def read() -> dict[str, Any]:
+        parts = device.read_identity() | device.read_facts() | device.attributed().signals()
+        return parts | {"throttle_counters": device.throttle_counters()}
+
     try:
-        found = device.read_identity() | device.read_facts() | device.attributed().signals()
-        found["throttle_counters"] = device.throttle_counters()
+        found = patiently(read)[0]
     except Lost as lost:
         found["device"] = Absent("lost", str(lost))
     values = {key: value for key, value in found.items() if not isinstance(value, Absent)}

@@ -11,18 +11,23 @@ from gpuprof.report.terminal import printable
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
+    from rich.text import Text
 
 _NONE = "–"
 # Heading, unit, and the metrics that may stand there, the first that has a value.
 _COLUMNS = (
     ("power", "W", ("power_instant_w", "power_average_w")),
-    ("limit", "W", ("power_limit_w",)),
-    ("temperature", "°C", ("temperature_core_c", "temperature_hotspot_c")),
+    ("temp", "°C", ("temperature_core_c", "temperature_hotspot_c")),
     ("use", "%", ("gpu_utilization_pct", "cpu_utilization_pct")),
-    ("clock", "Hz", ("core_clock_hz",)),
-    ("memory used", "B", ("memory_used_bytes",)),
+    ("used", "B", ("memory_used_bytes",)),
     ("of", "B", ("memory_total_bytes",)),
 )
+_WIDE = (
+    ("limit", "W", ("power_limit_w",)),
+    ("clock", "Hz", ("core_clock_hz",)),
+)
+_LIVE = (*_COLUMNS[:3], ("clock", "Hz", ("core_clock_hz",)))
+WIDE = 110
 _SUMMARIES = (
     ("power", "W", ("power_instant_w", "power_average_w")),
     ("temperature", "°C", ("temperature_core_c", "temperature_hotspot_c")),
@@ -33,18 +38,21 @@ _SUMMARIES = (
 SIMULATED = "SIMULATED: a vendor simulator answers here, and no hardware"
 
 
-def devices(listed: Sequence[Mapping[str, Any]], faults: Sequence[str]) -> Iterator[RenderableType]:
+def devices(listed: Sequence[Mapping[str, Any]], faults: Sequence[str], width: int = 132) -> Iterator[RenderableType]:
     """One row a device; below it what each vendor's library had to say where it has none."""
     from rich.text import Text
 
     if any(device["simulated"] for device in listed):
         yield Text(SIMULATED, "bold red")
-    table = _table("device", "name", *(heading for heading, _, _ in _COLUMNS), "driver")
+    wide = width >= WIDE
+    columns = (*_COLUMNS, *(_WIDE if wide else ()))
+    table = _table("device", "name", *(heading for heading, _, _ in columns), *(("driver",) if wide else ()))
     for device in listed:
         metrics = device["metrics"]
-        cells = [_first(metrics, keys, unit) for _, unit, keys in _COLUMNS]
-        driver = metrics.get("driver_version", {}).get("value")
-        table.add_row(device["id"], printable(device["name"] or _NONE), *cells, printable(str(driver or _NONE)))
+        cells = [_first(metrics, keys, unit) for _, unit, keys in columns]
+        if wide:
+            cells.append(str(metrics.get("driver_version", {}).get("value") or _NONE))
+        table.add_row(*_texts(device["id"], device["name"] or _NONE, *cells))
     yield table
     for device in listed:
         where = [str(device[key]) for key in ("uuid", "pci_bus_id") if device[key]]
@@ -101,7 +109,7 @@ def _energy(device: Mapping[str, Any]) -> RenderableType:
 
     if device["energy_j"] is None:
         return Text(printable(f"none: {device['absent']['energy_j']}"), "dim")
-    text = Text(show(device["energy_j"], "J"), "bold")
+    text = Text().append(show(device["energy_j"], "J"), "bold")
     text.append(f" ± {show(device['energy_error_j'], 'J')}   mean {show(device['power_mean_w'], 'W')}")
     gain = f", sensor gain ± {device['gain_error']:.0%}" if device["gain_error"] else ""
     how = {"counter": "energy counter", "power_trapezoid": "integrated power"}[device["energy_method"]]
@@ -128,13 +136,18 @@ def _throttled(shares: Mapping[str, float]) -> str:
 
 def live(rows: Sequence[tuple[str, str, Mapping[str, float]]]) -> Table:
     """(id, name, newest values by signal) of each device."""
-    table = _table("device", "name", *(heading for heading, _, _ in _SUMMARIES), "throttled")
+    table = _table("device", "name", *(heading for heading, _, _ in _LIVE), "throttled")
     for name, title, values in rows:
-        cells = [
-            next((_value(values[key], unit) for key in keys if key in values), _NONE) for _, unit, keys in _SUMMARIES
-        ]
-        table.add_row(name, printable(title), *cells, _now_throttled(values))
+        cells = [next((_value(values[key], unit) for key in keys if key in values), _NONE) for _, unit, keys in _LIVE]
+        table.add_row(*_texts(name, title, *cells, _now_throttled(values)))
     return table
+
+
+def _texts(*cells: str) -> list[Text]:
+    """Cells as they are: a name may hold what rich takes for markup."""
+    from rich.text import Text
+
+    return [Text(printable(cell)) for cell in cells]
 
 
 def _now_throttled(values: Mapping[str, float]) -> str:
@@ -151,5 +164,8 @@ def _table(*headings: str) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, title_style="bold")
     for position, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if position < 2 else "right", no_wrap=position != 1)
+        name = position == 1
+        table.add_column(
+            heading, justify="left" if position < 2 else "right", no_wrap=not name, min_width=12 if name else None
+        )
     return table

@@ -290,7 +290,8 @@ def _warnings(record: RunRecord) -> Iterator[RenderableType]:
     names = _headings(record.cases)[1]
     for case, name in zip(record.cases, names, strict=True):
         if case.outcome in ("unsupported", "failed", "not_run"):
-            yield Text(f"{case.outcome.replace('_', ' ')}: {name}: {case.reason}", "yellow")
+            which = f"{name}: " if name else ""
+            yield Text(f"{case.outcome.replace('_', ' ')}: {which}{case.reason}", "yellow")
             if case.outcome == "unsupported":
                 continue
         for warning in _grouped(case.warnings):

@@ -5,8 +5,12 @@ Runs in the supervisor or in `monitor`, never in the process that computes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from gpuprof.telemetry import amd, host, nvidia
-from gpuprof.telemetry.device import Backend, Device
+from gpuprof.telemetry.device import Absent, Backend, Device, Stuck
+from gpuprof.telemetry.patience import patiently
 
 # A vendor is one file and one row here.
 VENDORS = {"nvidia": nvidia.open_backend, "amd": amd.open_backend, "cpu": host.open_backend}
@@ -14,7 +18,21 @@ VENDORS = {"nvidia": nvidia.open_backend, "amd": amd.open_backend, "cpu": host.o
 
 def open_backends() -> list[Backend]:
     """Every vendor's library, opened where it is there; the CPU comes last. Never raises, prints nothing."""
-    return [open_backend() for open_backend in VENDORS.values()]
+    return [_opened(vendor, open_backend) for vendor, open_backend in VENDORS.items()]
+
+
+def _opened(vendor: str, open_backend: Callable[[], Backend]) -> Backend:
+    try:
+        backend, noise = patiently(open_backend)
+    except Stuck as error:
+        fault = Absent("transient", str(error))
+        return Backend(
+            vendor, vendor, fault=fault, fix="a GPU may hang: see the kernel's log (dmesg); restart the machine"
+        )
+    except Exception as error:  # noqa: BLE001 - no fault of a vendor's library may keep a CPU from being measured
+        fault = Absent("unsupported", f"its library cannot be used ({type(error).__name__}: {error})")
+        return Backend(vendor, vendor, fault=fault, fix="install a current release of the vendor's Python package")
+    return replace(backend, noise=noise)
 
 
 def all_devices(backends: list[Backend]) -> list[Device]:

@@ -20,7 +20,6 @@ from typing import Any
 
 from gpuprof.telemetry.device import LASTING, Absent, Backend, Device, Lost, Power, Probe, ThrottleCounters
 from gpuprof.telemetry.quantities import bits
-from gpuprof.telemetry.quiet import quiet
 
 VENDOR = "amd"
 LIBRARY = "AMD SMI"
@@ -43,6 +42,8 @@ _SAID = {
 # The accumulator counts 2^-16 J. The library calls that 15.3 uJ, which is 0.27% too much.
 ENERGY_UNIT_J = 2.0**-16
 _ROOM = 1 << 16
+# No lock in /dev/shm shared with other processes, where one that died would block us. Read when the library starts.
+_MUTEX = "RSMI_MUTEX_THREAD_ONLY"
 _PATIENCE = 3  # a device that is busy when it is first looked at is not judged by that
 _HOTSPOT, _EDGE, _VRAM = (
     "AMDSMI_TEMPERATURE_TYPE_HOTSPOT",
@@ -82,15 +83,17 @@ _RESIDENCIES = (
 
 
 def open_backend() -> Backend:
-    """Open AMD SMI and list its GPUs. Never raises: what went wrong is in `fault`, with the fix."""
-    with quiet() as printed:
-        backend = _open()
-    return Backend(**{**vars(backend), "noise": printed.text})
+    """Open AMD SMI and list its GPUs; what went wrong is in `fault`, with the fix."""
+    before = os.environ.get(_MUTEX)
+    os.environ.setdefault(_MUTEX, "1")
+    try:
+        return _open()
+    finally:
+        if before is None:  # it is none of the business of the programs that we start
+            del os.environ[_MUTEX]
 
 
 def _open() -> Backend:
-    # Before the library is loaded: no lock in /dev/shm shared with other processes, where one that died blocks us.
-    os.environ.setdefault("RSMI_MUTEX_THREAD_ONLY", "1")
     wrapper, origin, faults = _import()
     if wrapper is None:
         return Backend(VENDOR, LIBRARY, fault=Absent("unsupported", "; ".join(faults)), fix=INSTALL)
@@ -564,8 +567,8 @@ class AmdDevice(Device):
         if isinstance(info, Absent):
             return (info, info)
         return (
-            _watts(info.current_socket_power, "current socket power"),
-            _watts(info.average_socket_power, "average socket power"),
+            _watts(info.current_socket_power, "power"),
+            _watts(info.average_socket_power, "power"),
         )
 
     def energy_j(self) -> float | Absent:
@@ -637,7 +640,7 @@ def _named(value: Any, what: str) -> str | Absent:
 
 
 # What an idle device may say 0 for and have none the less.
-_SLEEPING = ("current_gfxclk", "current_uclk", "clock")
+_SLEEPING = ("current_gfxclk", "current_uclk", "clock", "current_socket_power", "average_socket_power", "power")
 # Firmware says "none" with all ones of the field's width, and the library hands wider fields on unchanged.
 _ONES = (0xFFFF, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
 

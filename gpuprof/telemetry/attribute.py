@@ -40,9 +40,11 @@ def attribute(
         return Match(by_uuid[0], "UUID")
     if by_uuid and by_address:
         both = [device for device in by_uuid if device in by_address]
-        if len(both) != 1:
+        if not both:
             return _cannot(wanted, "its UUID and its PCI address name different devices")
-        return Match(both[0], "UUID and PCI address")
+        if len(both) == 1:
+            return Match(both[0], "UUID and PCI address")
+        by_address = both  # partitions with one UUID between them
     if len(by_address) == 1:
         return Match(by_address[0], "PCI address")
     hidden = [name for name in VISIBILITY if name in variables]

@@ -142,3 +142,4 @@ class Backend:
     fault: Absent | None = None
     fix: str = ""
     noise: str = ""
+    unusable: tuple[str, ...] = ()  # GPUs that the library counts but cannot open, with its reasons

@@ -20,6 +20,7 @@ POLL_S = 0.002
 # The slack of an edge to plan with: polling, two calls and a sleep that ends late.
 SLACK_S = 0.003
 LEAST_S = 0.05
+LAG_S = 0.02
 # The slowest counters known move every 100 ms; one that stands still for this long is broken or not there.
 STUCK_S = 1.5
 # The worker's marks lie this close to the true begin and end of its work.
@@ -48,10 +49,15 @@ class Draw:
 
 @dataclass(frozen=True)
 class Bracket:
-    """An edge, and the draw next to it on the side away from the window."""
+    """An edge, and the draw next to it on the side away from the window.
+
+    `tail_j` is energy beyond that draw that was counted right after the window: its own, if the counter lags or the
+    device did not come to rest at once.
+    """
 
     edge: Edge
     draw: Draw
+    tail_j: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -142,8 +148,9 @@ def draw(edges: Sequence[Edge]) -> Draw:
     parts = sorted({round(i * (len(edges) - 1) / _PARTS) for i in range(_PARTS + 1)})
     if len(parts) > 2:
         pieces = [_power(edges[i], edges[j]) for i, j in pairwise(parts)]
-        explained = statistics.fmean(e**2 for _, e in pieces)
-        error = math.hypot(error, math.sqrt(max(0.0, statistics.variance(p for p, _ in pieces) - explained)))
+        scatter, explained = statistics.variance(p for p, _ in pieces), statistics.fmean(e**2 for _, e in pieces)
+        if scatter > 4 * explained:  # few pieces: less than that is chance
+            error = math.hypot(error, math.sqrt(scatter))
     return Draw(power, error)
 
 
@@ -153,11 +160,30 @@ def _power(first: Edge, last: Edge) -> tuple[float, float]:
     return power, power * _UNIFORM * math.hypot(first.slack_s, last.slack_s) / seconds
 
 
+def opening(edges: Sequence[Edge]) -> Bracket:
+    """Before a window: the last edge."""
+    return Bracket(edges[-1], draw(edges))
+
+
+def closing(edges: Sequence[Edge], end_ns: int, tick: float) -> Bracket:
+    """After a window: not the first edge, which may still lack what a lagging counter has not been told.
+
+    The first one that is 1.5 ticks (20 ms at least) after the end, with the draw from there on.
+    """
+    settled_ns = end_ns + int(max(1.5 * tick, LAG_S) * 1e9)
+    index = next((i for i, edge in enumerate(edges) if edge.t_ns >= settled_ns), len(edges) - 2)
+    index = max(0, min(index, len(edges) - 2))
+    beside = draw(edges[index:])
+    gap_s = (edges[index].t_ns - edges[0].t_ns) / 1e9
+    tail_j = edges[index].energy_j - edges[0].energy_j - beside.power_w * gap_s
+    return Bracket(edges[index], beside, tail_j)
+
+
 def by_counter(before: Bracket, after: Bracket, start_ns: int, end_ns: int, idle: Draw | None) -> WindowEnergy | str:
     """Energy of [start, end] from the bracketing edges, or what is wrong; `idle` is the draw that counts as the floor.
 
     total = (E_after - E_before) - P_before * (start - t_before) - P_after * (t_after - end)
-    variance = sum over both ends of (slack * P / sqrt 12 + sigma_P * gap)^2 + (mark * P_window)^2
+    variance = sum over both ends of (slack * P / sqrt 12 + sigma_P * gap)^2 + (mark * P_window)^2 + (tail / sqrt 12)^2
 
     Slack and sigma_P are added and not squared first: the edge is one of the two that its draw was measured between.
     """
@@ -169,6 +195,7 @@ def by_counter(before: Bracket, after: Bracket, start_ns: int, end_ns: int, idle
     for end, gap_s in ((before, (start_ns - before.edge.t_ns) / 1e9), (after, (after.edge.t_ns - end_ns) / 1e9)):
         total -= end.draw.power_w * gap_s
         variance += (_UNIFORM * end.edge.slack_s * end.draw.power_w + end.draw.error_w * gap_s) ** 2
+        variance += (_UNIFORM * end.tail_j) ** 2
     variance += 2 * (MARK_S * max(total, 0.0) / seconds) ** 2
     above = None if idle is None else total - idle.power_w * seconds
     above_error = None if idle is None else math.sqrt(variance + (idle.error_w * seconds) ** 2)
@@ -192,8 +219,10 @@ def seconds_for(target: float, idle: Draw, load_w: float, tick: float, *, above_
     The part of the error that grows with the window (the floor's own uncertainty) can only be lived with.
     """
     slack = _UNIFORM * SLACK_S * idle.power_w
-    beside = math.sqrt(2) * slack / max(tick, LEAST_S)  # of the draw over the one tick next to the window
-    ends = 2 * ((slack + beside * 1.5 * tick) ** 2 + (MARK_S * load_w) ** 2)
+    # The closing edge lies up to 2.5 ticks after the end, and the draw beside it covers a tick or two.
+    gap_s, span_s = max(2.5 * tick, LAG_S + POLL_S), max(tick, LEAST_S - LAG_S)
+    closing_j = slack * (1 + math.sqrt(2) * gap_s / span_s)
+    ends = slack**2 + closing_j**2 + 2 * (MARK_S * load_w) ** 2
     wanted = (load_w - idle.power_w) if above_idle else load_w
     grows = idle.error_w if above_idle else 0.0
     room = (target * wanted) ** 2 - grows**2

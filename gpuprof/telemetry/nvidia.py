@@ -12,7 +12,6 @@ from typing import Any
 
 from gpuprof.telemetry.device import LASTING, Absent, Backend, Device, Lost, Power, Probe, ThrottleCounters
 from gpuprof.telemetry.quantities import bits
-from gpuprof.telemetry.quiet import quiet
 
 VENDOR = "nvidia"
 LIBRARY = "NVML"
@@ -43,7 +42,9 @@ _REASONS = (
 _ENERGY, _MEMORY_TEMPERATURE, _AVERAGE, _INSTANT = 83, 82, 185, 186
 _LIMITS = {"power_limit_min_w": 187, "power_limit_max_w": 188, "power_limit_default_w": 189, "power_limit_w": 190}
 # Nanoseconds that each reason has slowed the device down.
-_THROTTLE_TIMES = ((74, "power_cap"), (269, "thermal"), (270, "thermal"), (271, "power_brake"), (76, "sync_boost"))
+_THROTTLE_TIMES = (
+    (74, "power_cap"), (75, "thermal"), (269, "thermal"), (270, "thermal"), (271, "power_brake"), (76, "sync_boost"),
+)  # fmt: skip
 _ONES = 2**32 - 1
 # Signal -> field, its unit in SI, what it is called, and the value that means "none".
 _FIELDS = {
@@ -65,13 +66,7 @@ _GAIN = (0.05, "SC24 study of power sensors, arXiv 2312.02741: most cards within
 
 
 def open_backend() -> Backend:
-    """Open NVML and list its GPUs. Never raises: what went wrong is in `fault`, with the fix."""
-    with quiet() as printed:
-        backend = _open()
-    return Backend(**{**vars(backend), "noise": printed.text})
-
-
-def _open() -> Backend:
+    """Open NVML and list its GPUs; what went wrong is in `fault`, with the fix."""
     try:
         import pynvml
     except Exception as error:  # noqa: BLE001 - whatever a broken installation raises
@@ -98,15 +93,18 @@ def _open() -> Backend:
     count = nvml("nvmlDeviceGetCount")
     if isinstance(count, Absent):
         return Backend(VENDOR, LIBRARY, fault=count, fix=INSTALL)
-    devices = []
+    devices, unusable = [], []
     for index in range(count):
         handle = nvml("nvmlDeviceGetHandleByIndex", index)
-        if not isinstance(handle, Absent):  # one that the driver cannot bring up is no device
+        if isinstance(handle, Absent):
+            unusable.append(f"GPU {index}: {handle.reason}")
+        else:
             devices.append(NvidiaDevice(nvml, handle, index, simulated=simulated))
-    none = Absent("unsupported", "NVML lists no GPU")
+    none = None if devices else Absent("unsupported", "NVML lists no GPU that can be used")
     driver = nvml("nvmlSystemGetDriverVersion")
     version = "" if isinstance(driver, Absent) else f"driver {driver}"
-    return Backend(VENDOR, LIBRARY, tuple(devices), version, None if devices else none, "" if devices else INSTALL)
+    fix = "" if devices else INSTALL
+    return Backend(VENDOR, LIBRARY, tuple(devices), version, none, fix, unusable=tuple(unusable))
 
 
 class _Nvml:
@@ -256,8 +254,8 @@ class NvidiaDevice(Device):
             Probe(("core_clock_hz",), self._clock(1), _SELDOM),
             Probe(("memory_clock_hz",), self._clock(2), _SLOWLY),
             Probe(("temperature_core_c",), self._temperature(), _SLOWLY),
-            # Where the driver counts how long, the bits of a moment only say what.
-            Probe(("throttle",), self._throttle(), _SLOWLY if counted else _OFTEN),
+            # Most reasons are counted by the driver; the bits of a moment tell of those that are not.
+            Probe(("throttle",), self._throttle(), _SELDOM if counted else _OFTEN),
         ]
 
     def _raw(
@@ -337,9 +335,10 @@ class NvidiaDevice(Device):
         return _scaled(self._alive(self._ask("nvmlDeviceGetTotalEnergyConsumption")), 1e-3, "energy", limit=2**64 - 1)
 
     def _temperature(self) -> Callable[[], Sequence[float | Absent]]:
-        newer = self._nvml.module.c_nvmlTemperature_v1_t()
-        newer.version = self._nvml.module.nvmlTemperature_v1
-        if not isinstance(self._alive(self._ask("nvmlDeviceGetTemperatureV", 0)), Absent):
+        kind = getattr(self._nvml.module, "c_nvmlTemperature_v1_t", None)  # not in bindings of 2024 and before
+        if kind is not None and not isinstance(self._alive(self._ask("nvmlDeviceGetTemperatureV", 0)), Absent):
+            newer = kind()
+            newer.version = self._nvml.module.nvmlTemperature_v1
             return self._raw(("nvmlDeviceGetTemperatureV",), newer, lambda: (_celsius(newer.temperature),))
         older = ctypes.c_uint()
         return self._raw(("nvmlDeviceGetTemperature",), older, lambda: (_celsius(older.value),), before=(0,))

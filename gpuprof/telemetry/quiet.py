@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import tempfile
@@ -20,18 +21,14 @@ def quiet() -> Iterator[Captured]:
     """Send file descriptors 1 and 2 of this process to a file meanwhile. Not for use while other threads print."""
     captured = Captured()
     with tempfile.TemporaryFile() as file:
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):
-                stream.flush()
+        _flush()
         saved = [(number, _duplicate(number)) for number in (1, 2)]
         try:
             for number, _ in saved:
                 os.dup2(file.fileno(), number)
             yield captured
         finally:
-            for stream in (sys.stdout, sys.stderr):  # what Python buffered belongs into the file too
-                with suppress(OSError, ValueError):
-                    stream.flush()
+            _flush()  # what was buffered meanwhile, by Python or by C, belongs into the file
             for number, original in saved:
                 if original is None:
                     os.close(number)
@@ -40,6 +37,14 @@ def quiet() -> Iterator[Captured]:
                     os.close(original)
             file.seek(0)
             captured.text = file.read(4000).decode("utf-8", errors="replace").strip()
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # as under `>&-`
+            with suppress(OSError, ValueError):
+                stream.flush()
+    ctypes.CDLL(None).fflush(None)
 
 
 def _duplicate(number: int) -> int | None:

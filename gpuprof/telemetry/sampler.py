@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 
 from gpuprof.telemetry import quantities
 from gpuprof.telemetry.device import LASTING, Absent, Device, Lost, Stuck
+from gpuprof.telemetry.patience import PATIENCE_S
 
 DEFAULT_HZ = 10.0
 MAX_HZ = 50.0
 KEPT_S = 3600.0
-PATIENCE_S = 30.0
 _LOST_AFTER = 3
 _Result = TypeVar("_Result")
 
@@ -128,19 +128,19 @@ class Sampler:
         self._patience_s = patience_s
         self._jobs_ns = 0
         self._jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._settled = threading.Event()
         self._thread: threading.Thread | None = None
         self._started_ns = 0
 
     def __enter__(self) -> Sampler:
-        for feed in self.feeds.values():
-            try:
-                feed.settle()
-            except Lost as error:
-                feed.lost = str(error)
         self._started_ns = self.clock()
         if self.feeds:
             self._thread = threading.Thread(target=self._loop, name="telemetry", daemon=True)
             self._thread.start()
+            if not self._settled.wait(self._patience_s):
+                self.stuck = f"the vendor library did not answer within {self._patience_s:g} s"
+                for feed in self.feeds.values():
+                    feed.lost = self.stuck
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -185,6 +185,14 @@ class Sampler:
     def _loop(self) -> None:
         # Nothing here that can be had otherwise: after a sleep of 100 ms each line costs tenfold.
         clock, feeds, wait = self.clock, list(self.feeds.values()), self._jobs.get
+        for feed in feeds:
+            try:
+                feed.settle()
+            except Lost as error:
+                feed.lost = str(error)
+            except Exception as error:  # noqa: BLE001 - as in Feed.take
+                feed.lost = f"its sensors cannot be read ({type(error).__name__}: {error})"
+        self._settled.set()
         period = int(1e9 / self.hz)
         due = clock()
         while True:

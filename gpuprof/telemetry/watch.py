@@ -5,22 +5,27 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from gpuprof.record import Energy, Phase, Protocol, RepeatTelemetry, SensorReading, TelemetrySource
-from gpuprof.telemetry import energy, summary
+from gpuprof.record import Energy, Phase, Protocol, RepeatTelemetry, SensorReading, Summary, TelemetrySource
+from gpuprof.telemetry import energy, summary, window
 from gpuprof.telemetry.attribute import Match, attribute
 from gpuprof.telemetry.device import LASTING, Absent, Backend, Device, Lost, ThrottleCounters, reading
 from gpuprof.telemetry.energy import Bracket, Draw, WindowEnergy
 from gpuprof.telemetry.sampler import DEFAULT_HZ, Feed, Sampler
+from gpuprof.telemetry.window import Judged
 
 PHASES = ("cold", "warmup", "throughput")
 MAINS = "throughput"
+# The pause that closes a phase, and the pauses in which idle power is measured: not between throughput and latency,
+# which would begin with clocks that have gone to rest.
+_BEFORE = {"warmup": "cold", "throughput": "warmup", "latency": "throughput"}
+_IDLE = {"warmup": 0, "end": 1}
 _TICKS = 6
-_THROTTLED = 0.01
-_SLOW = 0.8
+_UNCOUNTED = Absent("transient", "throttle counters were not read")
+_OPENING_EDGES, _CLOSING_EDGES = 2, 4
 
 
 class Station(AbstractContextManager["Station"]):
@@ -91,8 +96,7 @@ class Station(AbstractContextManager["Station"]):
 
     @property
     def power_window_s(self) -> float:
-        power = self.device.power
-        return power.instant_window_s if self.power_signal == summary.POWER[0] else power.average_window_s
+        return window.power_window_s(self.feed, self.power_signal)
 
     def edges(self, count: int) -> list[energy.Edge] | str:
         """Moves of the energy counter, or what is wrong with it. To be called in the sampling thread."""
@@ -166,7 +170,7 @@ class Watch:
 
     def pause(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Read what there is to read while the device is idle before the next phase; the answer goes to the worker."""
-        station, window = self._station, message["window"]
+        station, place = self._station, message["window"]
         if station.match is None or self._refused:
             return {}
         if (identity := message.get("device")) is not None:
@@ -175,17 +179,17 @@ class Watch:
                 self._refused = f"the process used another device than the run was meant for: {again}"
                 return {}
         phases = [Phase.model_validate(phase) for phase in message.get("phases", [])]
-        if window == "latency":
+        if place == "latency":
             self._count_throttling()
         if station.tick_s is not None and not self._fault:
             try:
-                self._fault = self._sampler.call(lambda: self._at_edges(window))
+                self._fault = self._sampler.call(lambda: self._at_edges(place, phases))
             except Lost as error:
                 self._fault = str(error)
-        elif station.power_signal is not None and window in ("warmup", "latency"):
-            self._settle_idle(0 if window == "warmup" else 1)
+        elif station.power_signal is not None and place in _IDLE:
+            self._settle_idle(_IDLE[place])
         answer = {}
-        if window == MAINS:
+        if place == MAINS:
             if (seconds := self._window_s(phases)) is not None:
                 answer["min_s"] = seconds
             self._count_throttling()
@@ -197,28 +201,26 @@ class Watch:
         except Lost as error:
             self._throttle.append(Absent("lost", str(error)))
 
-    def _at_edges(self, window: str) -> str:
-        """Close the phase before with the first edge of the idle device, and open the next one with the last.
+    def _at_edges(self, place: str, phases: Sequence[Phase]) -> str:
+        """Close the phase before and open the next one, at edges of the idle device's counter.
 
         Returns what is wrong with the counter, if anything is.
         """
-        last = self._station.edges(2)
-        if isinstance(last, str):
-            return last
-        first = last[0]
-        beside = energy.draw(last)
-        # The power right after a load is that of clocks still high: it is this tick's, and not the idle time's.
-        before = dict(zip((*PHASES[1:], "latency"), PHASES, strict=True)).get(window)
-        if before is not None:
-            self._closing[before] = Bracket(first, beside)
-        if window in ("warmup", "latency") and self._protocol.idle_s > 0:
+        before = _BEFORE.get(place)
+        edges = self._station.edges(_CLOSING_EDGES if before is not None else _OPENING_EDGES)
+        if isinstance(edges, str):
+            return edges
+        if before is not None and phases and self._station.tick_s is not None:
+            self._closing[before] = energy.closing(edges, phases[-1].end_ns, self._station.tick_s)
+        if place in _IDLE and self._protocol.idle_s > 0:
+            settled = edges[-1]
             self._wait(self._protocol.idle_s)
-            last = self._station.edges(1)
-            if isinstance(last, str):
-                return last
-            beside = energy.draw([first, *last])
-            self._idle[window == "latency"] = beside
-        self._opening[window] = Bracket(last[-1], beside)
+            later = self._station.edges(1)
+            if isinstance(later, str):
+                return later
+            edges = [settled, *later]
+            self._idle[_IDLE[place]] = energy.draw(edges)
+        self._opening[place] = energy.opening(edges)
         return ""
 
     def _settle_idle(self, position: int) -> None:
@@ -235,23 +237,23 @@ class Watch:
         """How long the window must be for the asked error; None where its usual length does."""
         station, plan = self._station, self._protocol
         needed = 0.0
-        idle, warmup = self._idle[0], self._by_counter("warmup", phases)
-        target = plan.energy_error or 1.0
-        if station.tick_s is not None and idle is not None and isinstance(warmup, WindowEnergy) and warmup.seconds > 0:
-            load_w = warmup.energy_j / warmup.seconds
-            needed = energy.seconds_for(target, idle, load_w, station.tick_s)
+        idle, warmup = self._idle[0], next((phase for phase in phases if phase.name == "warmup"), None)
+        load = None if warmup is None else self._judge(warmup).best
+        if station.tick_s is not None and idle is not None and load is not None and plan.energy_error is not None:
+            load_w = load.energy_j / load.seconds
+            needed = energy.seconds_for(plan.energy_error, idle, load_w, station.tick_s, above_idle=False)
         elif station.tick_s is None and station.power_signal is not None:
             needed = max(10 * station.power_window_s, 21 / self._sampler.hz) + station.power_window_s
         longest = max(plan.measure_min_s, plan.measure_max_s)
         return min(needed, longest) if needed > plan.measure_min_s else None
 
-    def _by_counter(self, phase: str, phases: Sequence[Phase]) -> WindowEnergy | str:
-        """Energy, or what is wrong with the counter."""
-        marks = next((mark for mark in phases if mark.name == phase), None)
-        before, after = self._opening.get(phase), self._closing.get(phase)
-        if marks is None or before is None or after is None:
-            return self._fault
-        return energy.by_counter(before, after, marks.start_ns, marks.end_ns, energy.idle_of(*self._idle))
+    def _judge(self, phase: Phase) -> Judged:
+        station = self._station
+        brackets = self._opening.get(phase.name), self._closing.get(phase.name)
+        idle = energy.idle_of(*self._idle)
+        return window.judge(
+            station.feed, station.power_signal, phase.start_ns, phase.end_ns, *brackets, idle, self._fault
+        )
 
     def result(self, phases: Sequence[Phase]) -> RepeatTelemetry | str:
         """Everything of this repeat, or why there is nothing. `phases` carry the worker's own marks."""
@@ -266,11 +268,11 @@ class Watch:
         self._facts.append(self._read_facts())
         columns = station.feed.between(marks.start_ns, marks.end_ns)
         seconds = (marks.end_ns - marks.start_ns) / 1e9
-        energies = {phase.name: self._energy(phase, phases) for phase in phases if phase.name in PHASES}
-        found = {name: result for name, result in energies.items() if isinstance(result, Energy)}
-        missing = {name: result for name, result in energies.items() if isinstance(result, str)}
-        window, window_absent = self._window(columns)
-        shares = self._shares(columns)
+        judged = {phase.name: self._judge(phase) for phase in phases if phase.name in PHASES}
+        found, missing = window.summaries(station.feed, columns)
+        self._headline(found, missing)
+        before, after = self._throttle[-2:] if len(self._throttle) >= 2 else (_UNCOUNTED, _UNCOUNTED)
+        shares = None if station.feed.lost else window.shares(before, after, columns)
         idle = energy.idle_of(*self._idle)
         rate = len(columns["t_ns"]) / seconds if seconds > 0 else None
         no_idle = "idle power was not measured: " + (self._fault or "this device reports neither energy nor power")
@@ -288,14 +290,17 @@ class Watch:
             tick_s=station.tick_s,
             idle_power_w=None if idle is None else max(0.0, idle.power_w),
             idle_power_error_w=None if idle is None else idle.error_w,
-            energy=found,
-            energy_absent=missing,
-            window=window,
-            window_absent=window_absent,
+            energy={name: _energy(one, one.best) for name, one in judged.items() if one.best is not None},
+            energy_absent={name: one.why_not for name, one in judged.items() if one.best is None},
+            window=found,
+            window_absent=missing,
             throttled_share=shares,
             before=self._facts[0],
             after=self._facts[-1],
-            checks=list(self._checks(found.get(MAINS), shares, rate, seconds, phases)),
+            checks=[
+                *window.checks(station.feed, judged[MAINS], shares, rate, seconds, self._sampler.hz, marks.start_ns),
+                *self._checks(judged[MAINS].best),
+            ],
             absent={name: why for name, why in absent.items() if why is not None},
         )
 
@@ -312,123 +317,63 @@ class Watch:
             f"telemetry/{key}": values for key, values in kept.items()
         }
 
-    def _energy(self, phase: Phase, phases: Sequence[Phase]) -> Energy | str:
-        station = self._station
-        counted = self._by_counter(phase.name, phases)
-        idle = energy.idle_of(*self._idle)
-        integrated: WindowEnergy | str = "this device reports no power"
-        if station.power_signal is not None:
-            columns = station.feed.between(phase.start_ns, phase.end_ns)
-            pairs = [(t, w) for t, w in zip(columns["t_ns"], columns[station.power_signal], strict=True) if w == w]
-            integrated = energy.by_power(
-                [int(t) for t, _ in pairs], [w for _, w in pairs], phase.start_ns, phase.end_ns,
-                window_s=station.power_window_s, idle=idle,
-            )  # fmt: skip
-        best = integrated if isinstance(counted, str) else counted
-        if isinstance(best, str):
-            return "; ".join(reason for reason in (counted, best) if isinstance(reason, str) and reason)
-        other = integrated if best is counted and isinstance(integrated, WindowEnergy) else None
-        no_other = integrated if isinstance(integrated, str) else "the trapezoid is the method itself"
-        no_idle = "idle power was not measured"
-        known = {
-            "above_idle_j": best.above_idle_j,
-            "above_idle_error_j": best.above_idle_error_j,
-            "trapezoid_j": None if other is None else other.energy_j,
-            "disagreement": None if other is None or best.energy_j <= 0 else other.energy_j / best.energy_j - 1,
-        }
-        reasons = dict.fromkeys(("above_idle_j", "above_idle_error_j"), no_idle)
-        reasons |= dict.fromkeys(("trapezoid_j", "disagreement"), no_other)
-        return Energy(
-            method=best.method,  # type: ignore[arg-type]
-            seconds=best.seconds,
-            energy_j=best.energy_j,
-            error_j=best.error_j,
-            **known,
-            absent={name: reasons[name] for name, value in known.items() if value is None},
-        )
-
-    def _window(self, columns: Mapping[str, Sequence[float]]) -> tuple[dict[str, Any], dict[str, SensorReading]]:
-        station, feed = self._station, self._station.feed
-        found, missing = {}, {}
-        for key in feed.keys:
-            if key in ("throttle", "energy_j"):
-                continue
-            what = summary.summarise(columns[key])
-            if what is not None:
-                found[key] = what
-            elif feed.lost:
-                missing[key] = reading(Absent("lost", feed.lost))
-            else:
-                missing[key] = reading(feed.absent.get(key, Absent("transient", "no sample in the window")))
+    def _headline(self, found: dict[str, Summary], missing: dict[str, SensorReading]) -> None:
+        """power_w and temperature_c stand for whichever signal this device has."""
         for name, signal, others in (
-            ("power_w", station.power_signal, summary.POWER),
-            ("temperature_c", station.temperature_signal, summary.TEMPERATURE),
+            ("power_w", self._station.power_signal, summary.POWER),
+            ("temperature_c", self._station.temperature_signal, summary.TEMPERATURE),
         ):
             if signal in found:
                 found[name] = found[signal]
             else:
                 why = (missing[other] for other in others if other in missing)
                 missing[name] = next(why, reading(Absent("transient", "it was not there when the run began")))
-        return found, missing
-
-    def _shares(self, columns: Mapping[str, Sequence[float]]) -> dict[str, float] | None:
-        if len(self._throttle) >= 2:
-            before, after = self._throttle[-2:]
-            if not isinstance(before, Absent) and not isinstance(after, Absent):
-                counted = summary.counted_share(before, after)
-                if counted is not None:
-                    return counted
-        return summary.sampled_share(columns.get("throttle", ()))
 
     def _why_no_shares(self) -> str:
-        said = self._station.feed.absent.get("throttle")
-        return said.reason if said is not None else "this device tells nothing of throttling"
+        feed = self._station.feed
+        said = feed.absent.get("throttle")
+        return feed.lost or (said.reason if said is not None else "this device tells nothing of throttling")
 
-    def _checks(
-        self, main: Energy | None, shares: Mapping[str, float] | None, rate: float | None, seconds: float,
-        phases: Sequence[Phase],
-    ) -> Any:  # fmt: skip
-        start_ns = next(phase.start_ns for phase in phases if phase.name == MAINS)
-        station, feed = self._station, self._station.feed
-        if feed.lost:
-            yield f"the device was lost: {feed.lost}"
-        if feed.overwritten(start_ns):
-            yield "the sample buffer overflowed; the oldest samples of the window are gone"
-        slow = {name: share for name, share in summary.throttled(shares or {}).items() if share >= _THROTTLED}
-        if slow:
-            yield "throttled: " + ", ".join(
-                f"{name.replace('_', ' ')} in {s:.0%} of the window" for name, s in slow.items()
-            )
-        if rate is not None and rate < _SLOW * self._sampler.hz and seconds * self._sampler.hz >= 5:
-            yield f"telemetry was sampled at {rate:.1f} Hz where {self._sampler.hz:g} Hz were asked"
+    def _checks(self, best: WindowEnergy | None) -> Iterator[str]:
+        """What only a run can tell."""
         yield from self._strangers()
         limit, default = (self._facts[0].get(name) for name in ("power_limit_w", "power_limit_default_w"))
         known = limit is not None and default is not None and limit.status == default.status == "ok"
         if known and limit.value < 0.99 * default.value:  # type: ignore[union-attr,operator]
             yield f"the power limit is {limit.value:g} W, below the default of {default.value:g} W"  # type: ignore[union-attr]
-        fault = self._by_counter(MAINS, phases)
-        if isinstance(fault, str) and fault and station.tick_s is not None and not feed.lost:
-            yield f"the energy counter could not be used: {fault}"
-        if main is None:
-            return
-        if main.disagreement is not None and not energy.AGREEMENT[0] <= 1 + main.disagreement <= energy.AGREEMENT[1]:
-            yield f"integrated power differs from the energy counter by {main.disagreement:+.0%}: one of them is wrong"
         asked = self._protocol.energy_error
-        if asked is not None and main.energy_j > 0 and main.error_j / main.energy_j > asked:
-            yield (
-                f"energy is known to {main.error_j / main.energy_j:.1%} where {asked:.1%} was asked: "
-                + ("the protocol allows no longer window" if main.method == "counter" else "there is no energy counter")
-            )
-        if station.device.power.shared_by > 1:
-            yield f"power and energy are those of the {station.device.power.scope}"
+        if best is not None and asked is not None and best.energy_j > 0 and best.error_j / best.energy_j > asked:
+            why = "the protocol allows no longer window" if best.method == "counter" else "there is no energy counter"
+            yield f"energy is known to {best.error_j / best.energy_j:.1%} where {asked:.1%} was asked: {why}"
 
-    def _strangers(self) -> Any:
+    def _strangers(self) -> Iterator[str]:
         """The worker is not there before it is started nor after it has ended: whatever else is there is another's."""
         for when, facts in zip(("before", "after"), self._facts, strict=False):
             listed = facts.get("processes")
             if listed is not None and listed.status == "ok" and listed.value:
                 pids = ", ".join(str(process["pid"]) for process in listed.value[:5])  # type: ignore[index,union-attr,call-overload]
                 yield f"other processes were on the device {when} the measurement: {len(listed.value)} (PID {pids})"  # type: ignore[arg-type]
+
+
+def _energy(judged: Judged, best: WindowEnergy) -> Energy:
+    """For the record of a repeat."""
+    other = judged.other
+    known = {
+        "above_idle_j": best.above_idle_j,
+        "above_idle_error_j": best.above_idle_error_j,
+        "trapezoid_j": None if other is None else other.energy_j,
+        "disagreement": None if other is None or best.energy_j <= 0 else other.energy_j / best.energy_j - 1,
+    }
+    reasons = dict.fromkeys(("above_idle_j", "above_idle_error_j"), "idle power was not measured")
+    reasons |= dict.fromkeys(("trapezoid_j", "disagreement"), judged.why_no_other)
+    return Energy(
+        method=best.method,  # type: ignore[arg-type]
+        seconds=best.seconds,
+        energy_j=best.energy_j,
+        error_j=best.error_j,
+        **known,
+        absent={name: reasons[name] or "the counter did not move" for name, value in known.items() if value is None},
+    )
 
 
 def _with_fault(reason: str, backends: Sequence[Backend], device: Mapping[str, Any]) -> str:

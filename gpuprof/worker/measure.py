@@ -19,7 +19,16 @@ from gpuprof.record import Cold, Cpu, DeviceSpan, Memory, Percentiles, Phase, Pr
 from gpuprof.worker.channel import Channel
 from gpuprof.worker.device import ComputeDevice
 from gpuprof.worker.step import Stepper, build_network, random_batches
-from gpuprof.worker.timing import LARGEST_TOLERANCE, Blocks, Meter, drift, measure_blocks, measure_requests, warm_up
+from gpuprof.worker.timing import (
+    LARGEST_TOLERANCE,
+    Blocks,
+    Meter,
+    drift,
+    lead_in,
+    measure_blocks,
+    measure_requests,
+    warm_up,
+)  # fmt: skip
 
 MAX_SETTLE_STEPS = 20
 TOTALS_GAP = 0.02
@@ -62,8 +71,10 @@ def measure(request: dict[str, Any], channel: Channel, import_s: float) -> dict[
         with _phase("throughput", phases), _CpuUse(1 if device.is_gpu else case.threads) as cpu:
             blocks = measure_blocks(meter, plan, steps_per_block)
         channel.wait_for_go("latency", phases=_marks(phases))
+        lead_in(meter)
         with _phase("latency", phases):
             requests, submits = measure_requests(meter, plan)
+        channel.wait_for_go("end", phases=_marks(phases))
         disturbed = before != (device.counters(), _compilations())
         last = stepper.step()
     throughput = _throughput(blocks, case.batch_size)

@@ -154,6 +154,15 @@ def measure_blocks(meter: Meter, plan: Plan, steps_per_block: int) -> Blocks:
             return blocks
 
 
+def lead_in(meter: Meter, steps: int = 20, longest_s: float = 0.2) -> None:
+    """Requests that are not counted: while the sensors were read, clocks may have gone to rest."""
+    started = meter.clock()
+    for _ in range(steps):
+        meter.request()
+        if meter.clock() - started >= longest_s:
+            return
+
+
 def measure_requests(meter: Meter, plan: Plan) -> tuple[list[float], list[float]]:
     """The latency window: seconds of single requests and of their submission, in the order they ran."""
     times: list[float] = []

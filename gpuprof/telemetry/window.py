@@ -1,0 +1,132 @@
+"""What a window's samples and counter readings come to, for a run's repeat as for a monitored command. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from gpuprof.record import SensorReading, Summary
+from gpuprof.telemetry import energy, summary
+from gpuprof.telemetry.device import LASTING, Absent, ThrottleCounters, reading
+from gpuprof.telemetry.energy import Bracket, Draw, WindowEnergy
+from gpuprof.telemetry.sampler import Feed
+
+_CACHED_J = 5.0  # vendor libraries may answer from a cache of some milliseconds
+THROTTLED = 0.01
+SLOW = 0.8
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The better of the two estimators, the trapezoid beside a counter, and why what is not there is not there."""
+
+    best: WindowEnergy | None
+    other: WindowEnergy | None
+    why_not: str
+    why_no_other: str
+    counter_fault: str
+
+
+def judge(
+    feed: Feed, power_signal: str | None, start_ns: int, end_ns: int, opening: Bracket | None, closing: Bracket | None,
+    idle: Draw | None, fault: str,
+) -> Judged:  # fmt: skip
+    """`fault` is why a bracket is missing."""
+    counted: WindowEnergy | None = None
+    if opening is not None and closing is not None and not (fault := _fell(feed, opening, closing)):
+        found = energy.by_counter(opening, closing, start_ns, end_ns, idle)
+        counted, fault = (None, found) if isinstance(found, str) else (found, "")
+    integrated: WindowEnergy | str = "this device reports no power"
+    if power_signal is not None:
+        columns = feed.between(start_ns, end_ns)
+        pairs = [(int(t), w) for t, w in zip(columns["t_ns"], columns[power_signal], strict=True) if w == w]
+        integrated = energy.by_power(
+            [t for t, _ in pairs], [w for _, w in pairs], start_ns, end_ns,
+            window_s=power_window_s(feed, power_signal), idle=idle,
+        )  # fmt: skip
+    why = integrated if isinstance(integrated, str) else ""
+    if counted is not None:
+        return Judged(counted, None if isinstance(integrated, str) else integrated, "", why, "")
+    no_other = why or "the trapezoid is the method itself"
+    if isinstance(integrated, str):
+        return Judged(None, None, "; ".join(filter(None, (fault, why))), no_other, fault)
+    return Judged(integrated, None, "", no_other, fault)
+
+
+def _fell(feed: Feed, opening: Bracket, closing: Bracket) -> str:
+    """A counter that was reset and counted on ends above its beginning; what was sampled between tells."""
+    low, high = opening.edge, closing.edge
+    between = feed.between(low.t_ns, high.t_ns).get("energy_j", [])
+    seen = [low.energy_j, *(joules for joules in between if joules == joules), high.energy_j]
+    fell = max(a - b for a, b in pairwise(seen))
+    return f"the energy counter fell inside of the window, by {fell:.3f} J" if fell > _CACHED_J else ""
+
+
+def power_window_s(feed: Feed, power_signal: str | None) -> float:
+    """How long the device's own sensor averages."""
+    power = feed.device.power
+    return power.instant_window_s if power_signal == summary.POWER[0] else power.average_window_s
+
+
+def shares(
+    before: ThrottleCounters | Absent, after: ThrottleCounters | Absent, columns: Mapping[str, Sequence[float]]
+) -> dict[str, float] | None:
+    """Share of the window by reason: counted where the device counts, else of the samples."""
+    sampled = summary.sampled_share(columns.get("throttle", ()))
+    if isinstance(before, Absent) or isinstance(after, Absent):
+        return sampled
+    counted = summary.counted_share(before, after)
+    if counted is None or sampled is None:
+        return counted or sampled
+    has_counter = {name for name, _ in after.counts}
+    merged = {name: share for name, share in sampled.items() if name not in has_counter} | counted
+    merged["none"] = max(0.0, 1.0 - sum(summary.throttled(merged).values()))
+    return {name: share for name, share in merged.items() if share > 0}
+
+
+def summaries(
+    feed: Feed, columns: Mapping[str, Sequence[float]]
+) -> tuple[dict[str, Summary], dict[str, SensorReading]]:
+    """Each signal over the window, or why it is missing."""
+    found: dict[str, Summary] = {}
+    missing: dict[str, SensorReading] = {}
+    for key in feed.keys:
+        if key in ("throttle", "energy_j"):
+            continue
+        what = summary.summarise(columns[key])
+        if what is not None:
+            found[key] = what
+        else:
+            gone = Absent("lost", feed.lost) if feed.lost else feed.absent.get(key)
+            missing[key] = reading(gone or Absent("transient", "no sample in the window"))
+    return found, missing
+
+
+def checks(
+    feed: Feed, judged: Judged, throttle: Mapping[str, float] | None, rate: float | None, seconds: float, hz: float,
+    start_ns: int,
+) -> Iterator[str]:  # fmt: skip
+    """What makes the window's conditions or its energy doubtful."""
+    if feed.lost:
+        yield f"the device was lost: {feed.lost}"
+    if feed.overwritten(start_ns):
+        yield "the sample buffer overflowed; the oldest samples of the window are gone"
+    slow = {name: share for name, share in summary.throttled(throttle or {}).items() if share >= THROTTLED}
+    if slow:
+        listed = (f"{name.replace('_', ' ')} in {share:.0%} of the window" for name, share in slow.items())
+        yield f"throttled: {', '.join(listed)}"
+    if rate is not None and rate < SLOW * hz and seconds * hz >= 5 and not feed.lost:
+        yield f"telemetry was sampled at {rate:.1f} Hz where {hz:g} Hz were asked"
+    best = judged.best
+    if best is None:
+        return
+    gone = feed.absent.get("energy_j")
+    if judged.counter_fault and (gone is None or gone.status not in LASTING):  # one that is not there needs no check
+        yield f"the energy counter could not be used: {judged.counter_fault}"
+    if judged.other is not None and best.energy_j > 0:
+        gap = judged.other.energy_j / best.energy_j - 1
+        if not energy.AGREEMENT[0] <= 1 + gap <= energy.AGREEMENT[1]:
+            yield f"integrated power differs from the energy counter by {gap:+.0%}: one of them is wrong"
+    if feed.device.power.shared_by > 1:
+        yield f"power and energy are those of the {feed.device.power.scope}"
