@@ -711,3 +711,26 @@ def test_one_lost_device_does_not_stop_the_others():
         assert sampler.feeds["nvidia:0"].lost == "gone"
         assert len(columns(sampler, "amd:0")["t_ns"]) == 11
         assert columns(sampler, "nvidia:0")["t_ns"] == []
+
+
+@pytest.mark.parametrize(("tick_s", "lag_s"), [(0.001, 0.0), (0.001, 0.02), (0.1, 0.0), (0.1, 0.05), (0.1, 0.1)])
+def test_a_counter_that_lags_gives_no_bias(lag_s, tick_s):
+    """What is published at an edge may be some milliseconds old: the first edge after a window then lacks its end."""
+    rng = random.Random(11)
+    errors = []
+    for _ in range(60):
+        world = World(S)
+        gpu = Gpu(world, Constant(100), tick_s=tick_s, phase_s=rng.random() * tick_s, latency_s=1e-4)
+        read = gpu.joules
+        gpu.joules = lambda t, read=read: read(max(t - lag_s, 0.0))
+        world.wait(1.0 + rng.random())
+        before = energy.opening(watched(world, gpu, 3))
+        start = world.now()
+        gpu.switch(start / 1e9, Constant(500))
+        world.wait(2.0)
+        end = world.now()
+        gpu.switch(end / 1e9, Constant(100))
+        found = energy.by_counter(before, energy.closing(watched(world, gpu, 4), end, tick_s), start, end, None)
+        errors.append(found.energy_j / 1000.0 - 1)
+    assert abs(statistics.fmean(errors)) < 2e-3
+    assert max(map(abs, errors)) < 6e-3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 from typing import Any
 
@@ -45,6 +46,9 @@ def group() -> None:
 
 def run() -> int:
     """Run the command of sys.argv and return its exit code; a foreseen fault is one message, never a traceback."""
+    for name in ("stdout", "stderr"):  # closed, as by `>&-`: Python leaves None there
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
     as_json = "--json" in sys.argv[1:]
     try:
         code = group.main(standalone_mode=False) or 0
@@ -60,8 +64,6 @@ def run() -> int:
         code = _fail("interrupted", EXIT_INTERRUPTED, as_json)
     except BrokenPipeError:
         # The reader of our output went away (`| head`); there is nobody left to tell.
-        import os
-
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     return code if isinstance(code, int) else 0
