@@ -50,7 +50,9 @@ def judge(
         return Judged(counted, None if isinstance(integrated, str) else integrated, "", why, "")
     no_other = why or "the trapezoid is the method itself"
     if isinstance(integrated, str):
-        return Judged(None, None, "; ".join(filter(None, (fault, why))), no_other, fault)
+        # That there is no power sensor either is no news where the counter's fault says what is missing.
+        both = (fault, why) if power_signal is not None or not fault else (fault,)
+        return Judged(None, None, "; ".join(filter(None, both)), no_other, fault)
     return Judged(integrated, None, "", no_other, fault)
 
 
