@@ -25,7 +25,7 @@ import simulators
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuprof.telemetry import amd, device, energy, host, nvidia, quantities, sampler
+from gpuprof.telemetry import amd, amd_library, device, energy, host, nvidia, quantities, sampler
 from gpuprof.telemetry.device import Absent
 
 HERE = Path(__file__).parent
@@ -616,7 +616,7 @@ say(found)
 
 
 def test_codes_that_nobody_has_named_are_tried_again():
-    assert nvidia.absent(12345, "f").status == amd._failed(12345, "f").status == "transient"
+    assert nvidia.absent(12345, "f").status == amd_library.failed(12345, "f").status == "transient"
 
 
 @pytest.mark.parametrize("like", ["h100", "mi300x_spx"])
@@ -1050,7 +1050,7 @@ BYTE = st.sampled_from([0, 1, 0x55, 0x7F, 0x80, 0xFE, 0xFF]) | st.integers(0, 25
 RAW = st.lists(BYTE, min_size=SIZE, max_size=SIZE).map(bytes)
 
 
-def smi_that_says(raw: list[bytes]) -> amd._Smi:
+def smi_that_says(raw: list[bytes]) -> amd_library.Smi:
     """AMD SMI whose snapshot is the bytes at hand; its C function is all that is not real."""
 
     def snapshot(handle: object, pointer: Any) -> int:
@@ -1058,7 +1058,7 @@ def smi_that_says(raw: list[bytes]) -> amd._Smi:
         return 0
 
     wrapper = SimpleNamespace(_libraries={}, amdsmi_gpu_metrics_t=Metrics, amdsmi_get_gpu_metrics_info=snapshot)
-    return amd._Smi(wrapper, "a wrapper")
+    return amd_library.Smi(wrapper, "a wrapper")
 
 
 @given(first=RAW, later=RAW)
@@ -1085,7 +1085,8 @@ def test_no_bytes_of_firmware_make_a_signal_leave_its_range(first, later):
 @IN_CASES
 def test_no_number_of_a_library_makes_a_reading_leave_its_range(value):
     for read, least, most in (
-        (amd._watts, 1, 65534), (amd._hertz, 1e6, 65534e6), (amd._celsius, 1, 199), (amd._percent, 0, 100),
+        (amd_library.watts, 1, 65534), (amd_library.hertz, 1e6, 65534e6), (amd_library.celsius, 1, 199),
+        (amd_library.percent, 0, 100),
         (lambda v, _: nvidia._celsius(v), 1, 199), (nvidia._percent, 0, 100),
         (lambda v, what: nvidia._scaled(v, 1e-3, "power"), 1e-3, (2**32 - 2) / 1e3),
         (lambda v, what: nvidia._scaled(v, 1e6, what), 0, (2**32 - 2) * 1e6),
@@ -1093,10 +1094,10 @@ def test_no_number_of_a_library_makes_a_reading_leave_its_range(value):
         found = read(value, "thing")
         assert isinstance(found, Absent) or least <= found <= most
     assert 0 <= nvidia._unified(value) < 2 ** len(quantities.THROTTLE_REASONS)
-    assert 0 <= amd._throttle(value) < 2 ** len(quantities.THROTTLE_REASONS)
-    joules = amd._joules(value)
+    assert 0 <= amd_library.throttle(value) < 2 ** len(quantities.THROTTLE_REASONS)
+    joules = amd_library.joules(value)
     assert isinstance(joules, Absent) == (value in (0, 2**64 - 1))
-    assert amd._generation(value) in range(1, 7) or isinstance(amd._generation(value), Absent)
+    assert amd_library.generation(value) in range(1, 7) or isinstance(amd_library.generation(value), Absent)
 
 
 @pytest.mark.parametrize(("mask", "reasons"), [
@@ -1113,7 +1114,7 @@ def test_nvidia_throttle_bits(mask, reasons):
     (45, "thermal"), (46, "hw_slowdown"), (47, "hw_slowdown"), (63, "other"),
 ])  # fmt: skip
 def test_amd_throttle_bits(bit, reason):
-    assert quantities.reasons(int(amd._throttle(1 << bit))) == [reason]
+    assert quantities.reasons(int(amd_library.throttle(1 << bit))) == [reason]
 
 
 # ---- the CPU, over a root of files

@@ -131,6 +131,17 @@ def reading(value: Any) -> SensorReading:
     return SensorReading(value=value, status="ok", reason=None)
 
 
+def mapped(value: Any, function: Callable[[Any], Any]) -> Any:
+    """The function of a value; what is absent stays so."""
+    return value if isinstance(value, Absent) else function(value)
+
+
+def bus_id(address: tuple[int, int, int, int]) -> str:
+    """(domain, bus, device, function) in Linux's spelling."""
+    domain, bus, device, function = address
+    return f"{domain:04x}:{bus:02x}:{device:02x}.{function:x}"
+
+
 @dataclass(frozen=True)
 class Backend:
     """What came of opening one vendor's library. `fault` says why there are no devices, `noise` what it printed."""

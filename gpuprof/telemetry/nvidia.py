@@ -10,7 +10,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gpuprof.telemetry.device import LASTING, Absent, Backend, Device, Lost, Power, Probe, ThrottleCounters
+from gpuprof.telemetry.device import (
+    LASTING,
+    Absent,
+    Backend,
+    Device,
+    Lost,
+    Power,
+    Probe,
+    ThrottleCounters,
+    bus_id,
+    mapped,
+)
 from gpuprof.telemetry.quantities import bits
 
 VENDOR = "nvidia"
@@ -208,8 +219,8 @@ class NvidiaDevice(Device):
             memory = self._ask("nvmlDeviceGetMemoryInfo")
         ecc = self._ask("nvmlDeviceGetEccMode")
         found = {
-            "memory_total_bytes": _map(memory, lambda m: _counted(m.total, "memory")),
-            "memory_used_bytes": _map(memory, lambda m: _counted(m.used, "memory")),
+            "memory_total_bytes": mapped(memory, lambda m: _counted(m.total, "memory")),
+            "memory_used_bytes": mapped(memory, lambda m: _counted(m.used, "memory")),
             "core_clock_max_hz": _scaled(self._ask("nvmlDeviceGetMaxClockInfo", 1), 1e6, "highest core clock"),
             "memory_clock_max_hz": _scaled(self._ask("nvmlDeviceGetMaxClockInfo", 2), 1e6, "highest memory clock"),
             "fan_pct": _counted(self._ask("nvmlDeviceGetFanSpeed_v2", 0), "fan"),
@@ -217,11 +228,11 @@ class NvidiaDevice(Device):
             "pcie_generation_max": _counted(self._ask("nvmlDeviceGetMaxPcieLinkGeneration"), "PCIe generation"),
             "pcie_width": _counted(self._ask("nvmlDeviceGetCurrPcieLinkWidth"), "PCIe width"),
             "pcie_width_max": _counted(self._ask("nvmlDeviceGetMaxPcieLinkWidth"), "PCIe width"),
-            "ecc_enabled": _map(ecc, lambda modes: bool(modes[0])),
+            "ecc_enabled": mapped(ecc, lambda modes: bool(modes[0])),
             "ecc_corrected": _counted(self._ask("nvmlDeviceGetTotalEccErrors", 0, 0), "error count"),
             "ecc_uncorrected": _counted(self._ask("nvmlDeviceGetTotalEccErrors", 1, 0), "error count"),
-            "performance_state": _map(self._ask("nvmlDeviceGetPerformanceState"), _state),
-            "processes": _map(
+            "performance_state": mapped(self._ask("nvmlDeviceGetPerformanceState"), _state),
+            "processes": mapped(
                 self._ask("nvmlDeviceGetComputeRunningProcesses"), lambda list_: [_process(p) for p in list_]
             ),
         }
@@ -230,10 +241,10 @@ class NvidiaDevice(Device):
         older: dict[str, Callable[[], Any]] = {
             "power_limit_w": lambda: self._ask("nvmlDeviceGetEnforcedPowerLimit"),
             "power_limit_default_w": lambda: self._ask("nvmlDeviceGetPowerManagementDefaultLimit"),
-            "power_limit_min_w": lambda: _map(
+            "power_limit_min_w": lambda: mapped(
                 self._ask("nvmlDeviceGetPowerManagementLimitConstraints"), lambda c: c[0]
             ),
-            "power_limit_max_w": lambda: _map(
+            "power_limit_max_w": lambda: mapped(
                 self._ask("nvmlDeviceGetPowerManagementLimitConstraints"), lambda c: c[1]
             ),
         }
@@ -378,12 +389,6 @@ class NvidiaDevice(Device):
         ]
 
 
-def bus_id(address: tuple[int, int, int, int]) -> str:
-    """(domain, bus, device, function) in Linux's spelling."""
-    domain, bus, device, function = address
-    return f"{domain:04x}:{bus:02x}:{device:02x}.{function:x}"
-
-
 def _field(item: Any, value: Any) -> float | Absent:
     """A field value that was filled in place; `value` is the union inside `item`."""
     code = item.nvmlReturn
@@ -445,10 +450,6 @@ def _celsius(value: int) -> float | Absent:
 
 def _percent(value: int, what: str) -> float | Absent:
     return float(value) if value <= 100 else Absent("unsupported", f"the device reports no {what} (sentinel {value})")
-
-
-def _map(value: Any, function: Callable[[Any], Any]) -> Any:
-    return value if isinstance(value, Absent) else function(value)
 
 
 def _or(value: Any, default: Any) -> Any:
