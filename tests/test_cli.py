@@ -312,3 +312,30 @@ def test_the_table_of_metrics_reads_a_real_record(stored_run):
             assert metric.better in ("higher", "lower")
     assert len({metric.key for metric in metrics.METRICS}) == len(metrics.METRICS)
     assert json.dumps(stored_run[1].json)
+
+
+def test_energy_stands_in_the_card_with_its_error_its_scope_and_what_throttled():
+    data = assemble(journal(repeat(0), repeat(1), kind="gpu"), NOW)[0].model_dump(mode="json", by_alias=True)
+    summary = {"mean": 400.0, "median": 400.0, "min": 90.0, "max": 650.0, "start": 55.0, "end": 61.0, "samples": 50}
+    estimate = {"ci95": [0.4, 0.6], "processes": 2}
+    case = data["cases"][0]
+    case |= {
+        "energy_j_per_sample": estimate | {"value": 0.5}, "energy_method": "counter",
+        "energy_error_j_per_sample": 0.001,
+        "energy_above_idle_j_per_sample": estimate | {"value": 0.4}, "idle_power_w": 80.0, "power_w": summary,
+        "temperature_c": summary | {"max": 61.0}, "throttled_share": {"power_cap": 0.12, "none": 0.88},
+    }  # fmt: skip
+    case["absent"] = {name: why for name, why in case["absent"].items() if case[name] is None}
+    data["telemetry"] = {
+        "vendor": "nvidia", "library": "NVML", "version": "driver 1", "simulated": True, "device": "nvidia:0",
+        "attributed_by": "UUID", "scope": "board", "shared_by": 1, "power_signal": "power_instant_w",
+        "temperature_signal": "temperature_core_c", "gain_error": 0.05, "gain_source": "a study", "hz": 10.0,
+        "identity": {}, "tick_s": 0.1, "call_s": 0.001, "cpu_share": 0.002,
+    }  # fmt: skip
+    del data["absent"]["telemetry"]
+    text = rendered(type(assemble(journal(repeat(0)), NOW)[0]).model_validate(data), width=160)
+    assert "± 1.000 mJ, 4.000 J a step by energy counter, sensor gain ± 5%; covers board" in text  # a batch of 8
+    assert "idle power 80.00 W" in text
+    assert "at most 650.0 W" in text
+    assert "core, 55 °C at start, 61 °C at end" in text
+    assert re.search(r"throttled +power cap 12%", text)

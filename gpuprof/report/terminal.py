@@ -171,10 +171,12 @@ def _card(case: Case, planned: int, source: TelemetrySource | None) -> Renderabl
 
 def _beside(key: str, case: Case, source: TelemetrySource | None) -> str:
     """What a reader must know of a sensor's value."""
-    if key == "energy_j_per_sample" and source is not None and case.energy_method is not None:
+    error = case.energy_error_j_per_sample
+    if key == "energy_j_per_sample" and source is not None and case.energy_method is not None and error is not None:
         gain = f", sensor gain ± {source.gain_error:.0%}" if source.gain_error is not None else ""
-        error = case.energy_error_j_per_sample or 0.0
-        return f"± {show(error, 'J')} by {_METHODS[case.energy_method]}{gain}; covers {source.scope}"
+        estimate = case.energy_j_per_sample
+        each = "" if estimate is None else f", {show(estimate.value * case.batch_size, 'J')} a step"
+        return f"± {show(error, 'J')}{each} by {_METHODS[case.energy_method]}{gain}; covers {source.scope}"
     if key == "energy_above_idle_j_per_sample" and case.idle_power_w is not None:
         return f"idle power {show(case.idle_power_w, 'W')}"
     if key == "power_mean_w" and case.power_w is not None:

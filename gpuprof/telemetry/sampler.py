@@ -18,7 +18,6 @@ from gpuprof.telemetry.device import LASTING, Absent, Device, Lost, Stuck
 from gpuprof.telemetry.patience import PATIENCE_S
 
 DEFAULT_HZ = 10.0
-MAX_HZ = 50.0
 KEPT_S = 3600.0
 _LOST_AFTER = 3
 _Result = TypeVar("_Result")

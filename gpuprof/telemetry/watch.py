@@ -288,7 +288,7 @@ class Watch:
             achieved_hz=rate,
             missed=self._sampler.missed - self._missed,
             tick_s=station.tick_s,
-            idle_power_w=None if idle is None else max(0.0, idle.power_w),
+            idle_power_w=None if idle is None else idle.power_w,
             idle_power_error_w=None if idle is None else idle.error_w,
             energy={name: _energy(one, one.best) for name, one in judged.items() if one.best is not None},
             energy_absent={name: one.why_not for name, one in judged.items() if one.best is None},
