@@ -182,7 +182,8 @@ def _beside(key: str, case: Case, source: TelemetrySource | None) -> str:
     if key == "power_mean_w" and case.power_w is not None:
         return f"at most {show(case.power_w.max, 'W')}"
     if key == "temperature_max_c" and case.temperature_c is not None:
-        sensor = "" if source is None else (source.temperature_signal or "").split("_")[1] + ", "
+        signal = None if source is None else source.temperature_signal
+        sensor = "" if signal is None else signal.split("_")[1] + ", "
         return f"{sensor}{case.temperature_c.start:.0f} °C at start, {case.temperature_c.end:.0f} °C at end"
     return ""
 
