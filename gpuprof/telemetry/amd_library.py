@@ -180,11 +180,11 @@ class Smi:
         mask_at = keys.index("throttle") if "throttle" in keys else None
         core_at = keys.index("core_clock_hz") if dies else None
 
-        def call() -> Sequence[float | Absent]:
+        def fetch() -> tuple[int, ...] | Absent:
             code = function(handle, pointer)
-            if code:
-                return (alive(failed(abs(code), name)),) * len(rows)
-            found = unpack(buffer)
+            return alive(failed(abs(code), name)) if code else unpack(buffer)
+
+        def decode(found: tuple[int, ...]) -> Sequence[float | Absent]:
             values: list[float | Absent] = []
             for raw, (field, factor, least, most) in zip(found, rows, strict=False):
                 values.append(raw * factor if least < raw < most else _none(field, raw))
@@ -194,7 +194,7 @@ class Smi:
                 values[core_at] = 1e6 * sum(known) / len(known)
             return values
 
-        return Probe(tuple(keys), call)
+        return Probe(tuple(keys), fetch, decode=decode)
 
     def _fit(self, name: str, kind: Any, handle: Any, before: tuple[Any, ...], whole: bool) -> str | Absent:
         """Empty when the library writes as much as the wrapper's structure holds; else what is wrong."""

@@ -24,13 +24,22 @@ class Absent(NamedTuple):
 class Probe(NamedTuple):
     """One call of a vendor library that gives several signals at once, in the order of `keys`.
 
-    It runs beside the measurement with cold caches, where each line of Python counts tenfold: what can be prepared is
-    prepared when the probe is made. Raises Lost.
+    `fetch` runs beside the measurement with cold caches, where each line of Python counts tenfold: it makes the call,
+    keeps what came and raises Lost. What that means is for `decode` to find out, later and for many samples at once;
+    an Absent stands for all of the probe's signals.
     """
 
     keys: tuple[str, ...]
-    call: Callable[[], Sequence[float | Absent]]
+    fetch: Callable[[], Any]
     every: int = 1  # of how many samples it takes part in one; temperatures need not be read as often as power
+    decode: Callable[[Any], Sequence[float | Absent]] = tuple
+
+    def decoded(self, fetched: Any) -> Sequence[float | Absent]:
+        return (fetched,) * len(self.keys) if isinstance(fetched, Absent) else self.decode(fetched)
+
+    def call(self) -> Sequence[float | Absent]:
+        """The signals' values now. Raises Lost."""
+        return self.decoded(self.fetch())
 
 
 class ThrottleCounters(NamedTuple):

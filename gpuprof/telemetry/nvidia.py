@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import operator
-import struct
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -68,7 +67,6 @@ _NEVER_ZERO = ("power", "energy", "memory temperature")  # of a GPU that answers
 _SCOPE_GPU, _SCOPE_MODULE = 0, 1
 # Architectures by nvmlDeviceGetArchitecture whose GetPowerUsage is not averaged over a second (Ampere: only GA100).
 _AMPERE = 7
-_TYPES = {1: "I4x", 3: "Q", 4: "q"}  # as struct spells those that fields are made of, padded to the union's size
 _MEMBERS = {0: "dVal", 1: "uiVal", 2: "ulVal", 3: "ullVal", 4: "sllVal", 5: "siVal", 6: "usVal"}
 # Of how many samples a signal takes part in one. The driver itself averages utilisation over 1/6 s to 1 s, and each
 # call holds up the GPU's own work.
@@ -253,27 +251,21 @@ class NvidiaDevice(Device):
     def probes(self) -> list[Probe]:
         """One call for power, energy and memory temperature: the driver serialises calls with the GPU's own work."""
         rates = self._nvml.module.c_nvmlUtilization_t()
-
-        def shares() -> Sequence[float | Absent]:
-            return _percent(rates.gpu, "GPU utilisation"), _percent(rates.memory, "memory utilisation")
-
-        use = self._raw(("nvmlDeviceGetUtilizationRates",), rates, shares, 2)
+        shares = functools.partial(_shares, type(rates))
+        use = self._raw(("nvmlDeviceGetUtilizationRates",), rates)
         counted = not isinstance(self.throttle_counters(), Absent)
         return [
             *self._power_probes(),
-            Probe(("gpu_utilization_pct", "memory_utilization_pct"), use, _SELDOM),
-            Probe(("core_clock_hz",), self._clock(1), _SELDOM),
-            Probe(("memory_clock_hz",), self._clock(2), _SLOWLY),
-            Probe(("temperature_core_c",), self._temperature(), _SLOWLY),
+            Probe(("gpu_utilization_pct", "memory_utilization_pct"), use, _SLOWLY, shares),
+            Probe(("core_clock_hz",), self._clock(1), _SELDOM, _clock),
+            Probe(("memory_clock_hz",), self._clock(2), _SLOWLY, _clock),
+            self._temperature(),
             # Most reasons are counted by the driver; the bits of a moment tell of those that are not.
-            Probe(("throttle",), self._throttle(), _SELDOM if counted else _OFTEN),
+            Probe(("throttle",), self._throttle(), _SLOWLY if counted else _OFTEN, _reasons),
         ]
 
-    def _raw(
-        self, names: tuple[str, ...], out: Any, read: Callable[[], Sequence[float | Absent]], values: int = 1,
-        before: tuple[Any, ...] = (),
-    ) -> Callable[[], Sequence[float | Absent]]:  # fmt: skip
-        """A call of the first of these C functions that the driver has, with its arguments made once."""
+    def _raw(self, names: tuple[str, ...], out: Any, *before: Any) -> Callable[[], bytes | Absent]:
+        """A call of the first of these C functions that the driver has: the bytes of `out` afterwards."""
         function = name = None
         for name in names:
             try:
@@ -282,15 +274,15 @@ class NvidiaDevice(Device):
             except AttributeError:
                 continue
         if function is None:
-            missing = (absent(13, names[0]),) * values
+            missing = absent(13, names[0])
             return lambda: missing
-        handle, pointer = self._handle, ctypes.byref(out)
+        arguments = (self._handle, *before, ctypes.byref(out))
 
-        def call() -> Sequence[float | Absent]:
-            code = function(handle, *before, pointer)
-            return read() if code == 0 else (self._alive(absent(code, str(name))),) * values
+        def fetch() -> bytes | Absent:
+            code = function(*arguments)
+            return self._alive(absent(code, str(name))) if code else bytes(out)
 
-        return call
+        return fetch
 
     def _power_probes(self) -> list[Probe]:
         """Power, energy and memory temperature in one call, as far as this driver has fields for them."""
@@ -302,39 +294,28 @@ class NvidiaDevice(Device):
         if not there or not there[0].startswith("power"):
             probes.append(Probe(("power_instant_w", "power_average_w"), self._older_power))
         if there:
-            probes.append(Probe(tuple(there), self._read_fields(there, scopes)))
+            probes.append(self._fetch_fields(there, scopes))
         if "energy_j" not in there:
             probes.append(Probe(("energy_j",), lambda: (self.energy_j(),)))
         answered = {key for probe in probes for key in probe.keys}
         missing = [key for key in _FIELDS if key not in answered]
         return [*probes, Probe(tuple(missing), lambda: [found[key] for key in missing])]
 
-    def _read_fields(self, keys: Sequence[str], scopes: Mapping[str, int]) -> Callable[[], Sequence[float | Absent]]:
-        kind = self._nvml.module.c_nvmlFieldValue_t
-        fields = (kind * len(keys))()
+    def _fetch_fields(self, keys: Sequence[str], scopes: Mapping[str, int]) -> Probe:
+        kind = self._nvml.module.c_nvmlFieldValue_t * len(keys)
+        fields = kind()
         for item, key in zip(fields, keys, strict=True):
             item.fieldId, item.scopeId = _FIELDS[key][0], scopes[key]
-        factors = [_FIELDS[key][1] for key in keys]
-        items = [(item, item.value, *_FIELDS[key][1:]) for item, key in zip(fields, keys, strict=True)]
-        layout = ""  # of each: its return code and its value, of the type that the first call shows
+        rows = [_FIELDS[key][1:] for key in keys]
 
-        def one_by_one() -> Sequence[float | Absent]:
-            return [_scaled(_field(item, value), factor, what, limit) for item, value, factor, what, limit in items]
+        def decode(raw: bytes) -> Sequence[float | Absent]:
+            items = kind.from_buffer_copy(raw)
+            return [
+                _scaled(self._field(item), factor, what, limit)
+                for item, (factor, what, limit) in zip(items, rows, strict=True)
+            ]
 
-        def read() -> Sequence[float | Absent]:
-            nonlocal layout
-            if not layout:
-                types = [_TYPES.get(item.valueType) for item in fields if item.nvmlReturn == 0]
-                if len(types) == len(keys) and None not in types:
-                    layout = "=" + "".join(f"28xi{code}" for code in types)
-                return one_by_one()
-            found = struct.unpack_from(layout, fields)
-            numbers = found[1::2]
-            if any(found[::2]) or 0 in numbers or _ONES in numbers or 2**64 - 1 in numbers:
-                return one_by_one()
-            return list(map(operator.mul, numbers, factors))
-
-        return self._raw(("nvmlDeviceGetFieldValues",), fields, read, len(keys), before=(len(keys),))
+        return Probe(tuple(keys), self._raw(("nvmlDeviceGetFieldValues",), fields, len(keys)), decode=decode)
 
     def _older_power(self) -> Sequence[float | Absent]:
         """Drivers and cards without the fields: one older call, whose meaning depends on the architecture."""
@@ -345,23 +326,23 @@ class NvidiaDevice(Device):
     def energy_j(self) -> float | Absent:
         return _scaled(self._alive(self._ask("nvmlDeviceGetTotalEnergyConsumption")), 1e-3, "energy", limit=2**64 - 1)
 
-    def _temperature(self) -> Callable[[], Sequence[float | Absent]]:
+    def _temperature(self) -> Probe:
+        keys = ("temperature_core_c",)
         kind = getattr(self._nvml.module, "c_nvmlTemperature_v1_t", None)  # not in bindings of 2024 and before
         if kind is not None and not isinstance(self._alive(self._ask("nvmlDeviceGetTemperatureV", 0)), Absent):
             newer = kind()
             newer.version = self._nvml.module.nvmlTemperature_v1
-            return self._raw(("nvmlDeviceGetTemperatureV",), newer, lambda: (_celsius(newer.temperature),))
-        older = ctypes.c_uint()
-        return self._raw(("nvmlDeviceGetTemperature",), older, lambda: (_celsius(older.value),), before=(0,))
+            fetch = self._raw(("nvmlDeviceGetTemperatureV",), newer)
+            return Probe(keys, fetch, _SLOWLY, lambda raw: (_celsius(kind.from_buffer_copy(raw).temperature),))
+        fetch = self._raw(("nvmlDeviceGetTemperature",), ctypes.c_uint(), 0)
+        return Probe(keys, fetch, _SLOWLY, lambda raw: (_celsius(_integer(raw)),))
 
-    def _clock(self, kind: int) -> Callable[[], Sequence[float | Absent]]:
-        out = ctypes.c_uint()
-        return self._raw(("nvmlDeviceGetClockInfo",), out, lambda: (_scaled(out.value, 1e6, "clock"),), before=(kind,))
+    def _clock(self, kind: int) -> Callable[[], bytes | Absent]:
+        return self._raw(("nvmlDeviceGetClockInfo",), ctypes.c_uint(), kind)
 
-    def _throttle(self) -> Callable[[], Sequence[float | Absent]]:
-        out = ctypes.c_ulonglong()
+    def _throttle(self) -> Callable[[], bytes | Absent]:
         names = ("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons")
-        return self._raw(names, out, lambda: (_unified(out.value),))
+        return self._raw(names, ctypes.c_ulonglong())
 
     def throttle_counters(self) -> ThrottleCounters | Absent:
         now = time.monotonic_ns()
@@ -383,21 +364,33 @@ class NvidiaDevice(Device):
         values = self._ask("nvmlDeviceGetFieldValues", list(wanted))
         if isinstance(values, Absent):
             return [self._alive(values)] * len(wanted)
-        return [
-            _number(value) if value.nvmlReturn == 0 else self._alive(absent(value.nvmlReturn, f"field {value.fieldId}"))
-            for value in values
-        ]
+        return [self._field(value) for value in values]
+
+    def _field(self, item: Any) -> float | Absent:
+        """The member of the union that `valueType` names (nvml.h, nvmlValueType_t)."""
+        if item.nvmlReturn:
+            return self._alive(absent(item.nvmlReturn, f"field {item.fieldId}"))
+        member = _MEMBERS.get(item.valueType)
+        if member is None:
+            return Absent("unsupported", f"field {item.fieldId} has the unknown type {item.valueType}")
+        return getattr(item.value, member)
 
 
-def _field(item: Any, value: Any) -> float | Absent:
-    """A field value that was filled in place; `value` is the union inside `item`."""
-    code = item.nvmlReturn
-    if code:
-        failed = absent(code, f"field {item.fieldId}")
-        if failed.status == "lost":
-            raise Lost(failed.reason)
-        return failed
-    return getattr(value, _MEMBERS.get(item.valueType, "ullVal"))
+def _integer(raw: bytes) -> int:
+    return int.from_bytes(raw, sys.byteorder)
+
+
+def _clock(raw: bytes) -> Sequence[float | Absent]:
+    return (_scaled(_integer(raw), 1e6, "clock"),)
+
+
+def _shares(kind: Any, raw: bytes) -> Sequence[float | Absent]:
+    rates = kind.from_buffer_copy(raw)
+    return _percent(rates.gpu, "GPU utilisation"), _percent(rates.memory, "memory utilisation")
+
+
+def _reasons(raw: bytes) -> Sequence[float | Absent]:
+    return (_unified(_integer(raw)),)
 
 
 @functools.cache
@@ -405,14 +398,6 @@ def _unified(mask: int) -> float:
     """NVML's bits as the signal `throttle` holds them."""
     known = bits(*(name for bit, name in _REASONS if mask & bit))
     return float(known | (bits("other") if mask & ~sum(bit for bit, _ in _REASONS) else 0))
-
-
-def _number(value: Any) -> float | Absent:
-    """The member of the union that `valueType` names (nvml.h, nvmlValueType_t)."""
-    member = _MEMBERS.get(value.valueType)
-    if member is None:
-        return Absent("unsupported", f"field {value.fieldId} has the unknown type {value.valueType}")
-    return getattr(value.value, member)
 
 
 def _scaled(value: Any, factor: float, what: str, limit: float = _ONES) -> Any:

@@ -10,92 +10,122 @@ import queue
 import threading
 import time
 from array import array
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from gpuprof.telemetry import quantities
-from gpuprof.telemetry.device import LASTING, Absent, Device, Lost, Stuck
+from gpuprof.telemetry.device import LASTING, Absent, Device, Lost, Probe, Stuck
 from gpuprof.telemetry.patience import PATIENCE_S
 
 DEFAULT_HZ = 10.0
 KEPT_S = 3600.0
 _LOST_AFTER = 3
+_BATCH = 64
 _Result = TypeVar("_Result")
 
 
 class Feed:
-    """One device and a ring of its samples; NaN stands for a value that was not there, nowhere but in here."""
+    """One device and a ring of its samples; NaN stands for a value that was not there, nowhere but in here.
+
+    Beside a measurement only what must happen at its time happens: the calls. What they brought is decoded in batches,
+    with caches that are warm by then, or when somebody asks.
+    """
 
     def __init__(self, device: Device, capacity: int) -> None:
         self.device = device
         self.keys = tuple(quantities.keys(quantities.SIGNALS, device.kind))
-        self.absent: dict[str, Absent] = {}
         self.lost = ""
         self.count = 0
+        self._absent: dict[str, Absent] = {}
         self._capacity = capacity
         self._times = array("q", bytes(8 * capacity))
         self._widths = array("q", bytes(8 * capacity))
         self._columns = {key: array("d", [math.nan]) * capacity for key in self.keys}
         self._strikes = 0
-        self._steps: list[tuple[int, Callable[[], Sequence[float | Absent]], list[array[float]], tuple[str, ...]]] = []
+        self._probes: list[tuple[Probe, int, Callable[[], Any]]] = []
+        self._fetched: deque[tuple[int, int, list[tuple[Probe, Any]]]] = deque()
+        self._decoded = 0
+        self._decoding = threading.Lock()
+
+    @property
+    def absent(self) -> dict[str, Absent]:
+        """Why a signal was not there when it was last asked for and was not."""
+        self._decode()
+        return self._absent
 
     def settle(self) -> dict[str, float]:
         """Call every probe once; what will never come is remembered and not asked for again. Raises Lost."""
         values: dict[str, float] = {}
-        self._steps = []
+        self._probes = []
         missing = Absent("unsupported", f"{self.device.library} has no call for it")
-        self.absent = dict.fromkeys(self.keys, missing)
+        self._absent = dict.fromkeys(self.keys, missing)
         for probe in self.device.probes():
             found = dict(zip(probe.keys, probe.call(), strict=True))
-            self.absent |= {key: value for key, value in found.items() if isinstance(value, Absent)}
+            self._absent |= {key: value for key, value in found.items() if isinstance(value, Absent)}
             values |= {key: value for key, value in found.items() if not isinstance(value, Absent)}
             if any(not isinstance(v, Absent) or v.status not in LASTING for v in found.values()):
-                self._steps.append((probe.every, probe.call, [self._columns[key] for key in probe.keys], probe.keys))
-        self.absent = {key: why for key, why in self.absent.items() if key not in values}
+                self._probes.append((probe, probe.every, probe.fetch))
+        self._absent = {key: why for key, why in self._absent.items() if key not in values}
         return values
 
     def take(self, clock: Callable[[], int]) -> None:
         """One row, now. Whether a device is lost is believed at the third time."""
         if self.lost:
             return
-        count = self.count
-        row = count % self._capacity
+        fetched: list[tuple[Probe, Any]] = []
+        turn = self.count
         started = clock()
-        finished, turn = 0, count
+        finished = 0
         try:
-            for every, call, columns, keys in self._steps:
+            for probe, every, fetch in self._probes:
                 turn += 1  # so that those which are asked for seldom are not all asked for at once
-                if every > 1 and turn % every:
-                    for column in columns:
-                        column[row] = math.nan
-                    continue
-                found = call()
-                if not finished:  # the first call is the one that reads power
-                    finished = clock()
-                for position, column in enumerate(columns):
-                    value = found[position]
-                    if isinstance(value, Absent):
-                        self.absent[keys[position]] = value
-                        value = math.nan
-                    column[row] = value
-        except Lost as error:
-            self._strikes += 1
-            if self._strikes == _LOST_AFTER:
-                self.lost = str(error)
-            return
-        except Exception as error:  # noqa: BLE001 - a library that answers nonsense must not end the thread unseen
-            self.lost = f"its sensors cannot be read ({type(error).__name__}: {error})"
+                if every == 1 or not turn % every:
+                    fetched.append((probe, fetch()))
+                    if not finished:  # the first call is the one that reads power
+                        finished = clock()
+        except Exception as error:  # noqa: BLE001 - as in _failed
+            self._failed(error)
             return
         self._strikes = 0
-        width = (finished or started) - started
-        self._times[row] = started + width // 2
-        self._widths[row] = width // 2
         self.count += 1
+        self._fetched.append((started, finished or started, fetched))
+        if len(self._fetched) >= _BATCH:
+            self._decode()
+
+    def _failed(self, error: Exception) -> None:
+        if not isinstance(error, Lost):  # a library that answers nonsense must not end the thread unseen
+            self.lost = f"its sensors cannot be read ({type(error).__name__}: {error})"
+            return
+        self._strikes += 1
+        if self._strikes >= _LOST_AFTER:
+            self.lost = str(error)
+
+    def _decode(self) -> None:
+        with self._decoding:
+            while self._fetched:
+                started, finished, fetched = self._fetched.popleft()
+                row = self._decoded % self._capacity
+                for column in self._columns.values():
+                    column[row] = math.nan
+                try:
+                    for probe, raw in fetched:
+                        for key, value in zip(probe.keys, probe.decoded(raw), strict=True):
+                            if isinstance(value, Absent):
+                                self._absent[key] = value
+                            else:
+                                self._columns[key][row] = value
+                except Exception as error:  # noqa: BLE001 - as in _failed
+                    self._failed(error)
+                self._times[row] = (started + finished) // 2
+                self._widths[row] = (finished - started) // 2
+                self._decoded += 1
 
     def between(self, start_ns: int, end_ns: int) -> dict[str, list[float]]:
         """Columns of the samples in [start, end], oldest first; `t_ns` and `half_width_ns` among them."""
-        oldest = max(0, self.count - self._capacity)
-        rows = [row % self._capacity for row in range(oldest, self.count)]
+        self._decode()
+        oldest = max(0, self._decoded - self._capacity)
+        rows = [row % self._capacity for row in range(oldest, self._decoded)]
         rows = [row for row in rows if start_ns <= self._times[row] <= end_ns]
         columns: dict[str, list[float]] = {key: [column[row] for row in rows] for key, column in self._columns.items()}
         columns["t_ns"] = [self._times[row] for row in rows]
@@ -104,7 +134,8 @@ class Feed:
 
     def overwritten(self, start_ns: int) -> bool:
         """Whether samples from after `start_ns` are no longer held."""
-        return self.count > self._capacity and self._times[self.count % self._capacity] > start_ns
+        self._decode()
+        return self._decoded > self._capacity and self._times[self._decoded % self._capacity] > start_ns
 
 
 def _periods(behind: int, period: int) -> int:
@@ -189,7 +220,7 @@ class Sampler:
                 feed.settle()
             except Lost as error:
                 feed.lost = str(error)
-            except Exception as error:  # noqa: BLE001 - as in Feed.take
+            except Exception as error:  # noqa: BLE001 - as in Feed._failed
                 feed.lost = f"its sensors cannot be read ({type(error).__name__}: {error})"
         self._settled.set()
         period = int(1e9 / self.hz)
