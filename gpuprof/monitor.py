@@ -161,7 +161,7 @@ def _device(
         said = feed.absent.get("throttle", before.throttle)
         absent["throttled_share"] = feed.lost or (said.reason if isinstance(said, Absent) else "nothing was sampled")
     rate = len(columns["t_ns"]) / seconds if seconds > 0 else 0.0
-    found, missing = window.summaries(feed, columns)
+    found, missing = window.summaries(feed, columns, start_ns)
     metrics = {key: what.model_dump(exclude={"absent"}) for key, what in found.items()}
     metrics |= {key: why.model_dump() for key, why in missing.items()}
     names: dict[str, Any] = {}

@@ -293,7 +293,7 @@ def test_a_device_that_is_lost_in_the_middle(watched, gpu):
     assert set(result["energy"]) == {"cold", "warmup"}
     assert "(NVML error 15)" in result["energy_absent"]["throughput"] or "gone" in result["energy_absent"]["throughput"]
     assert any(check.startswith("the device was lost: ") for check in result["checks"])
-    assert result["window"]["power_w"]["samples"] == 20  # what was seen until then is kept
+    assert result["window"]["power_w"]["samples"] in (19, 20)  # what was seen until then, less what the sensor lags
     assert result["before"]["power_limit_w"]["status"] == "ok"
 
 
@@ -450,7 +450,8 @@ def test_a_case_gets_its_joules_per_sample_from_the_repeats(watched, old):
         assert case.energy_method == "counter"
         assert case.idle_power_w == pytest.approx(IDLE_W, rel=0.01)
         assert case.power_w.median == pytest.approx(620)
-        assert case.power_w.samples == 50 * len(samples)
+        assert case.power_w.samples == 49 * len(samples)  # less the first, which a sensor's average still holds idle in
+        assert case.power_w.min == pytest.approx(620)
         assert case.throttled_share["power_cap"] == pytest.approx(0.12, rel=0.02)
         assert any(warning.endswith("throttled: power cap in 12% of the window") for warning in case.warnings)
 

@@ -269,7 +269,7 @@ class Watch:
         columns = station.feed.between(marks.start_ns, marks.end_ns)
         seconds = (marks.end_ns - marks.start_ns) / 1e9
         judged = {phase.name: self._judge(phase) for phase in phases if phase.name in PHASES}
-        found, missing = window.summaries(station.feed, columns)
+        found, missing = window.summaries(station.feed, columns, marks.start_ns)
         self._headline(found, missing)
         before, after = self._throttle[-2:] if len(self._throttle) >= 2 else (_UNCOUNTED, _UNCOUNTED)
         shares = None if station.feed.lost else window.shares(before, after, columns)

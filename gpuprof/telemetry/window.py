@@ -88,15 +88,22 @@ def shares(
 
 
 def summaries(
-    feed: Feed, columns: Mapping[str, Sequence[float]]
+    feed: Feed, columns: Mapping[str, Sequence[float]], start_ns: int
 ) -> tuple[dict[str, Summary], dict[str, SensorReading]]:
-    """Each signal over the window, or why it is missing."""
+    """Each signal over the window, or why it is missing.
+
+    A power sensor's first readings still hold what ran before the window: they count only where there are no others.
+    """
+    power = feed.device.power
+    lags = {"power_instant_w": power.instant_window_s, "power_average_w": power.average_window_s}
     found: dict[str, Summary] = {}
     missing: dict[str, SensorReading] = {}
     for key in feed.keys:
         if key in ("throttle", "energy_j"):
             continue
-        what = summary.summarise(columns[key])
+        settled_ns = start_ns + lags.get(key, 0.0) * 1e9
+        settled = [value for t, value in zip(columns["t_ns"], columns[key], strict=True) if t >= settled_ns]
+        what = summary.summarise(settled) or summary.summarise(columns[key])
         if what is not None:
             found[key] = what
         else:
