@@ -142,6 +142,34 @@ say(last - first, fields(gpus[0], 83)[0][1] == last)
     assert same_as_field
 
 
+@needs_nvidia
+@needs_amd
+@pytest.mark.parametrize(
+    ("model", "prelude", "read"),
+    [
+        ("h100", NVIDIA, f"nv.{TOTAL_ENERGY}(gpus[0]) / 1e3"),
+        ("mi300x_spx", AMD, "amdsmi.amdsmi_get_energy_count(gpus[0])['energy_accumulator'] / 65536"),
+    ],
+)
+def test_power_follows_the_lines_of_a_file(said, tmp_path, model, prelude, read):
+    scenario = with_gpu(model, power={"kind": "followed", "w": 100, "file": "load.txt"})
+    (tmp_path / "load.txt").touch()
+    code = f"""
+def add(*lines):
+    with open({str(tmp_path / "load.txt")!r}, "a") as file:
+        file.writelines(f"{{round(s * 1e9)}} {{w}}\\n" for s, w in lines)
+at(1.0); first = {read}
+add((2.25, 500)); at(3.0); second = {read}
+add((3.5, 120), (4.0, 300.5)); at(6.0); third = {read}
+say(first, second, third)
+"""
+    first, second, third = said(scenario, prelude, code)
+    same = with_gpu(model, power={"kind": "steps", "steps": [[0, 100], [2.25, 500], [3.5, 120], [4.0, 300.5]]})
+    truth = simulators.truth_energy_j
+    assert second - first == pytest.approx(truth(same["gpus"][0], 1 * S, 3 * S), abs=0.002)
+    assert third - first == pytest.approx(truth(same["gpus"][0], 1 * S, 6 * S), abs=0.002)
+
+
 def test_truth_by_hand():
     gpu = with_gpu("h100", power={"kind": "square", "low_w": 100, "high_w": 500, "period_s": 2, "duty": 0.25})["gpus"][
         0

@@ -135,13 +135,16 @@ def _schedule(power: dict | None) -> tuple[list[tuple[float, float]], float, flo
     if power["kind"] == "square":  # high first
         low_from_s = power["period_s"] * power.get("duty", 0.5)
         return [(0.0, power["high_w"]), (low_from_s, power["low_w"])], power["period_s"], power.get("origin_s", 0.0)
+    if power["kind"] == "followed":
+        return [(0.0, power["w"])], 0.0, 0.0  # until the first line of its file
     if power["kind"] == "steps":
         return [(at_s, w) for at_s, w in power["steps"]], power.get("period_s", 0.0), 0.0
     raise ValueError(f"unknown kind of power: {power['kind']}")
 
 
 def truth_energy_j(gpu: dict, start_ns: int, end_ns: int) -> float:
-    """The scripted energy between two instants of CLOCK_MONOTONIC (or of the virtual clock)."""
+    """The scripted energy between two instants of CLOCK_MONOTONIC (or of the virtual clock); not of `followed`."""
+    assert gpu["power"]["kind"] != "followed", "its truth is what the lines of its file say"
     steps, period_s, phase_s = _schedule(gpu["power"])
 
     def cycle_j(s: float) -> float:
@@ -178,6 +181,7 @@ def _lines(gpu: dict, index: int) -> Iterator[tuple[str, Any]]:
     yield "truth.steps", " ".join(f"{from_s!r}:{w!r}" for from_s, w in steps)
     yield "truth.period_s", period_s
     yield "truth.phase_s", phase_s
+    yield "truth.follows", (gpu["power"] or {}).get("file")
     for name in ("update", "window", "average_window"):
         yield f"sensor.{name}_ns", ns(sensor.get(f"{name}_s"))
     yield "counter.tick_ns", ns(counter.get("tick_s"))

@@ -6,6 +6,8 @@
  *   @line A B    A + B t                   @instant S   power over the short sensor window, in W, times S
  *   @max         all ones of the C field   @average S   power over the long sensor window, in W, times S
  *                                          @energy S    the energy counter, in J, times S
+ * With "truth.follows FILE" (beside the script), the true power goes on as the lines of FILE say: CLOCK_MONOTONIC in ns, W.
+ * Whoever computes in the GPU's place adds them while the library reads; each call takes up what is new.
  * Times are kept as integer ns, so that a sensor ticks exactly where the Python copy of these formulas says it does. */
 #include <limits.h>
 #include <math.h>
@@ -18,7 +20,7 @@
 #include <unistd.h>
 
 typedef unsigned long long u64;
-enum { MAX_GPUS = 64, MAX_STEPS = 256, MAX_FUNCTIONS = 512, KEY_SIZE = 128 };
+enum { MAX_GPUS = 64, MAX_STEPS = 1024, MAX_FUNCTIONS = 512, KEY_SIZE = 128 };
 enum kind { NUMBER, LINE, INSTANT, AVERAGE, ENERGY, ALL_ONES };
 
 typedef struct {
@@ -36,6 +38,7 @@ typedef struct {
   long long origin_ns, update_ns, window_ns, average_ns, tick_ns, reset_ns, lost_ns;
   double offset_j;
   int counter_bits, counter_stuck, lost_code, faulty;
+  FILE *followed;
   u64 latency_us, lost_after_calls, calls;
 } Gpu;
 
@@ -105,12 +108,17 @@ static void add_entry(Gpu *g, const char *key, const char *text) {
   g->entries[g->count++] = e;
 }
 
-static void settle(Gpu *g) { /* copy what every call needs out of the entries */
+static void settle(Gpu *g, const char *folder) { /* copy what every call needs out of the entries */
+  char path[4096];
   const Entry *e = find(g, "truth.steps");
   const char *s = e ? e->text : "";
   for (int used; g->steps < MAX_STEPS &&
        sscanf(s, "%lf:%lf%n", &g->step_s[g->steps], &g->step_w[g->steps], &used) == 2; s += used) g->steps++;
   g->period_s = setting(g, "truth.period_s", 0), g->phase_s = setting(g, "truth.phase_s", 0);
+  if ((e = find(g, "truth.follows"))) {
+    snprintf(path, sizeof path, "%s/%s", folder, e->text);
+    g->followed = fopen(path, "r");
+  }
   e = find(g, "origin_ns");
   g->origin_ns = e ? atoll(e->text) : 0;
   g->update_ns = (long long)setting(g, "sensor.update_ns", 1);
@@ -129,11 +137,23 @@ static void settle(Gpu *g) { /* copy what every call needs out of the entries */
     g->faulty |= !strncmp(g->entries[i].key, "error.", 6) || !strncmp(g->entries[i].key, "transient.", 10);
 }
 
+static void follow(Gpu *g) { /* take up the steps that were added since the last call */
+  long long ns;
+  double w;
+  pthread_mutex_lock(&lock);
+  clearerr(g->followed);
+  while (g->steps < MAX_STEPS && fscanf(g->followed, "%lld %lf", &ns, &w) == 2) {
+    g->step_s[g->steps] = (double)(ns - g->origin_ns) / 1e9;
+    g->step_w[g->steps++] = w;
+  }
+  pthread_mutex_unlock(&lock);
+}
+
 static int load_script(void) { /* 0, or -1 without a script */
   char path[4096], line[8192], who[16], key[KEY_SIZE];
-  const char *folder = getenv("GPUSIM_SCENARIO");
+  const char *folder = getenv("GPUSIM_SCENARIO") ? getenv("GPUSIM_SCENARIO") : ".";
   if (gpu_count || everywhere.count) return 0;
-  snprintf(path, sizeof path, "%s/" VENDOR ".txt", folder ? folder : ".");
+  snprintf(path, sizeof path, "%s/" VENDOR ".txt", folder);
   FILE *file = fopen(path, "r");
   if (!file) return -1;
   while (fgets(line, sizeof line, file)) {
@@ -146,7 +166,7 @@ static int load_script(void) { /* 0, or -1 without a script */
     add_entry(index < 0 ? &everywhere : &gpus[index], key, line + used + (line[used] == ' '));
   }
   fclose(file);
-  for (int i = 0; i < gpu_count; i++) settle(&gpus[i]);
+  for (int i = 0; i < gpu_count; i++) settle(&gpus[i], folder);
   return 0;
 }
 
@@ -232,6 +252,7 @@ static int enter(const void *handle, const char *function) { /* what every call 
   if (!users) return uninitialised;
   if (g < gpus || g >= gpus + gpu_count) return invalid;
   rest_us(g->latency_us);
+  if (g->followed) follow(g);
   if (g->lost_after_calls && ++g->calls > g->lost_after_calls) return g->lost_code;
   if (g->lost_ns >= 0 && now_ns() - g->origin_ns >= g->lost_ns) return g->lost_code;
   return fault(g, function);
