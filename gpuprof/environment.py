@@ -13,10 +13,12 @@ from typing import Any
 
 import gpuprof
 
-# Variables that change what a run measures. Vendor names stand here as data: nothing is decided by them.
+# Variables that change what a run measures, and the job it was part of. Vendor names stand here as data: nothing is
+# decided by them.
 _PREFIXES = (
     "CUDA_", "CUBLAS_", "CUDNN_", "HIP_", "HIPBLASLT_", "HSA_", "KMP_", "MIOPEN_", "MKL_", "NVIDIA_", "OMP_",
-    "ONEDNN_", "PYTORCH_", "ROCBLAS_", "ROCR_", "TORCH_", "TORCHINDUCTOR_", "TRITON_", "GOMP_", "LD_PRELOAD",
+    "ONEDNN_", "PYTORCH_", "ROCBLAS_", "ROCR_", "SLURM_JOB_ID", "TORCH_", "TORCHINDUCTOR_", "TRITON_", "GOMP_",
+    "LD_PRELOAD",
 )  # fmt: skip
 
 # What each worker is given anew; the user's own value has no effect.

@@ -19,21 +19,25 @@ import re
 import secrets
 import shlex
 import shutil
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, Any
 
 from gpuprof.errors import PublishError, StoreError
-from gpuprof.record import OLDER, SCHEMA, RunRecord, upgrade
+
+if TYPE_CHECKING:
+    from gpuprof.record import RunRecord
 
 STAGING = ".tmp-"
 RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[a-z0-9_-]{1,80}-[0-9a-f]{8}")
 Raw = dict[str, list[float]]
+_MOST_RAW_BYTES = 1 << 30
+_HEADER = re.compile(rb"\{'descr': '<f8', 'fortran_order': False, 'shape': \(([0-9]{1,10}),\), \}\s*")
 
 
 def new_run_id(label: str, now: datetime | None = None) -> str:
@@ -145,6 +149,11 @@ def npz(raw: Raw) -> bytes:
 
 def read(path: Path) -> RunRecord:
     """The record of a run directory or a record.json. Raises StoreError with what is wrong with it."""
+    # Here and not above: with an index at hand most commands read no record, and pydantic costs more than they do.
+    from pydantic import ValidationError
+
+    from gpuprof.record import OLDER, SCHEMA, RunRecord, upgrade
+
     file = path / "record.json" if path.is_dir() else path
     try:
         text = file.read_bytes()
@@ -171,10 +180,48 @@ def read(path: Path) -> RunRecord:
         raise StoreError(f"{file}: damaged record: {place}: {first['msg']}{more}") from None
 
 
+def read_raw(path: Path, prefix: str = "") -> Raw:
+    """Series beside the record of a run directory or a record.json. Raises StoreError when they cannot be read.
+
+    Without numpy, which costs more to import than a report takes: `npz` writes one kind of array. A file from elsewhere
+    runs no code, and cannot fill the memory by unpacking.
+    """
+    file = (path if path.is_dir() else path.parent) / "raw.npz"
+    found: Raw = {}
+    try:
+        with zipfile.ZipFile(file) as archive:
+            wanted = [info for info in archive.infolist() if info.filename.startswith(prefix)]
+            if sum(info.file_size for info in wanted) > _MOST_RAW_BYTES:
+                raise StoreError(f"{file}: damaged: it unpacks to more than {_MOST_RAW_BYTES >> 20} MiB")
+            for info in wanted:
+                found[info.filename.removesuffix(".npy")] = _column(archive.read(info))
+    except OSError as error:
+        raise StoreError(f"{file}: cannot be read ({error.strerror or error})") from None
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, struct.error):
+        raise StoreError(f"{file}: damaged: not an archive of number series") from None
+    return found
+
+
+def _column(data: bytes) -> list[float]:
+    """A float64 array of one dimension (numpy's format 1.0). Raises ValueError or struct.error."""
+    (length,) = struct.unpack_from("<H", data, 8)
+    header, body = data[10 : 10 + length], data[10 + length :]
+    shape = _HEADER.fullmatch(header)
+    if not data.startswith(b"\x93NUMPY\x01\x00") or shape is None or len(body) != 8 * int(shape[1]):
+        raise ValueError("another kind of array")
+    return list(struct.unpack(f"<{shape[1].decode()}d", body))
+
+
 def run_directories(store: Path) -> list[Path]:
     """Published runs, oldest first. Raises StoreError when the store cannot be listed."""
+    return [store / name for name in run_names(store)]
+
+
+def run_names(store: Path) -> list[str]:
+    """The same as names."""
     try:
-        return sorted(p for p in store.iterdir() if RUN_ID.fullmatch(p.name) and p.is_dir())
+        with os.scandir(store) as entries:
+            return sorted(entry.name for entry in entries if RUN_ID.fullmatch(entry.name) and entry.is_dir())
     except FileNotFoundError:
         return []
     except OSError as error:

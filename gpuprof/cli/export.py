@@ -1,0 +1,130 @@
+"""gpuprof export"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gpuprof.cli.common import console, say, store_option
+from gpuprof.errors import EXIT_OK, GpuprofError, StoreError
+from gpuprof.export import FORMATS
+
+if TYPE_CHECKING:
+    from gpuprof.export.runs import RawReader
+    from gpuprof.record import RunRecord
+
+_EPILOG = "\b\nFormats:\n" + "\n".join(f"  {name:<18}{format_.about}" for name, format_ in FORMATS.items())
+
+
+@click.command(name="export", short_help="Stored runs in formats that other tools read.", epilog=_EPILOG)
+@click.argument("selected", metavar="SELECTED_RUN...", nargs=-1, required=True)
+@click.option("--format", "name", type=click.Choice(list(FORMATS)), required=True, metavar="NAME", help="See below.")
+@click.option(
+    "-o", "--output", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True),
+    help="Write this file, whole or not at all.  [default: stdout]",
+)  # fmt: skip
+@click.option(
+    "--direction", type=click.Choice(["bigger", "smaller"]),
+    help="github-benchmark only, which takes one direction a file: bigger is throughput (customBiggerIsBetter), "
+    "smaller is times, memory and energy (customSmallerIsBetter).  [default: bigger]",
+)  # fmt: skip
+@store_option
+def command(selected: tuple[str, ...], name: str, output: Path | None, direction: str | None, store: Path) -> int:
+    """Write stored runs in a format that other tools read.
+
+    SELECTED_RUN is a run as in `gpuprof show` (its id, a unique part of the id, a path, or `last`), or a directory that
+    holds runs, which stands for all of them. Several may be given.
+
+    A value that was not measured stays absent: an empty cell, a null, no sample; never 0. Runs on simulated hardware
+    are marked as such in every format. The formats of newest values leave out cases that computed wrong results, and
+    say so. A damaged record is named and skipped; the exit code is 1 when nothing is left.
+
+    In csv, a text that a spreadsheet would run as a formula (it begins with = + - @ or a tab) has an apostrophe in
+    front, and so has one that begins with an apostrophe: take one off to have the exact text.
+
+    \b
+    Examples:
+      gpuprof export last --format csv
+      gpuprof export results --format parquet -o runs.parquet
+      gpuprof export results --format openmetrics -o /var/lib/node_exporter/gpuprof.prom
+      gpuprof export last --format bencher | bencher run --adapter json --file /dev/stdin
+      gpuprof export last --format github-benchmark --direction smaller -o smaller.json
+      gpuprof export last --format chrome-trace -o run.trace.json   # open in https://ui.perfetto.dev
+    """
+    from gpuprof.export import output as target
+
+    options = {}
+    if direction is not None:
+        if name != "github-benchmark":
+            raise click.UsageError(f"--direction belongs to --format github-benchmark; {name} holds both directions.")
+        options["direction"] = direction
+    format_ = FORMATS[name]
+    if output is not None and output.is_dir():
+        raise click.UsageError(f"-o names a file, and {output} is a directory: -o {output / 'gpuprof'}{format_.suffix}")
+    runs = list(_read(selected, store))
+    if not runs:
+        raise GpuprofError("nothing could be exported: every record named above is damaged")
+    if format_.compares:
+        _name_wrong([record for record, _ in runs])
+    try:
+        content = format_.render(runs, **options)
+    except (OverflowError, ValueError) as error:  # finite in the record, and too large for the format or in its unit
+        raise GpuprofError(f"{name} cannot hold a number of these records: {error}") from None
+    if output is None or str(output) == "-":
+        target.to_stdout(content, name)
+    else:
+        target.to_file(output, content if isinstance(content, bytes) else content.encode())
+    return EXIT_OK
+
+
+def _read(selected: Sequence[str], store: Path) -> Iterator[tuple[RunRecord, RawReader]]:
+    """The runs that were named, each once, whatever names it. Raises StoreError for a name that fits none."""
+    from gpuprof import store as runs
+
+    paths = [path for one in selected for path in _paths(one, store)]
+    seen = set()
+    for path in paths:
+        try:
+            record = runs.read(path)
+        except StoreError as error:
+            _warn(f"skipped: {error}")
+            continue
+        if record.run_id not in seen:
+            seen.add(record.run_id)
+            yield record, partial(_raw, path)
+
+
+def _paths(name: str, store: Path) -> list[Path]:
+    from gpuprof import store as runs
+
+    directory = Path(name)
+    if directory.is_dir() and (inside := runs.run_directories(directory)):
+        return inside
+    return [runs.find(store, name)]
+
+
+def _raw(path: Path) -> Mapping[str, Sequence[float]]:
+    """A record without its raw times is still a record: what cannot be read is named, and stays out."""
+    from gpuprof import store as runs
+
+    try:
+        return runs.read_raw(path)
+    except StoreError as error:
+        _warn(f"without raw series: {error}")
+        return {}
+
+
+def _name_wrong(records: Sequence[RunRecord]) -> None:
+    from gpuprof.export.runs import is_wrong
+
+    for record in records:
+        for case in filter(is_wrong, record.cases):
+            _warn(f"left out, its results are wrong: {case.case_id} of {record.run_id}")
+
+
+def _warn(text: str) -> None:
+    say(console(stderr=True), text, "yellow")

@@ -1,0 +1,36 @@
+"""csv: the table as comma-separated values, UTF-8, RFC 4180 quoting, one header line. An absent value is an empty cell.
+
+Spreadsheets run a cell that begins with = + - @ or a tab as a formula, and a device's name may come from anywhere. A
+text cell that begins so gets an apostrophe in front, and so does one that begins with an apostrophe: to have the exact
+text back, take one leading apostrophe off. Numbers are never touched.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from gpuprof.export.runs import Runs, plain
+from gpuprof.export.table import COLUMNS, Cell, rows
+
+# The full-width forms too: some spreadsheets read them as the plain ones.
+_GUARDED = ("=", "+", "-", "@", "\t", "\r", "'", "＝", "＋", "－", "＠")
+
+
+def render(runs: Runs) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([column.name for column in COLUMNS])
+    writer.writerows([_cell(cell) for cell in row] for row in rows(runs))
+    return out.getvalue()
+
+
+def _cell(value: Cell) -> Cell:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return guard(plain(value)) if isinstance(value, str) else value
+
+
+def guard(text: str) -> str:
+    """The text as a cell that no spreadsheet runs. Blanks in front do not hide a formula from all of them."""
+    return f"'{text}" if text.lstrip().startswith(_GUARDED) or text.startswith(_GUARDED) else text

@@ -1,0 +1,46 @@
+"""github-benchmark: the array that github-action-benchmark takes as customBiggerIsBetter or customSmallerIsBetter.
+
+That action knows one direction a file, so a file holds the metrics of one. A metric without a value has no entry.
+https://github.com/benchmark-action/github-action-benchmark
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Literal
+
+from gpuprof.export.runs import Runs, benchmark_name, newest, one_line
+from gpuprof.metrics import METRICS
+from gpuprof.record import Case, RunRecord
+
+Direction = Literal["bigger", "smaller"]
+_BETTER = {"bigger": "higher", "smaller": "lower"}
+
+
+def render(runs: Runs, direction: Direction = "bigger") -> str:
+    entries = []
+    for record, case in newest(runs, benchmark_name):
+        for metric in METRICS:
+            reading = metric.read(case)
+            if metric.better != _BETTER[direction] or reading.value is None:
+                continue
+            entry: dict[str, str | float] = {
+                "name": f"{benchmark_name(record, case)}: {metric.key}",
+                "unit": metric.unit,
+                "value": reading.value,
+                "extra": _extra(record, case),
+            }
+            if reading.ci95 is not None:
+                low, high = reading.ci95
+                entry["range"] = f"95% {low:.6g} to {high:.6g}"
+            entries.append(entry)
+    return json.dumps(entries, indent=1, allow_nan=False) + "\n"
+
+
+def _extra(record: RunRecord, case: Case) -> str:
+    """What a chart shows beside the value."""
+    lines = ["SIMULATED: no hardware was measured"] if record.simulated else []
+    lines += [f"run {record.run_id}", f"started {record.started_at}", f"host {record.environment.hostname}"]
+    lines.append(f"precision {case.precision.effective or 'not known'}")
+    lines.append(f"correctness {case.correctness.verdict or 'not known'}")
+    return "\n".join(map(one_line, lines))

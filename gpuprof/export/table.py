@@ -1,0 +1,72 @@
+"""Runs as one long, tidy table: a row a case and metric. What csv and parquet hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from gpuprof.export.runs import Runs, in_order
+from gpuprof.metrics import METRICS, Metric
+from gpuprof.record import Case, RunRecord
+
+Cell = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    type: Literal["text", "time", "flag", "count", "number"]
+    about: str
+    unit: str = ""
+
+
+COLUMNS = (
+    Column("run_id", "text", "the run's directory in the store"),
+    Column("started_at", "time", "start of the run, UTC"),
+    Column("simulated", "flag", "whether a vendor simulator answered, and no hardware"),
+    Column("hostname", "text", "machine"),
+    Column("vendor", "text", "of the device; none for a CPU"),
+    Column("device", "text", "model of the device"),
+    Column("case_id", "text", "what was asked for, all settings that differ from the workload's own included"),
+    Column("workload", "text", "network"),
+    Column("mode", "text", "train or infer"),
+    Column("variant", "text", "eager, compile or graph"),
+    Column("precision_effective", "text", "arithmetic that really ran, as the probe found it"),
+    Column("batch_size", "count", "samples in one step", "samples"),
+    Column("seq_len", "count", "length of a sequence; none where the workload has no sequence", "steps"),
+    Column("threads", "count", "CPU threads", "threads"),
+    Column("correctness", "text", "verdict on the results: pass, drift or wrong; wrong ones belong in no comparison"),
+    Column("metric", "text", "name of the value; its suffix tells the unit"),
+    Column("unit", "text", "unit of value, ci95_low and ci95_high"),
+    Column("value", "number", "none where it was not measured", "as column unit"),
+    Column("ci95_low", "number", "95% interval over processes", "as column unit"),
+    Column("ci95_high", "number", "95% interval over processes", "as column unit"),
+    Column("processes", "count", "fresh processes behind value; none where it is no mean over processes", "processes"),
+    Column("absent", "text", "why there is no value"),
+)
+
+
+def rows(runs: Runs) -> Iterator[tuple[Cell, ...]]:
+    """In the order of COLUMNS; oldest run first. None is absent."""
+    for record, _ in in_order(runs):
+        for case in record.cases:
+            for metric in METRICS:
+                yield _row(record, case, metric)
+
+
+def _row(record: RunRecord, case: Case, metric: Metric) -> tuple[Cell, ...]:
+    reading = metric.read(case)
+    low, high = reading.ci95 or (None, None)
+    return (
+        record.run_id, record.started_at, record.simulated, record.environment.hostname, record.device.vendor,
+        record.device.name, case.case_id, case.workload, case.mode, case.variant, case.precision.effective,
+        case.batch_size, case.seq_len, case.threads, case.correctness.verdict, metric.key, metric.unit, reading.value,
+        low, high, _processes(case, metric.key), reading.absent if reading.value is None else None,
+    )  # fmt: skip
+
+
+def _processes(case: Case, key: str) -> int | None:
+    part = case.latency_s if key.startswith("latency_") else getattr(case, key, None)
+    found: int | None = getattr(part, "processes", None)
+    return found
