@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
-from gpuprof.record import Case, Interval
+if TYPE_CHECKING:
+    from gpuprof.record import Case, Interval, Repeat
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,15 @@ class Reading:
 
 @dataclass(frozen=True)
 class Metric:
+    """`each` is the value of one process, where a process has one: what intervals are made of."""
+
     key: str
     title: str
     unit: str
-    better: str
+    better: Literal["higher", "lower"]
     read: Callable[[Case], Reading]
+    each: Callable[[Case, Repeat], float | None] | None = None
+    ratio: bool = True  # whether "so many times as much" means something
 
 
 def _plain(name: str) -> Callable[[Case], Reading]:
@@ -62,19 +68,53 @@ def _summary(name: str, statistic: str) -> Callable[[Case], Reading]:
     return read
 
 
+def _of(part: str, field: str) -> Callable[[Case, Repeat], float | None]:
+    def each(case: Case, repeat: Repeat) -> float | None:
+        found: Any = getattr(repeat, part)
+        return None if found is None else getattr(found, field)
+
+    return each
+
+
+def _joules(field: str) -> Callable[[Case, Repeat], float | None]:
+    def each(case: Case, repeat: Repeat) -> float | None:
+        telemetry, window = repeat.telemetry, repeat.throughput
+        energy = None if telemetry is None else telemetry.energy.get("throughput")
+        if energy is None or window is None or energy.method != case.energy_method or window.steps == 0:
+            return None
+        joules = getattr(energy, field)
+        return None if joules is None or joules <= 0 else joules / (window.steps * case.batch_size)
+
+    return each
+
+
+def _sensed(signal: str, statistic: str) -> Callable[[Case, Repeat], float | None]:
+    def each(case: Case, repeat: Repeat) -> float | None:
+        found = None if repeat.telemetry is None else repeat.telemetry.window.get(signal)
+        return None if found is None else getattr(found, statistic)
+
+    return each
+
+
+_RATE, _TOTAL = _of("throughput", "samples_per_s"), _of("throughput", "samples_per_s_total")
+_JOULES, _ABOVE = "energy_j_per_sample", "energy_above_idle_j_per_sample"
 METRICS = (
-    Metric("throughput_per_s", "throughput", "samples/s", "higher", _estimate("throughput_per_s")),
-    Metric("throughput_total_per_s", "… by total time", "samples/s", "higher", _estimate("throughput_total_per_s")),
-    Metric("latency_p50_s", "latency p50", "s", "lower", _latency("p50")),
-    Metric("latency_p90_s", "latency p90", "s", "lower", _latency("p90")),
-    Metric("latency_p99_s", "latency p99", "s", "lower", _latency("p99")),
-    Metric("device_span_s", "device time a step", "s", "lower", _estimate("device_span_s")),
+    Metric("throughput_per_s", "throughput", "samples/s", "higher", _estimate("throughput_per_s"), _RATE),
+    Metric(
+        "throughput_total_per_s", "… by total time", "samples/s", "higher", _estimate("throughput_total_per_s"), _TOTAL
+    ),
+    Metric("latency_p50_s", "latency p50", "s", "lower", _latency("p50"), _of("latency", "p50")),
+    Metric("latency_p90_s", "latency p90", "s", "lower", _latency("p90"), _of("latency", "p90")),
+    Metric("latency_p99_s", "latency p99", "s", "lower", _latency("p99"), _of("latency", "p99")),
+    Metric(
+        "device_span_s", "device time a step", "s", "lower", _estimate("device_span_s"), _of("device_span", "step_s")
+    ),
     Metric("first_step_s", "first step", "s", "lower", _plain("first_step_s")),
     Metric("peak_memory_bytes", "peak memory", "B", "lower", _plain("peak_memory_bytes")),
-    Metric("energy_j_per_sample", "energy a sample", "J", "lower", _estimate("energy_j_per_sample")),
-    Metric("energy_above_idle_j_per_sample", "… above idle", "J", "lower", _estimate("energy_above_idle_j_per_sample")),
-    Metric("power_mean_w", "power", "W", "lower", _summary("power_w", "mean")),
-    Metric("temperature_max_c", "temperature", "°C", "lower", _summary("temperature_c", "max")),
+    Metric(_JOULES, "energy a sample", "J", "lower", _estimate(_JOULES), _joules("energy_j")),
+    Metric(_ABOVE, "… above idle", "J", "lower", _estimate(_ABOVE), _joules("above_idle_j")),
+    Metric("power_mean_w", "power", "W", "lower", _summary("power_w", "mean"), _sensed("power_w", "mean")),
+    Metric("temperature_max_c", "temperature", "°C", "lower", _summary("temperature_c", "max"), ratio=False),
 )
 # Shares of `throttled_share` in which nothing slowed the device down that was asked for.
 UNTHROTTLED = ("idle", "clocks_setting", "none")
@@ -88,6 +128,8 @@ def show(value: float, unit: str) -> str:
             if value >= step:
                 return f"{value / step:.{_digits(value / step)}f} {name}"
         return f"{value:.0f} B"
+    if unit == "°C":
+        return f"{value:.1f} °C"
     if unit == "Hz":
         return f"{value / 1e6:,.0f} MHz"
     if unit == "J":

@@ -46,17 +46,6 @@ def test_interval_over_processes_covers_95_percent_of_whole_measurements(process
     assert 0.93 <= hits / runs <= 0.97
 
 
-@pytest.mark.parametrize("processes", [3, 5, 10])
-def test_ratio_interval_covers_and_identical_devices_get_no_verdict(processes):
-    rng = random.Random(200 + processes)
-    hits = 0
-    for _ in range(SIMULATIONS):
-        a, b = ([math.exp(rng.gauss(0, PROCESS_SD)) for _ in range(processes)] for _ in range(2))
-        low, high = stats.ratio_interval(a, b)[1]
-        hits += low <= 1 <= high
-    assert 0.93 <= hits / SIMULATIONS <= 0.97
-
-
 def _process_median(rng: random.Random, blocks: int) -> float:
     effect, state, times = rng.gauss(0, PROCESS_SD), 0.0, []
     for _ in range(blocks):
@@ -66,18 +55,8 @@ def _process_median(rng: random.Random, blocks: int) -> float:
     return statistics.median(times)
 
 
-def test_ratio_interval_is_welch():
-    a, b = [10.1, 10.4, 9.9, 10.2], [8.0, 8.4, 8.1]
-    ratio, interval = stats.ratio_interval(a, b)
-    expected = scipy.stats.ttest_ind([math.log(v) for v in a], [math.log(v) for v in b], equal_var=False)
-    low, high = expected.confidence_interval(0.95)
-    assert interval == pytest.approx((math.exp(low), math.exp(high)))
-    assert ratio == pytest.approx(scipy.stats.gmean(a) / scipy.stats.gmean(b))
-
-
 def test_one_process_has_no_interval():
     assert stats.geometric_interval([3.0]) == (pytest.approx(3.0), None)
-    assert stats.ratio_interval([3.0], [2.0, 2.1])[1] is None
 
 
 def test_p99_bound_needs_299_requests():

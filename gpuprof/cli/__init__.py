@@ -4,12 +4,15 @@ import sys
 
 COMMANDS = {
     "run": "Measure networks on this machine and store the record.",
+    "compare": "Compare two sets of runs: which is faster, how sure, how fair.",
+    "report": "A page of one run, or of the whole store.",
     "monitor": "Energy, power and temperature over the life of any command.",
     "devices": "List the GPUs that the vendor libraries see, and the CPU.",
     "doctor": "Find and explain what keeps a GPU from being measured.",
     "calibrate-telemetry": "Measure how a device's sensors behave.",
     "list": "List the stored runs.",
     "show": "Show one stored run.",
+    "export": "Stored runs in formats that other tools read.",
     "recover": "Publish what a killed run had measured.",
     "schema": "Print the JSON Schema of record.json.",
 }
@@ -27,6 +30,7 @@ Examples:
   gpuprof run configs/lstm.yaml            the LSTM on the GPU, or on the CPU without one
   gpuprof run configs/*.yaml --quick       every network, three short repeats each
   gpuprof run configs/cnn.yaml --set sweep.batch_size=[1,8,64]
+  gpuprof compare vendor=nvidia vendor=amd -o report.html
   gpuprof show last                        the newest result once more
   gpuprof monitor python train.py          what any command draws, joules and all
   gpuprof doctor                           why is my GPU not used?

@@ -1,0 +1,294 @@
+"""Two sides of evidence -> what may be claimed. Pure; the report and the JSON form are made of what comes out.
+
+Ratios are candidate / baseline of the metric itself. Claims, which get a verdict, are made of speed alone; energy and
+the rest are shown with their ratios and intervals.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from gpuprof.analysis import effect as effects
+from gpuprof.analysis import fairness
+from gpuprof.analysis.effect import LEVEL, Effect
+from gpuprof.analysis.evidence import CaseEvidence, Evidence, typical
+from gpuprof.analysis.pairing import Pair, pair, pairs_within_runs
+from gpuprof.analysis.stats import Interval
+from gpuprof.metrics import BY_KEY, METRICS, Metric
+
+Verdict = Literal["faster", "slower", "no difference shown"]
+View = Literal["iso-batch", "best-batch", "all workloads"]
+CLAIMED = ("throughput_per_s", "latency_p50_s")
+HEADLINE = "throughput_per_s"
+ONE_PROCESS = "one process a side has no spread, and so no interval"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side's value of one metric."""
+
+    value: float | None
+    ci95: Interval | None = None
+    units: int = 0
+    unit: str = ""
+    absent: str = ""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One metric of one pair of cases."""
+
+    metric: str
+    baseline: Side
+    candidate: Side
+    effect: Effect | None  # None where a side has no value, or a ratio means nothing
+
+
+@dataclass(frozen=True)
+class Claim:
+    workload: str
+    case: str
+    metric: str
+    view: View
+    ratio: float | None
+    ci95: Interval | None
+    mde: float | None
+    p_adjusted: float | None
+    verdict: Verdict | None
+    allowed: bool
+    reason: str | None
+    unit: str
+    units: tuple[int, int]
+    spread: float
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A pair of cases with everything that is known of both."""
+
+    title: str
+    pair: Pair
+    differences: dict[str, Difference]
+    break_even_steps: float | None  # None: the side with the shorter first step is the faster one too, or unknown
+    break_even_says: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    baseline: Evidence
+    candidate: Evidence
+    vary: tuple[str, ...]
+    cases: list[Compared]
+    only_baseline: list[CaseEvidence]
+    only_candidate: list[CaseEvidence]
+    claims: list[Claim]
+    overall: Claim
+    ledger: list[fairness.Entry]
+    machine_spread: float
+
+    @property
+    def simulated(self) -> bool:
+        return True in self.baseline.simulated | self.candidate.simulated
+
+    @property
+    def blocked(self) -> list[fairness.Entry]:
+        return [entry for entry in self.ledger if entry.weight == "blocks"]
+
+
+def compare(
+    baseline: Evidence, candidate: Evidence, *, vary: AbstractSet[str] = frozenset(),
+    machine_spread: float = effects.MACHINE_SPREAD,
+) -> Comparison:  # fmt: skip
+    pairing = pair(baseline, candidate, vary)
+    called = titles([p.baseline for p in pairing.pairs])
+    named = {id(p): title for p, title in zip(pairing.pairs, called, strict=True)}
+    entries = fairness.ledger(baseline, candidate, pairing.pairs, lambda p: named[id(p)], set(vary))
+    mixed = next((e.why for e in entries if e.weight == "blocks" and not e.cases), "")
+    pairs = [replace(p, reasons=(*p.reasons, mixed)) if mixed else p for p in pairing.pairs]
+    cases = [
+        _compared(p, title, machine_spread, interleaved=pairs_within_runs(p, baseline, candidate))
+        for p, title in zip(pairs, called, strict=True)
+    ]
+    claims = [_claim(case, metric) for case in cases for metric in CLAIMED]
+    claims += _best_batches(cases, machine_spread)
+    overall = _overall(cases)
+    *claims, overall = _with_verdicts([*claims, overall])
+    return Comparison(
+        baseline, candidate, tuple(sorted(vary)), cases, pairing.only_baseline, pairing.only_candidate,
+        claims, overall, entries, machine_spread,
+    )  # fmt: skip
+
+
+def titles(cases: Sequence[CaseEvidence]) -> list[str]:
+    """Each case in as few words as tell it from the others of its workload and mode."""
+    groups: dict[tuple[str, str], list[list[str]]] = {}
+    rows = []
+    for case in cases:
+        c = case.newest
+        row = [
+            c.precision or c.requested, f"batch {c.batch_size}", "" if c.seq_len is None else f"T {c.seq_len}",
+            c.variant, f"{c.threads} thread{'s' * (c.threads > 1)}",
+            " ".join(f"{name} {value}" for name, value in sorted(c.params.items())),
+        ]  # fmt: skip
+        rows.append(((c.workload, c.mode), row))
+        groups.setdefault((c.workload, c.mode), []).append(row)
+    named = []
+    for work, row in rows:
+        told = [word for i, word in enumerate(row) if word and len({other[i] for other in groups[work]}) > 1]
+        named.append(" · ".join([*work, *told]))
+    return named
+
+
+def _compared(p: Pair, title: str, machine_spread: float, *, interleaved: bool) -> Compared:
+    differences = {m.key: _difference(p, m, machine_spread, interleaved=interleaved) for m in METRICS}
+    steps, says = _break_even(p)
+    return Compared(title, p, differences, steps, says)
+
+
+def _difference(p: Pair, metric: Metric, machine_spread: float, *, interleaved: bool) -> Difference:
+    sides = [side(case, metric) for case in (p.baseline, p.candidate)]
+    if None in (sides[0].value, sides[1].value) or not metric.ratio:
+        return Difference(metric.key, sides[0], sides[1], None)
+    one, other = p.baseline.level(metric.key), p.candidate.level(metric.key)
+    if one is not None and other is not None:
+        logs = _pairs_of_processes(p, metric.key) if interleaved else []
+        found = effects.paired(logs) if logs else effects.between(one, other, machine_spread=machine_spread)
+    elif min(sides[0].value or 0.0, sides[1].value or 0.0) <= 0:  # energy above idle may be less than nothing
+        return Difference(metric.key, sides[0], sides[1], None)
+    else:
+        ratio = (sides[1].value or 0.0) / (sides[0].value or 1.0)
+        found = Effect(ratio, None, None, None, "run", len(p.baseline.values(metric.key)),
+                       len(p.candidate.values(metric.key)), 0.0, None, None)  # fmt: skip
+    return Difference(metric.key, sides[0], sides[1], found)
+
+
+def side(case: CaseEvidence, metric: Metric) -> Side:
+    found = case.level(metric.key)
+    if found is not None:
+        return Side(math.exp(found.mean), found.interval, found.units, found.unit)
+    value = typical(case, metric.key)
+    absent = case.newest.absent.get(metric.key, "") if value is None else ""
+    return Side(value, None, len(case.values(metric.key)), "run", absent)
+
+
+def _pairs_of_processes(p: Pair, metric: str) -> list[float]:
+    one, other = p.baseline.newest, p.candidate.newest
+    left, right = (dict(zip(c.order, c.processes.get(metric, []), strict=False)) for c in (one, other))
+    return [math.log(right[i] / left[i]) for i in sorted(left.keys() & right.keys())]
+
+
+def _break_even(p: Pair) -> tuple[float | None, str]:
+    """Steps after which the side with the longer first step has caught up."""
+    firsts = [typical(case, "first_step_s") for case in (p.baseline, p.candidate)]
+    rates = [typical(case, HEADLINE) for case in (p.baseline, p.candidate)]
+    if None in firsts or not all(rates):
+        return None, "a first step or a throughput is not known"
+    first_b, first_c = (value or 0.0 for value in firsts)
+    step_b, step_c = (case.newest.batch_size / (rate or 1.0)
+                      for case, rate in zip((p.baseline, p.candidate), rates, strict=True))  # fmt: skip
+    late, gain = first_c - first_b, step_b - step_c
+    if late == gain == 0:
+        return None, "none: neither is ahead"
+    if late * gain <= 0:
+        ahead = "candidate" if late < 0 or (late == 0 and gain > 0) else "baseline"
+        return None, f"none: the {ahead} is ahead from the first step on"
+    slow = "candidate" if late > 0 else "baseline"
+    return late / gain, f"the {slow}'s longer first step is made good after so many steps"
+
+
+def _claim(case: Compared, metric: str) -> Claim:
+    difference, p = case.differences[metric], case.pair
+    found = difference.effect
+    reason = "; ".join(p.reasons)
+    if not reason and found is None:
+        reason = difference.baseline.absent or difference.candidate.absent or "not measured"
+    elif not reason and found is not None and found.ci95 is None:
+        reason = ONE_PROCESS
+    return _made(p.baseline.newest.workload, case.title, metric, "iso-batch", found, p.allowed, reason or None)
+
+
+def _made(
+    workload: str, case: str, metric: str, view: View, found: Effect | None, allowed: bool, reason: str | None
+) -> Claim:
+    """Not yet tested: `p_adjusted` is still this claim's own p."""
+    if found is None:
+        return Claim(workload, case, metric, view, None, None, None, None, None, False, reason, "", (0, 0), 0.0)
+    units = (found.baseline_units, found.candidate_units)
+    return Claim(
+        workload, case, metric, view, found.ratio, found.ci95, found.mde, found.p, None, allowed, reason,
+        found.unit, units, found.spread,
+    )  # fmt: skip
+
+
+def _best_batches(cases: Sequence[Compared], machine_spread: float) -> list[Claim]:
+    """Where a sweep allows: each side at the batch size at which it is fastest; shows what a larger card is for."""
+    groups: dict[tuple[object, ...], list[Compared]] = {}
+    for case in cases:
+        fields = case.pair.baseline.fields
+        rest = tuple(str(fields[name]) for name in fields if name != "batch_size")
+        if case.pair.allowed and "batch_size" not in case.pair.differs:
+            groups.setdefault((case.pair.baseline.newest.workload, case.pair.baseline.newest.mode, *rest), []).append(
+                case
+            )
+    claims = []
+    for members in groups.values():
+        known = [m for m in members if m.differences[HEADLINE].effect is not None]
+        if len({m.pair.baseline.newest.batch_size for m in known}) < 2:
+            continue
+        best = max(known, key=lambda m: m.differences[HEADLINE].baseline.value or 0.0)
+        best_other = max(known, key=lambda m: m.differences[HEADLINE].candidate.value or 0.0)
+        one, other = best.pair.baseline, best_other.pair.candidate
+        levels = (one.level(HEADLINE), other.level(HEADLINE))
+        found = best.differences[HEADLINE].effect
+        if levels[0] is None or levels[1] is None or found is None:
+            continue
+        if best is not best_other:
+            found = effects.between(levels[0], levels[1], machine_spread=machine_spread)
+        c = one.newest
+        title = f"{c.workload} · {c.mode} · best batch, {c.batch_size} against {other.newest.batch_size}"
+        why = ONE_PROCESS if found.ci95 is None else None
+        claims.append(_made(c.workload, title, HEADLINE, "best-batch", found, True, why))
+    return claims
+
+
+def _overall(cases: Sequence[Compared]) -> Claim:
+    """Geometric mean of throughput over workloads, each workload with the same weight, for this set of workloads."""
+    found: dict[str, list[Effect]] = {}
+    for case in cases:
+        one = case.differences[HEADLINE].effect
+        if case.pair.allowed and one is not None:
+            found.setdefault(case.pair.baseline.newest.workload, []).append(one)
+    if not found:
+        reason = "no pair of cases may be compared" if cases else "the sides have no case in common"
+        return _made("all", "all workloads", HEADLINE, "all workloads", None, False, reason)
+    weighted = [(one, 1 / len(found) / len(several)) for several in found.values() for one in several]
+    whole = effects.together(weighted)
+    title = f"{len(found)} workloads" if len(found) > 1 else next(iter(found))
+    why = ONE_PROCESS if whole.ci95 is None else None
+    return _made("all", title, HEADLINE, "all workloads", whole, True, why)
+
+
+def _with_verdicts(claims: Sequence[Claim]) -> list[Claim]:
+    """Holm's correction over all claims that may be made, then words. A claim made twice counts once."""
+    tested = [c for c in claims if c.allowed and c.p_adjusted is not None]
+    # With one case in all, "overall" is that case again and no further test.
+    same = {(c.metric, c.ratio, c.ci95) for c in tested}
+    first = {mark: next(c for c in tested if (c.metric, c.ratio, c.ci95) == mark) for mark in same}
+    family = [c for c in tested if first[(c.metric, c.ratio, c.ci95)] is c]
+    adjusted = dict(zip(map(id, family), effects.holm([c.p_adjusted or 0.0 for c in family]), strict=True))
+    done = []
+    for claim in claims:
+        mark = (claim.metric, claim.ratio, claim.ci95)
+        p = adjusted[id(first[mark])] if mark in first and claim.allowed else None
+        done.append(replace(claim, p_adjusted=p, verdict=None if p is None else _verdict(claim, p)))
+    return done
+
+
+def _verdict(claim: Claim, p: float) -> Verdict:
+    if p >= LEVEL or claim.ratio is None:
+        return "no difference shown"
+    return "faster" if (claim.ratio > 1) == (BY_KEY[claim.metric].better == "higher") else "slower"

@@ -1,0 +1,226 @@
+"""One side of a comparison: what its runs say together. Runs are folded in one by one, so thousands fit."""
+
+from __future__ import annotations
+
+import math
+import operator
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from gpuprof.analysis.stats import Interval, finite_exp, t_quantile
+from gpuprof.digest import FIELDS, PER_METRIC, Brief, CaseDigest, Digest, Numbers, Shared, as_text, brief, static
+from gpuprof.metrics import METRICS
+
+Key = tuple[Any, ...]
+_AT = {metric.key: PER_METRIC * position for position, metric in enumerate(METRICS)}
+_SAID = ("outcome", "correctness", "steady", "regime", "energy_method", "fallback", "requested", "flags")
+
+
+class Sample(NamedTuple):
+    """One metric in one run: mean and sum of squared deviations of the logarithms of its processes' values."""
+
+    machine: str
+    n: float
+    mean: float
+    squares: float
+
+
+@dataclass(frozen=True)
+class Level:
+    """Mean of a side's logarithms. `spread` is what was added to `variance` for machines that nobody measured."""
+
+    mean: float
+    variance: float | None  # of the mean; None where one value has no spread
+    freedom: float
+    unit: str  # machine, run or process
+    units: int
+    machines: int
+    machine: str = ""  # its name, where it is one
+    spread: float = 0.0
+
+    @property
+    def interval(self) -> Interval | None:
+        """95%, of the side's own geometric mean, without what was added for other machines."""
+        if self.variance is None:
+            return None
+        half = t_quantile(0.975, self.freedom) * math.sqrt(self.variance)
+        return finite_exp(self.mean - half), finite_exp(self.mean + half)
+
+
+RUNS = 3  # from so many runs on, the run is the unit
+
+
+def level(samples: Sequence[Sample | tuple[str, float, float, float]]) -> Level:
+    """One side's processes, runs and machines as one number with its variance."""
+    machines, counts, means, squares = zip(*samples, strict=True)
+    groups: dict[str, list[int]] = {}
+    for position, machine in enumerate(machines):
+        groups.setdefault(machine, []).append(position)
+    if len(groups) > 1:
+        each = [_mean([counts[i] for i in group], [means[i] for i in group]) for group in groups.values()]
+        return _of_means(each, "machine", len(groups))
+    if len(samples) >= RUNS:
+        return replace(_of_means(means, "run", 1), machine=machines[0])
+    n, mean = int(sum(counts)), _mean(counts, means)
+    rest = math.fsum(s + c * (m - mean) ** 2 for c, m, s in zip(counts, means, squares, strict=True))
+    variance = rest / (n - 1) / n if n > 1 else None
+    return Level(mean, variance, max(1, n - 1), "process", n, 1, machines[0])
+
+
+def _mean(counts: Sequence[float], means: Sequence[float]) -> float:
+    return math.fsum(map(operator.mul, counts, means)) / sum(counts)
+
+
+def _of_means(means: Sequence[float], unit: str, machines: int) -> Level:
+    mean = math.fsum(means) / len(means)
+    variance = math.fsum([(m - mean) ** 2 for m in means]) / (len(means) - 1) / len(means)
+    return Level(mean, variance, len(means) - 1, unit, len(means), machines)
+
+
+@dataclass
+class CaseEvidence:
+    """One case over all runs of a side that have it."""
+
+    static: Shared
+    find: Callable[[], CaseDigest]  # the newest run's, in full
+    newest_run: str
+    rows: list[tuple[str, Numbers]] = field(default_factory=list)  # machine, and the run's numbers
+    statics: set[Shared] = field(default_factory=set)
+    _levels: dict[str, Level | None] = field(default_factory=dict)
+
+    @cached_property
+    def newest(self) -> CaseDigest:
+        return self.find()
+
+    @cached_property
+    def said(self) -> dict[str, set[Any]]:
+        """By fact, every value that any run had."""
+        return {name: {one.data[name] for one in self.statics} for name in _SAID}
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        return {name: self.static.data[name] for name in FIELDS}
+
+    def samples(self, metric: str) -> list[tuple[str, float, float, float]]:
+        """One for each run whose processes have values; as Sample, but made in thousands."""
+        i = _AT[metric]
+        return [(machine, x[i], x[i + 1], x[i + 2]) for machine, x in self.rows if x[i] == x[i]]
+
+    def values(self, metric: str) -> list[float]:
+        """A headline of each run that has one."""
+        i = _AT[metric] + 3
+        return [x[i] for _, x in self.rows if x[i] == x[i]]
+
+    def level(self, metric: str) -> Level | None:
+        """None where processes have no values of it, or those of some run have none."""
+        if metric not in self._levels:
+            samples = self.samples(metric)
+            complete = bool(samples) and len(samples) == len(self.values(metric))
+            self._levels[metric] = level(samples) if complete else None
+        return self._levels[metric]
+
+
+@dataclass
+class Evidence:
+    text: str
+    runs: list[tuple[str, str, str]] = field(default_factory=list)  # run id, start, where
+    machines: dict[str, int] = field(default_factory=dict)
+    heads: dict[Shared, int] = field(default_factory=dict)
+    fact_texts: dict[Shared, int] = field(default_factory=dict)
+    cases: dict[Key, CaseEvidence] = field(default_factory=dict)
+    find: Callable[[], Digest] | None = None
+    skipped: list[str] = field(default_factory=list)  # records that could not be read
+
+    @cached_property
+    def facts(self) -> dict[str, dict[str, int]]:
+        """By name, the values that the runs had, each as text, with the number of runs."""
+        found: dict[str, dict[str, int]] = {}
+        for one, count in self.fact_texts.items():
+            _count(found, one.data, count)
+        for one, count in self.heads.items():
+            _count(found, {name: one.data[name] for name in ("outcome", "host")}, count)
+        return found
+
+    @cached_property
+    def newest(self) -> Digest | None:
+        return None if self.find is None else self.find()
+
+    @property
+    def devices(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for one, count in self.heads.items():
+            found[one.data["device"]] = found.get(one.data["device"], 0) + count
+        return found
+
+    @property
+    def device(self) -> str:
+        return next(iter(self.devices), "")
+
+    @property
+    def kinds(self) -> set[str]:
+        return {one.data["kind"] for one in self.heads}
+
+    @property
+    def vendors(self) -> set[str | None]:
+        return {one.data["vendor"] for one in self.heads}
+
+    @property
+    def simulated(self) -> set[bool]:
+        return {one.data["simulated"] for one in self.heads}
+
+
+def _count(found: dict[str, dict[str, int]], values: dict[str, Any], count: int) -> None:
+    for name, value in values.items():
+        counts, shown = found.setdefault(name, {}), as_text(value)
+        counts[shown] = counts.get(shown, 0) + count
+
+
+def gather(text: str, digests: Iterable[tuple[Digest, Sequence[CaseDigest]]]) -> Evidence:
+    """Runs, each with those of its cases that count, oldest first, as one side."""
+    side = Evidence(text)
+    for found, cases in digests:
+        fold(side, brief(found), {static(case) for case in cases}, lambda found=found: found)  # type: ignore[misc]
+    return side
+
+
+def by_device(briefs: Iterable[tuple[Brief, set[str] | None, Callable[[], Digest]]]) -> list[Evidence]:
+    """A side for each device model, GPUs first."""
+    sides: dict[tuple[str, bool], Evidence] = {}
+    for one, wanted, find in briefs:
+        head = one.head.data
+        fold(sides.setdefault((head["device"], head["simulated"]), Evidence(head["device"])), one, wanted, find)
+    return sorted(sides.values(), key=lambda side: ("cpu" in side.kinds, side.device))
+
+
+def fold(side: Evidence, one: Brief, wanted: set[str] | None, find: Callable[[], Digest]) -> None:
+    """Add a run, with those cases whose static text is `wanted` (None: all). `find` gives its digest when asked."""
+    side.runs.append((one.run_id, one.started_at, one.where))
+    machine, run = one.head.data["machine"], one.run_id
+    side.machines[machine] = side.machines.get(machine, 0) + 1
+    side.heads[one.head] = side.heads.get(one.head, 0) + 1
+    side.fact_texts[one.facts] = side.fact_texts.get(one.facts, 0) + 1
+    side.find = find
+    for position, (text, numbers) in enumerate(one.cases):
+        if wanted is not None and text.text not in wanted:
+            continue
+        known = side.cases.get(text.key)
+        if known is None:
+            known = side.cases[text.key] = CaseEvidence(text, find, run)  # type: ignore[arg-type]
+        known.static, known.newest_run = text, run
+        known.find = lambda position=position: find().cases[position]  # type: ignore[misc]
+        known.statics.add(text)
+        known.rows.append((machine, numbers))
+
+
+def complete(side: Evidence) -> None:
+    """Look up now what is otherwise looked up when it is asked for: the newest run, and the newest of each case."""
+    _ = side.newest, [case.newest for case in side.cases.values()]
+
+
+def typical(case: CaseEvidence, metric: str) -> float | None:
+    """The headline of a metric over runs: its median. None where no run has one."""
+    values = case.values(metric)
+    return statistics.median(values) if values else None

@@ -1,0 +1,329 @@
+"""The fairness ledger: every difference between the sides that a reader must know of, with its weight.
+
+blocks    the sides, or a pair of cases, must not be compared; nothing of it enters a verdict
+weakens   part of the difference may come from this rather than from the devices
+noted     expected, or without known influence; told all the same
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from gpuprof.analysis.evidence import CaseEvidence, Evidence
+from gpuprof.analysis.pairing import NAMES, Pair, shown
+from gpuprof.metrics import UNTHROTTLED, show
+
+Weight = Literal["blocks", "weakens", "noted"]
+WEIGHTS: tuple[Weight, ...] = ("blocks", "weakens", "noted")
+THROTTLED_SHARE = 0.05
+HOTTER_C = 10.0
+_MANY = 3
+_WHOLE = {"none", "SPX"}  # as the vendors call a card that is not partitioned
+_NEVER = ("name", "SLURM_JOB_ID")  # the protocol's name has a line of its own; a job's number says nothing
+
+
+@dataclass(frozen=True)
+class Entry:
+    key: str
+    baseline: str | None
+    candidate: str | None
+    weight: Weight
+    why: str
+    cases: tuple[str, ...] = ()  # the pairs that it is about; empty when it is about the sides
+
+
+def ledger(
+    baseline: Evidence, candidate: Evidence, pairs: Sequence[Pair], title: Callable[[Pair], str], vary: AbstractSet[str]
+) -> list[Entry]:
+    """Entries by weight, heaviest first; what is the same for several pairs stands once."""
+    entries = [*_sides(baseline, candidate, pairs)]
+    grouped: dict[Entry, list[str]] = {}
+    for pair in pairs:
+        for entry in _of_pair(pair, vary):
+            grouped.setdefault(entry, []).append(title(pair))
+    entries += [replace(entry, cases=tuple(cases)) for entry, cases in grouped.items()]
+    return sorted(entries, key=lambda entry: WEIGHTS.index(entry.weight))
+
+
+def _text(side: Evidence, name: str) -> str | None:
+    """The values that a side's runs had, the commonest first."""
+    counts = side.facts.get(name, {})
+    values = sorted(counts, key=lambda value: -counts[value])
+    more = f" and {len(values) - _MANY} more" if len(values) > _MANY else ""
+    return ", ".join(values[:_MANY]) + more if values else None
+
+
+def _values(side: Evidence, name: str) -> list[Any]:
+    return [_parsed(text) for text in side.facts.get(name, {})]
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _sides(baseline: Evidence, candidate: Evidence, pairs: Sequence[Pair]) -> Iterator[Entry]:
+    both = (baseline, candidate)
+    if len(baseline.simulated | candidate.simulated) > 1:
+        words = {True: "simulated", False: "measured"}
+        one, other = (" and ".join(words[value] for value in sorted(side.simulated)) for side in both)
+        yield Entry("simulated", one, other, "blocks", "a simulator measures no hardware")
+    for name, weight, why in _facts(baseline, candidate, pairs):
+        left, right = _text(baseline, name), _text(candidate, name)
+        if set(baseline.facts.get(name, {})) != set(candidate.facts.get(name, {})):
+            yield Entry(_TITLES.get(name, name), left, right, weight, why)
+    yield from _dictionaries(baseline, candidate)
+    yield from _power_limits(baseline, candidate)
+    if "quick" in {p.get("name") for side in both for p in _values(side, "protocol")}:
+        yield Entry("quick protocol", _named(baseline), _named(candidate), "weakens",
+                    "quick runs are short: fewer processes, shorter warm-up")  # fmt: skip
+    for side, position in ((baseline, 0), (candidate, 1)):
+        if bad := set(side.facts.get("outcome", {})) - {"ok"}:
+            cells: list[str | None] = [None, None]
+            cells[position] = ", ".join(sorted(bad))
+            yield Entry("run outcome", cells[0], cells[1], "weakens", "part of what was planned was not measured")
+    if baseline.runs and candidate.runs:
+        days = [sorted(start[:10] for _, start, _ in side.runs) for side in both]
+        if days[0][-1] != days[1][-1]:
+            yield Entry("date", _span(days[0]), _span(days[1]), "noted", "machines and software change with time")
+
+
+_TITLES = {
+    "torch_build": "torch build", "cpu": "host CPU", "cores": "CPU cores", "driver_version": "driver",
+    "vbios_version": "VBIOS", "gpuprof_commit": "gpuprof commit", "config": "config hash", "ecc_enabled": "ECC",
+    "scope": "what power covers", "host": "host name", "core_clock_max_hz": "highest core clock",
+    "power_limit_w": "power limit", "container": "container",
+}  # fmt: skip
+
+
+def _facts(baseline: Evidence, candidate: Evidence, pairs: Sequence[Pair]) -> Iterator[tuple[str, Weight, str]]:
+    """Facts whose difference stands in the ledger. What differs because the vendors differ is expected."""
+    one_vendor = baseline.vendors == candidate.vendors
+    hosts_matter = "cpu" in baseline.kinds | candidate.kinds or any(_host_bound(pair) for pair in pairs)
+    host: Weight = "weakens" if hosts_matter else "noted"
+    yield "gpuprof", "weakens", "versions of gpuprof may measure differently"
+    yield "gpuprof_commit", "noted", "versions of gpuprof may measure differently"
+    yield "config", "noted", "another file; what it asked for is compared case by case"
+    torches = [{_release(v) for v in side.facts.get("torch", {})} for side in (baseline, candidate)]
+    if torches[0] == torches[1]:
+        yield "torch", "noted", "the same release in builds of their own"
+    else:
+        yield "torch", "weakens", "another release of PyTorch, with other kernels"
+    yield "torch_build", "noted", "what each device needs"
+    yield "driver_version", "weakens" if one_vendor else "noted", "drivers change clocks and launch times"
+    yield "vbios_version", "noted", "firmware sets clocks and power"
+    if any(set(side.facts.get("partition", {})) - _WHOLE for side in (baseline, candidate)):
+        yield "partition", "weakens", "a partition is not the whole card"
+    yield "ecc_enabled", "weakens", "error correction costs bandwidth on some memories"
+    yield "scope", "weakens", "energies of different things: see what each sensor covers"
+    yield "cpu", host, "the host submits the work" if host == "weakens" else "no case here is bound by its host"
+    yield "cores", host, "the host submits the work" if host == "weakens" else "no case here is bound by its host"
+    yield "container", "noted", "containers have libraries of their own"
+    yield "kernel", "noted", "another operating system kernel"
+    yield "os", "noted", "another operating system"
+    yield "python", "noted", "another interpreter submits the work"
+    yield "host", "noted", "another machine"
+    if baseline.devices.keys() == candidate.devices.keys():
+        yield "core_clock_max_hz", "weakens", "cards of one model with other clocks"
+
+
+def _release(version: str) -> str:
+    return version.partition("+")[0]
+
+
+def _dictionaries(baseline: Evidence, candidate: Evidence) -> Iterator[Entry]:
+    """Libraries, environment variables and the protocol, name by name."""
+    one_build = set(baseline.facts.get("torch_build", {})) == set(candidate.facts.get("torch_build", {}))
+    for name, weight, why in (
+        ("protocol", "weakens", "measured for another length of time or another number of times"),
+        ("variables", "weakens", "this environment variable may change what runs"),
+        ("libraries", "weakens" if one_build else "noted", "libraries below PyTorch, of one version or another"),
+    ):
+        sides = []
+        for side in (baseline, candidate):
+            merged: dict[str, set[str]] = {}
+            for found in _values(side, name):
+                for inner, value in found.items() if isinstance(found, dict) else ():
+                    merged.setdefault(inner, set()).add(str(value))
+            sides.append(merged)
+        for inner in sorted(sides[0].keys() | sides[1].keys()):
+            one, other = sides[0].get(inner), sides[1].get(inner)
+            if one == other or inner in _NEVER:
+                continue
+            found_weight: Weight = weight  # type: ignore[assignment]
+            if inner.endswith("VISIBLE_DEVICES") or inner in ("torchvision", "triton", "numpy"):
+                found_weight = "noted"
+            shown_ = [None if v is None else ", ".join(sorted(v)) for v in (one, other)]
+            yield Entry(inner, shown_[0], shown_[1], found_weight, why)
+
+
+def _power_limits(baseline: Evidence, candidate: Evidence) -> Iterator[Entry]:
+    limits, defaults = (
+        [[float(v) for v in _values(side, name) if _is_power(v)] for side in (baseline, candidate)]
+        for name in ("power_limit_w", "power_limit_default_w")
+    )
+    lowered = [
+        bool(limit and default and min(limit) < 0.99 * max(default))
+        for limit, default in zip(limits, defaults, strict=True)
+    ]
+    texts = [" | ".join(show(v, "W") for v in sorted(limit)) or None for limit in limits]
+    if any(lowered):
+        which = " and ".join(side for side, low in zip(("baseline", "candidate"), lowered, strict=True) if low)
+        yield Entry("power limit", texts[0], texts[1], "weakens", f"{which} ran below its default power limit")
+    elif limits[0] and limits[1] and set(limits[0]) != set(limits[1]):
+        yield Entry("power limit", texts[0], texts[1], "noted", "each at its default")
+
+
+def _is_power(value: Any) -> bool:
+    """A reading's value may be of any kind in a damaged record."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e6
+
+
+def _named(side: Evidence) -> str:
+    return ", ".join(sorted({str(p.get("name")) for p in _values(side, "protocol")}))
+
+
+def _span(days: list[str]) -> str:
+    return days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
+
+
+def _host_bound(pair: Pair) -> bool:
+    return any("host-bound" in case.said["regime"] for case in (pair.baseline, pair.candidate))
+
+
+def _of_pair(pair: Pair, vary: AbstractSet[str]) -> Iterator[Entry]:
+    one, other = pair.baseline, pair.candidate
+    for name in pair.differs:
+        texts = (shown(name, one), shown(name, other))
+        if name in vary:
+            yield Entry(NAMES.get(name, name), *texts, "noted", "what this comparison is about")
+        elif name == "threads":
+            cpu = "cpu" in one.said["regime"] | other.said["regime"]
+            why = "CPU threads do the work" if cpu else "CPU threads only submit the work"
+            yield Entry("threads", *texts, "weakens" if cpu else "noted", why)
+        else:
+            why = f"another experiment; to compare these on purpose: --vary {name}"
+            yield Entry(NAMES.get(name, name), *texts, "blocks", why)
+    for check in _CHECKS:
+        judged = check.judge(one, other)
+        if judged is not None and not (check.key in ("arithmetic", "precision switches") and "precision" in vary):
+            yield Entry(check.key, check.value(one), check.value(other), *judged)
+            if check.key == "outcome":
+                return
+
+
+Judged = tuple[Weight, str] | None
+
+
+@dataclass(frozen=True)
+class _Check:
+    """One condition of a pair of cases: what each side is said to have, and whether that matters."""
+
+    key: str
+    value: Callable[[CaseEvidence], str | None]
+    judge: Callable[[CaseEvidence, CaseEvidence], Judged]
+
+
+def _said(name: str, words: Mapping[Any, str] | None = None) -> Callable[[CaseEvidence], str | None]:
+    def value(case: CaseEvidence) -> str | None:
+        found = sorted((words or {}).get(v, str(v)) for v in case.said[name] if v is not None)
+        return ", ".join(found) or None
+
+    return value
+
+
+def _when(name: str, bad: Any, weight: Weight, why: str) -> Callable[[CaseEvidence, CaseEvidence], Judged]:
+    """Either side has the value `bad`."""
+    return lambda one, other: (weight, why) if bad in one.said[name] | other.said[name] else None
+
+
+def _unlike(name: str, weight: Weight, why: str) -> Callable[[CaseEvidence, CaseEvidence], Judged]:
+    """The sides have different values, and both have one."""
+
+    def judge(one: CaseEvidence, other: CaseEvidence) -> Judged:
+        left, right = one.said[name] - {None}, other.said[name] - {None}
+        return (weight, why) if left and right and left != right else None
+
+    return judge
+
+
+def _no_outcome(one: CaseEvidence, other: CaseEvidence) -> Judged:
+    missing = any("ok" not in case.said["outcome"] for case in (one, other))
+    return ("blocks", "there is no measurement to compare") if missing else None
+
+
+def _unknown_arithmetic(one: CaseEvidence, other: CaseEvidence) -> Judged:
+    unknown = any(case.newest.precision is None for case in (one, other))
+    return ("blocks", "the arithmetic that ran is unknown") if unknown else None
+
+
+def _correctness(one: CaseEvidence, other: CaseEvidence) -> Judged:
+    verdicts = one.said["correctness"] | other.said["correctness"]
+    if "wrong" in verdicts:
+        return "blocks", "fast but wrong is not fast"
+    if "drift" in verdicts:
+        return "weakens", "its results are less exact than its arithmetic explains"
+    return ("weakens", "its results were not checked") if None in verdicts else None
+
+
+def _slowed(case: CaseEvidence) -> dict[str, float]:
+    shares = case.newest.facts.get("throttled_share") or {}
+    return {n: s for n, s in shares.items() if n not in UNTHROTTLED and s > THROTTLED_SHARE}
+
+
+def _throttled(case: CaseEvidence) -> str | None:
+    if case.newest.facts.get("throttled_share") is None:
+        return None
+    return ", ".join(f"{name.replace('_', ' ')} {share:.0%}" for name, share in _slowed(case).items()) or "no"
+
+
+def _throttling(one: CaseEvidence, other: CaseEvidence) -> Judged:
+    reasons = _slowed(one).keys() | _slowed(other).keys()
+    if not reasons:
+        return None
+    if reasons == {"power_cap"}:
+        return "noted", "held at its power limit, as busy devices are"
+    return "weakens", "held back by more than its power limit"
+
+
+def _start(case: CaseEvidence) -> str | None:
+    found = case.newest.facts.get("temperature_start_c")
+    return None if found is None else f"{found:.0f} °C"
+
+
+def _starts(one: CaseEvidence, other: CaseEvidence) -> Judged:
+    found = [case.newest.facts.get("temperature_start_c") for case in (one, other)]
+    apart = None not in found and abs(found[0] - found[1]) > HOTTER_C  # type: ignore[operator]
+    return ("noted", "a hotter device draws more") if apart else None
+
+
+def _doubts(case: CaseEvidence) -> str | None:
+    """What the run's own checks found, but for throttling, which has a line of its own."""
+    return "; ".join(c for c in case.newest.facts.get("checks") or () if not c.startswith("throttled")) or None
+
+
+_CHECKS = (
+    _Check("outcome", _said("outcome"), _no_outcome),
+    _Check("arithmetic", lambda case: case.newest.precision, _unknown_arithmetic),
+    _Check("correctness", _said("correctness"), _correctness),
+    _Check("fallback", _said("fallback", {True: "substitute", False: "as asked"}),
+           _unlike("fallback", "weakens", "one side's own kernels failed and a substitute ran")),
+    _Check("precision asked for", _said("requested"), _unlike("requested", "noted", "what counts is what ran")),
+    _Check("precision switches", _said("flags"), _unlike("flags", "noted", "the arithmetic was found to be the same")),
+    _Check("steady", _said("steady", {True: "yes", False: "no"}),
+           _when("steady", False, "weakens", "its speed still changed while it was measured")),
+    _Check("regime", _said("regime"),
+           _when("regime", "host-bound", "weakens", "host-bound: this says as much of the host CPU as of the GPU")),
+    _Check("energy method", _said("energy_method"),
+           _unlike("energy_method", "weakens", "a counter and integrated power differ by some percent")),
+    _Check("throttled", _throttled, _throttling),
+    _Check("temperature at start", _start, _starts),
+    _Check("conditions", _doubts,
+           lambda *cases: ("weakens", "the run itself found this doubtful") if any(map(_doubts, cases)) else None),
+)  # fmt: skip

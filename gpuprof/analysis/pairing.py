@@ -1,0 +1,121 @@
+"""Which case of the baseline is compared with which of the candidate, and what forbids it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+from typing import Any
+
+from gpuprof.analysis.evidence import CaseEvidence, Evidence
+from gpuprof.digest import FIELDS, as_text
+
+# A difference in these is told in the ledger and forbids nothing: it is of the machine's settings, not of the work.
+TOLERATED = frozenset({"threads"})
+_NEAR = 2  # cases that differ in more than this are no counterparts of each other
+VARIABLE = FIELDS
+
+
+@dataclass(frozen=True)
+class Pair:
+    baseline: CaseEvidence
+    candidate: CaseEvidence
+    differs: tuple[str, ...]  # fields
+    reasons: tuple[str, ...]  # why it may enter no verdict; empty when it may
+
+    @property
+    def allowed(self) -> bool:
+        return not self.reasons
+
+
+@dataclass(frozen=True)
+class Pairing:
+    pairs: list[Pair]
+    only_baseline: list[CaseEvidence]
+    only_candidate: list[CaseEvidence]
+
+
+def pair(baseline: Evidence, candidate: Evidence, vary: Set[str] = frozenset()) -> Pairing:
+    """Each case has one counterpart at most: the one that differs least, of several the one with results to compare.
+
+    `vary` names what may differ on purpose.
+    """
+    left, right = list(baseline.cases.values()), list(candidate.cases.values())
+    free = vary | TOLERATED
+    offers = sorted(
+        (len(set(differs) - free), len(differs), _useless(one) + _useless(other), i, j)
+        for i, one in enumerate(left)
+        for j, other in enumerate(right)
+        if (differs := _differs(one, other)) is not None and len(set(differs) - free) <= _NEAR
+    )
+    taken: dict[int, int] = {}
+    used: set[int] = set()
+    for *_, i, j in offers:
+        if i not in taken and j not in used:
+            taken[i] = j
+            used.add(j)
+    pairs = []
+    for i, j in sorted(taken.items()):
+        differs = _differs(left[i], right[j]) or ()
+        pairs.append(Pair(left[i], right[j], differs, tuple(_forbidden(left[i], right[j], differs, free))))
+    return Pairing(
+        pairs,
+        [case for i, case in enumerate(left) if i not in taken],
+        [case for j, case in enumerate(right) if j not in used],
+    )
+
+
+def _differs(one: CaseEvidence, other: CaseEvidence) -> tuple[str, ...] | None:
+    """Fields in which they differ; None for another workload or mode, which is no counterpart at all."""
+    if (one.newest.workload, one.newest.mode) != (other.newest.workload, other.newest.mode):
+        return None
+    views = [(left, right) for left in _views(one) for right in _views(other)]
+    return min((tuple(name for name in FIELDS if left[name] != right[name]) for left, right in views), key=len)
+
+
+def _views(case: CaseEvidence) -> list[dict[str, Any]]:
+    """The fields, and those that were asked for: a substitute for fused kernels that fail their check stands for them."""
+    fields = case.fields
+    if True not in case.said["fallback"]:
+        return [fields]
+    return [fields, fields | {"params": fields["params"] | {"fused": True}}]
+
+
+def _useless(case: CaseEvidence) -> bool:
+    return "ok" not in case.said["outcome"] or "wrong" in case.said["correctness"]
+
+
+def _forbidden(one: CaseEvidence, other: CaseEvidence, differs: tuple[str, ...], free: Set[str]) -> Iterator[str]:
+    for name in differs:
+        unknown = name == "precision" and None in (one.fields[name], other.fields[name])  # said below
+        if name not in free and not unknown:
+            yield f"{NAMES.get(name, name)}: {shown(name, one)} against {shown(name, other)}"
+    for side, case in (("baseline", one), ("candidate", other)):
+        if "ok" not in case.said["outcome"]:
+            yield f"{side}: no measurement ({case.newest.outcome.replace('_', ' ')}: {case.newest.reason})"
+            continue
+        if case.newest.precision is None and "precision" not in free:
+            yield f"{side}: the arithmetic that ran is unknown"
+        if "wrong" in case.said["correctness"]:
+            yield f"{side}: wrong results"
+
+
+NAMES = {
+    "precision": "effective precision",
+    "batch_size": "batch",
+    "seq_len": "sequence length",
+    "params": "parameters",
+}
+
+
+def shown(name: str, case: CaseEvidence) -> str:
+    value = case.fields[name]
+    return "none" if value is None else as_text(value)
+
+
+def pairs_within_runs(pair_: Pair, baseline: Evidence, candidate: Evidence) -> bool:
+    """Whether both cases come from one and the same run, whose processes took turns."""
+    return (
+        len(baseline.runs) == len(candidate.runs) == 1
+        and baseline.runs[0][0] == candidate.runs[0][0]
+        and pair_.baseline.newest.case_id != pair_.candidate.newest.case_id
+    )

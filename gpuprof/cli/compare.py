@@ -1,0 +1,100 @@
+"""gpuprof compare"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gpuprof.cli.common import json_option, print_json, store_option
+from gpuprof.errors import EXIT_OK, EXIT_UNFAIR, UsageError
+
+if TYPE_CHECKING:
+    from gpuprof.analysis.compare import Comparison
+
+# The fields of analysis.pairing.VARIABLE, without importing it for --help.
+_VARY = ("precision", "variant", "batch_size", "seq_len", "params", "threads")
+
+
+@click.command(name="compare", short_help="Compare two sets of runs: verdict, energy, fairness.")
+@click.argument("baseline")
+@click.argument("candidate")
+@store_option
+@click.option("--vary", multiple=True, metavar="FIELD", type=click.Choice(_VARY),
+              help=f"What differs on purpose: {', '.join(_VARY)}. May be repeated.")  # fmt: skip
+@click.option("--machine-spread", type=click.FloatRange(0, 1), metavar="SHARE", default=None,
+              help="Spread of throughput from machine to machine of one model, where a side is one machine.  "
+              "[default: 0.015]")  # fmt: skip
+@click.option("--strict", is_flag=True, help="Refuse, with exit code 4, when anything in the fairness ledger blocks.")
+@click.option("--format", "form", type=click.Choice(["text", "json", "md", "html", "pdf"]), default=None,
+              help="Default: by the suffix of -o, else text.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
+@json_option
+def command(
+    baseline: str, candidate: str, store: Path, vary: tuple[str, ...], machine_spread: float | None, strict: bool,
+    form: str | None, output: Path | None, as_json: bool,
+) -> int:  # fmt: skip
+    """Compare CANDIDATE with BASELINE: is it faster, by how much, how sure is that, and was it fair?
+
+    Each side is a run id or a unique part of one, a record, a directory of runs, or a selector over the store:
+    conditions FIELD OP VALUE joined by commas, with the operators = != ~ (contains) >= <= > <, on vendor, device,
+    date, host, torch, driver, kind, run, outcome, simulated, and on the cases' workload, mode, variant, precision,
+    batch_size and threads. No GPU, no torch and no vendor library are needed.
+
+    \b
+    Examples:
+      gpuprof compare vendor=nvidia vendor=amd -o report.html
+      gpuprof compare device~H100 "device~MI300,date>=2026-11-01"
+      gpuprof compare 20261123T0900 20261123T0915 --vary threads
+      gpuprof compare variant=eager variant=compile --format md
+      gpuprof compare results-h100/ results-mi300x/ --strict --format json
+
+    \b
+    Exit codes: 0 compared, 2 wrong usage or no such runs, 4 refused by --strict.
+    """
+    from gpuprof import environment, timeline
+    from gpuprof.analysis import compare as analysis
+    from gpuprof.analysis.effect import MACHINE_SPREAD
+    from gpuprof.cli.writing import choose, hand_out, indexing
+    from gpuprof.report.comparison import names, story
+    from gpuprof.report.document import document
+    from gpuprof.selector import varied
+    from gpuprof.sides import Sources
+
+    form = choose(form, output, as_json)
+    with indexing() as progress, Sources(store, progress) as sources:
+        one, wanted_one = sources.side(baseline)
+        other, wanted_other = sources.side(candidate)
+    for name, side in (("BASELINE", one), ("CANDIDATE", other)):
+        if len(side.devices) > 1:
+            models = "\n  ".join(f"{count} runs of {device}" for device, count in side.devices.items())
+            raise UsageError(
+                f"{name} {side.text!r} holds {len(side.devices)} device models; pick one with device~NAME:\n  {models}"
+            )
+    found = analysis.compare(
+        one, other, vary=set(vary) | varied(wanted_one, wanted_other),
+        machine_spread=MACHINE_SPREAD if machine_spread is None else machine_spread,
+    )  # fmt: skip
+    if strict and found.blocked:
+        return _refuse(found, as_json=form == "json")
+    now = environment.utc_now()
+    sides_named = names(one, other)
+    drawn = timeline.of(*zip(sides_named, (one, other), strict=True)) if form in ("html", "pdf") else None
+    hand_out(story(found, now, drawn), lambda: document(found, now), form, output)
+    return EXIT_OK
+
+
+def _refuse(found: Comparison, *, as_json: bool) -> int:
+    lines = [
+        f"{', '.join(e.cases) or 'all cases'}: {e.key}: {e.baseline} against {e.candidate} ({e.why})"
+        for e in found.blocked
+    ]
+    message = "not compared, since --strict was given and this blocks:\n  " + "\n  ".join(lines)
+    if as_json:
+        print_json({"error": {"message": message, "exit_code": EXIT_UNFAIR}})
+    else:
+        from gpuprof.report.terminal import printable
+
+        click.echo(f"gpuprof: {printable(message)}", err=True)
+    return EXIT_UNFAIR

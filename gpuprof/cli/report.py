@@ -1,0 +1,50 @@
+"""gpuprof report"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gpuprof.cli.common import json_option, store_option
+from gpuprof.errors import EXIT_OK, StoreError
+
+
+@click.command(name="report", short_help="A page of one run, or of the whole store.")
+@click.argument("what", required=False)
+@store_option
+@click.option("--format", "form", type=click.Choice(["text", "json", "md", "html", "pdf"]), default=None,
+              help="Default: by the suffix of -o, else text.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
+@json_option
+def command(what: str | None, store: Path, form: str | None, output: Path | None, as_json: bool) -> int:
+    """What was measured, on which device: tables and charts of WHAT, or of every run in the store.
+
+    WHAT is a run id or a unique part of one, a record, a directory of runs, or a selector such as vendor=amd (see
+    `gpuprof compare --help`). A report gives no verdicts; `gpuprof compare` tests differences.
+
+    \b
+    Examples:
+      gpuprof report -o report.html
+      gpuprof report last
+      gpuprof report "workload=lstm,date>=2026-11-01" --format md
+    """
+    from gpuprof import environment, timeline
+    from gpuprof.cli.writing import choose, hand_out, indexing
+    from gpuprof.report.document import overview as document
+    from gpuprof.report.overview import Overview, story
+    from gpuprof.sides import Sources
+
+    form = choose(form, output, as_json)
+    with indexing() as progress, Sources(store, progress) as sources:
+        devices, skipped = sources.devices(what)
+    if not devices:
+        faults = f"; {len(skipped)} records cannot be read, the first: {skipped[0]}" if skipped else ""
+        raise StoreError(f"no run to report on in {store}{faults}. `gpuprof run CONFIG` makes the first.")
+    found = Overview(what or str(store), devices, skipped)
+    if form in ("html", "pdf"):
+        drawn = timeline.of(*zip(found.names, devices, strict=True))
+        found = Overview(found.what, devices, skipped, drawn)
+    now = environment.utc_now()
+    hand_out(story(found, now), lambda: document(found, now), form, output)
+    return EXIT_OK

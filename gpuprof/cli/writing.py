@@ -1,0 +1,126 @@
+"""How `compare` and `report` hand out what they found: to the terminal or into a file, in one of five forms."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gpuprof.cli.common import console, print_json
+from gpuprof.errors import GpuprofError, UsageError
+
+if TYPE_CHECKING:
+    from gpuprof.report.story import Story
+
+_SUFFIXES = {".json": "json", ".md": "md", ".html": "html", ".htm": "html", ".pdf": "pdf", ".txt": "text"}
+_FILES_ONLY = ("html", "pdf")
+_PATIENCE = 1000  # runs that are read without a word
+
+
+def choose(form: str | None, output: Path | None, as_json: bool) -> str:
+    """The form asked for. Raises UsageError where it cannot be told or does not fit."""
+    if as_json:
+        if form not in (None, "json"):
+            raise UsageError(f"--json and --format {form} ask for two different things")
+        return "json"
+    if form is None and output is not None:
+        form = _SUFFIXES.get(output.suffix.lower())
+        if form is None:
+            raise UsageError(f"{output}: name the form with --format, or end the file in {', '.join(_SUFFIXES)}")
+    form = form or "text"
+    if form in _FILES_ONLY and output is None and sys.stdout.isatty():
+        raise UsageError(f"--format {form} is not for a terminal; add -o report.{form}")
+    return form
+
+
+@contextlib.contextmanager
+def indexing() -> Iterator[Callable[[int, int], None]]:
+    """Tells on a terminal how far reading new runs has come."""
+    shown = False
+
+    def progress(done: int, total: int) -> None:
+        nonlocal shown
+        if total >= _PATIENCE and sys.stderr.isatty():
+            shown = True
+            click.echo(f"\rreading new runs: {done:,} of {total:,}", nl=False, err=True)
+
+    yield progress
+    if shown:
+        click.echo("", err=True)
+
+
+def hand_out(story: Story, document: Callable[[], Any], form: str, output: Path | None) -> None:
+    """Render and write. Raises GpuprofError when the file cannot be written."""
+    if form == "json" and output is None:
+        print_json(document())
+    elif form == "text" and output is None:
+        _to_terminal(story)
+    else:
+        content = _rendered(story, document, form)
+        if output is None:
+            sys.stdout.buffer.write(content)
+        else:
+            _save(output, content)
+            click.echo(f"wrote {output}", err=True)
+
+
+def _rendered(story: Story, document: Callable[[], Any], form: str) -> bytes:
+    if form == "json":
+        import json
+
+        return (json.dumps(document(), indent=1) + "\n").encode()
+    if form == "md":
+        from gpuprof.report import markdown
+
+        return markdown.render(story).encode()
+    if form == "html":
+        from gpuprof.report import page
+
+        return page.render(story).encode()
+    if form == "pdf":
+        from gpuprof.report import pdf
+
+        return pdf.render(story)
+    from io import StringIO
+
+    from rich.console import Console
+
+    file = StringIO()
+    _print(story, Console(file=file, width=132, highlight=False))
+    return file.getvalue().encode()
+
+
+def _to_terminal(story: Story) -> None:
+    _print(story, console())
+
+
+def _print(story: Story, out: Any) -> None:
+    from rich.text import Text
+
+    from gpuprof.report import text
+
+    for part in text.render(story):
+        out.print(part, soft_wrap=isinstance(part, Text) and not out.is_terminal)
+
+
+def _save(output: Path, content: bytes) -> None:
+    """All of it or nothing: a reader never finds half a report."""
+    staging = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=output.parent, prefix=f".{output.name}.", delete=False) as file:
+            staging = Path(file.name)
+            file.write(content)
+        umask = os.umask(0)
+        os.umask(umask)
+        staging.chmod(0o666 & ~umask)
+        staging.replace(output)
+    except OSError as error:
+        if staging is not None:
+            staging.unlink(missing_ok=True)
+        raise GpuprofError(f"{output}: cannot be written ({error.strerror})") from None

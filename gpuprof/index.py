@@ -1,0 +1,184 @@
+"""A store's digests in a local SQLite file, so that thousands of runs are searched without opening their records.
+
+The index is a cache in the user's own directory, never on the store's side: it may be deleted at any time and is made
+anew from the runs. Where it cannot be written everything works, only slower.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sqlite3
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from gpuprof import store as runs
+from gpuprof.digest import VERSION, Brief, Digest, Shared, brief, digest, shared
+from gpuprof.errors import StoreError
+from gpuprof.selector import EVERYTHING, Selector
+
+_BATCH = 500
+Progress = Callable[[int, int], None]
+
+
+def cache_directory() -> Path:
+    """Of this user, by the XDG base directory specification."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gpuprof"
+
+
+class Index:
+    """Use as a context manager. `faults` holds what is wrong with the runs that could not be read, one line each."""
+
+    def __init__(self, store: Path, *, place: Path | None = None, progress: Progress | None = None) -> None:
+        self.store = store
+        self.faults: list[str] = []
+        self._progress = progress
+        self._place = cache_directory() if place is None else place
+
+    def __enter__(self) -> Index:
+        self._database = self._open()
+        self._synchronise()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.close()
+
+    def _open(self) -> sqlite3.Connection:
+        name = hashlib.sha256(str(self.store.resolve()).encode()).hexdigest()[:16]
+        file = self._place / f"index-{name}.sqlite"
+        for attempt in range(2):
+            try:
+                self._place.mkdir(parents=True, exist_ok=True, mode=0o700)
+                return self._prepared(str(file))
+            except sqlite3.DatabaseError as error:
+                # Of a version that is not this one's, or not a database at all: it is only a cache.
+                if attempt or isinstance(error, sqlite3.OperationalError):
+                    break
+                with contextlib.suppress(OSError):
+                    file.unlink()
+            except OSError:
+                break
+        return self._prepared(":memory:")
+
+    @staticmethod
+    def _prepared(file: str) -> sqlite3.Connection:
+        database = sqlite3.connect(file, timeout=5.0, isolation_level=None)
+        database.execute("PRAGMA synchronous=OFF")
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        database.execute("BEGIN IMMEDIATE")
+        if version != VERSION:
+            database.execute("DROP TABLE IF EXISTS runs")
+            database.execute("DROP TABLE IF EXISTS texts")
+        # `texts` holds what many runs have in common once.
+        database.execute("CREATE TABLE IF NOT EXISTS texts (id INTEGER PRIMARY KEY, text TEXT UNIQUE)")
+        database.execute(
+            "CREATE TABLE IF NOT EXISTS runs (name TEXT PRIMARY KEY, stamp TEXT, run TEXT, date TEXT, "
+            "head INTEGER, facts INTEGER, cases TEXT, numbers BLOB, digest TEXT)"
+        )
+        database.execute(f"PRAGMA user_version = {VERSION:d}")
+        database.execute("COMMIT")
+        return database
+
+    def _synchronise(self) -> None:
+        there = set(runs.run_names(self.store))
+        known = {name for (name,) in self._database.execute("SELECT name FROM runs")}
+        if gone := known - there:
+            self._database.executemany("DELETE FROM runs WHERE name = ?", [(name,) for name in gone])
+        self._read(sorted(there - known))
+
+    def _read(self, names: Sequence[str]) -> None:
+        for start in range(0, len(names), _BATCH):
+            found = []
+            for name in names[start : start + _BATCH]:
+                path = self.store / name
+                try:
+                    found.append((name, _stamp(path), digest(runs.read(path), str(path))))
+                except StoreError as error:
+                    self.faults.append(str(error))
+            self._database.execute("BEGIN")
+            for name, stamp, one in found:
+                self._insert(name, stamp, one)
+            self._database.execute("COMMIT")
+            if self._progress is not None:
+                self._progress(min(start + _BATCH, len(names)), len(names))
+
+    def _insert(self, name: str, stamp: str, found: Digest) -> None:
+        short = brief(found)
+        cases = " ".join(str(self._text(static.text)) for static, _ in short.cases)
+        numbers = b"".join(bytes(array("d", numbers)) for _, numbers in short.cases)
+        row = (
+            name, stamp, found.run_id, found.started_at, self._text(short.head.text), self._text(short.facts.text),
+            cases, numbers, json.dumps(found.as_json() | {"facts": {}}),
+        )  # fmt: skip
+        self._database.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+    def _text(self, text: str) -> int:
+        self._database.execute("INSERT OR IGNORE INTO texts (text) VALUES (?)", (text,))
+        (number,) = self._database.execute("SELECT id FROM texts WHERE text = ?", (text,)).fetchone()
+        return int(number)
+
+    def briefs(self, wanted: Selector = EVERYTHING) -> Iterator[tuple[Brief, set[str] | None]]:
+        """Runs that fulfil a selector, oldest first, each with the texts of the cases that do (None: all).
+
+        A record that was changed or damaged since is read again, or left out and named in `faults`.
+        """
+        self._refresh(wanted)
+        texts, heads = self._texts(wanted)
+        good = {number: wanted.case(text.data) for number, text in texts.items() if "workload" in text.data}
+        rows = self._database.execute(
+            f"SELECT name, run, date, head, facts, cases, numbers FROM runs WHERE head IN ({heads}) ORDER BY name"  # noqa: S608
+        )
+        for name, run, date, head, facts, cases, numbers in rows:
+            ids = list(map(int, cases.split()))
+            if not wanted.run(run, date) or not any(map(good.__getitem__, ids)):
+                continue
+            values = array("d", numbers)
+            width = len(values) // len(ids)
+            kept = [(texts[number], values[i * width : (i + 1) * width]) for i, number in enumerate(ids)]
+            chosen = {texts[number].text for number in ids if good[number]} if wanted.on_cases else None
+            yield Brief(name, run, date, f"{self.store}/{name}", texts[head], texts[facts], kept), chosen
+
+    def _texts(self, wanted: Selector) -> tuple[dict[int, Shared], str]:
+        """All texts by number, and the numbers of the heads that are wanted, as SQL lists them."""
+        texts = {number: shared(text) for number, text in self._database.execute("SELECT id, text FROM texts")}
+        heads = [number for number, text in texts.items() if "machine" in text.data and wanted.head(text.data)]
+        return texts, ",".join(map(str, heads))
+
+    def _refresh(self, wanted: Selector) -> None:
+        """Read those runs again whose records are not what they were."""
+        store, look, stale = str(self.store), os.stat, []
+        _, heads = self._texts(wanted)
+        query = f"SELECT name, stamp, run, date FROM runs WHERE head IN ({heads})"  # noqa: S608  numbers of our own
+        for name, stamp, run, date in self._database.execute(query):
+            if not wanted.run(run, date):
+                continue
+            try:
+                now = look(f"{store}/{name}/record.json")
+            except OSError:
+                stale.append(name)
+                continue
+            if stamp != f"{now.st_size} {now.st_mtime_ns}":
+                stale.append(name)
+        for name in stale:
+            self._database.execute("DELETE FROM runs WHERE name = ?", (name,))
+        self._read(stale)
+
+    def digests(self, names: Sequence[str]) -> Iterator[Digest]:
+        """Of these runs, in full; one that is not there is left out."""
+        query = "SELECT digest, text FROM runs JOIN texts ON texts.id = runs.facts WHERE name = ?"
+        for name in names:
+            row = self._database.execute(query, (name,)).fetchone()
+            if row is not None:
+                yield Digest.from_json(json.loads(row[0]) | {"facts": json.loads(row[1])}, str(self.store / name))
+
+
+def _stamp(path: Path) -> str:
+    """Tells a changed record from the one that was read: its size and time."""
+    try:
+        found = (path / "record.json").stat()
+    except OSError:
+        return ""
+    return f"{found.st_size} {found.st_mtime_ns}"

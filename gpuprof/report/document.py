@@ -1,0 +1,107 @@
+"""A comparison as one JSON document, for machines. Numbers in SI units, unrounded."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import gpuprof
+from gpuprof.analysis.compare import Claim, Compared, Comparison, Side, side
+from gpuprof.analysis.evidence import Evidence
+from gpuprof.digest import as_text
+from gpuprof.metrics import BY_KEY, METRICS
+from gpuprof.report.comparison import headline, names
+from gpuprof.report.overview import Overview
+
+SCHEMA = "gpuprof.comparison/1"
+OVERVIEW = "gpuprof.overview/1"
+
+
+def document(found: Comparison, now: str) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "gpuprof": gpuprof.__version__,
+        "made_at": now,
+        "simulated": found.simulated,
+        "headline": headline(found, names(found.baseline, found.candidate)),
+        "baseline": _side(found.baseline),
+        "candidate": _side(found.candidate),
+        "vary": list(found.vary),
+        "machine_spread": found.machine_spread,
+        "overall": _claim(found.overall),
+        "claims": [_claim(claim) for claim in found.claims],
+        "ledger": [asdict(entry) for entry in found.ledger],
+        "cases": [_case(case) for case in found.cases],
+        "only_baseline": [case.newest.case_id for case in found.only_baseline],
+        "only_candidate": [case.newest.case_id for case in found.only_candidate],
+        "skipped": sorted({*found.baseline.skipped, *found.candidate.skipped}),
+    }
+
+
+def _side(side: Evidence) -> dict[str, Any]:
+    return {
+        "selected_by": side.text,
+        "device": side.device,
+        "machines": len(side.machines),
+        "simulated": True in side.simulated,
+        "runs": [run for run, _, _ in side.runs],
+    }
+
+
+def _claim(claim: Claim) -> dict[str, Any]:
+    return {**asdict(claim), "better": BY_KEY[claim.metric].better}
+
+
+def _case(case: Compared) -> dict[str, Any]:
+    return {
+        "case": case.title,
+        "allowed": case.pair.allowed,
+        "reasons": list(case.pair.reasons),
+        "differs": list(case.pair.differs),
+        "baseline": {name: as_text(value) for name, value in case.pair.baseline.fields.items()},
+        "candidate": {name: as_text(value) for name, value in case.pair.candidate.fields.items()},
+        "break_even_steps": case.break_even_steps,
+        "break_even": case.break_even_says,
+        "metrics": {
+            key: {
+                "unit": BY_KEY[key].unit,
+                "better": BY_KEY[key].better,
+                "baseline": _value(d.baseline),
+                "candidate": _value(d.candidate),
+                "ratio": None if d.effect is None else d.effect.ratio,
+                "ratio_ci95": None if d.effect is None else d.effect.ci95,
+            }
+            for key, d in case.differences.items()
+        },
+    }
+
+
+def _value(side: Side) -> dict[str, Any]:
+    return {"value": side.value, "ci95": side.ci95, "units": side.units, "unit_of_inference": side.unit,
+            "absent": side.absent or None}  # fmt: skip
+
+
+def overview(found: Overview, now: str) -> dict[str, Any]:
+    return {
+        "schema": OVERVIEW,
+        "gpuprof": gpuprof.__version__,
+        "made_at": now,
+        "simulated": found.simulated,
+        "devices": [
+            {
+                **_side(device),
+                "cases": [
+                    {
+                        "case_id": case.newest.case_id,
+                        "workload": case.newest.workload,
+                        "mode": case.newest.mode,
+                        **{name: as_text(value) for name, value in case.fields.items()},
+                        "metrics": {m.key: _value(side(case, m)) | {"unit": m.unit} for m in METRICS},
+                    }
+                    for case in device.cases.values()
+                ],
+            }
+            for device in found.devices
+        ],
+        "skipped": sorted(found.skipped),
+    }

@@ -1,0 +1,91 @@
+"""Pictures of Vega-Lite specifications, and the scripts that make them live. Nothing here uses the network."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gpuprof.errors import GpuprofError
+from gpuprof.report.charts import POINTER
+
+# The colours of the page and of its charts. Blue and orange are told apart by colour-blind eyes; text has a contrast of
+# 4.5 or more on paper and panel.
+LIGHT = {
+    "paper": "#fbfaf7", "panel": "#ffffff", "ink": "#1c2126", "soft": "#5a626b", "faint": "#878e96", "line": "#e2e0da",
+    "baseline": "#1f62a8", "candidate": "#b84c00", "third": "#5b4a9e", "fourth": "#4a5a2a",
+    "good": "#14713f", "bad": "#b3261e", "warn": "#855800", "alarm": "#fdecea", "caution": "#fff4d6", "calm": "#e9f4ec",
+}  # fmt: skip
+DARK = {
+    "paper": "#14171a", "panel": "#1c2024", "ink": "#e7e9eb", "soft": "#a4acb4", "faint": "#737b83", "line": "#32383e",
+    "baseline": "#79b3f2", "candidate": "#f59a4c", "third": "#b3a4f0", "fourth": "#b3c686",
+    "good": "#6ccb93", "bad": "#ff8a80", "warn": "#e9bf5b", "alarm": "#3a1f1e", "caution": "#352c14", "calm": "#1b2e23",
+}  # fmt: skip
+
+
+def svg(spec: Mapping[str, Any]) -> str:
+    """The specification as an SVG picture."""
+    return str(_library().vegalite_to_svg(_still(spec), allowed_base_urls=[]))
+
+
+def _still(part: Any) -> Any:
+    """The specification less what only a pointer needs: it would cost a third of the time."""
+    if isinstance(part, Mapping):
+        kept = {key: value for key, value in part.items() if key not in ("tooltip", "params")}
+        return {key: value if key == "data" else _still(value) for key, value in kept.items()}
+    if isinstance(part, list):
+        return [_still(inner) for inner in part if not (isinstance(inner, Mapping) and _for_pointer(inner))]
+    return part
+
+
+def _for_pointer(layer: Mapping[str, Any]) -> bool:
+    return str(layer.get("name", "")).endswith(POINTER)
+
+
+def concrete(picture: str) -> str:
+    """The picture in the colours of the light theme, for readers that know no CSS variables."""
+    return re.sub(r"var\(--([a-z]+)\)", lambda found: LIGHT.get(found[1], found[0]), picture)
+
+
+def bundle() -> str:
+    """Vega, Vega-Lite and Vega-Embed in one script. Building it takes seconds, so it is kept in the user's cache."""
+    library = _library()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gpuprof"
+    file = cache / f"vega-{library.__version__}.js"
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if script := file.read_text("utf-8"):
+            return script
+    script = str(library.javascript_bundle())
+    # What ends a script element, or is changed by an HTML parser, must not stand in one.
+    for risky, safe in (("\r\n", "\n"), ("\r", "\n"), ("</script", "<\\/script"), ("<!--", "<\\!--")):
+        script = script.replace(risky, safe)
+    with contextlib.suppress(OSError):
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(file, script)
+    return script
+
+
+def _write(file: Path, text: str) -> None:
+    """All of it or nothing, readable by the user alone."""
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=".")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        Path(name).replace(file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _library() -> Any:
+    try:
+        import vl_convert
+    except ImportError as error:
+        raise GpuprofError(
+            f"charts need vl-convert ({error}): python -m pip install 'vl-convert-python>=1.7'"
+        ) from error
+    return vl_convert

@@ -1,0 +1,131 @@
+"""A story as one self-contained HTML page: no request leaves it, and without scripts all of it can be read."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from gpuprof.report import drawing
+from gpuprof.report.story import Cell, Chart, Story, Table
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_SYMBOLS = {"good": "▲", "bad": "▼", "warn": "!"}  # a tone is never a colour alone
+_BAR = (84, 12)  # width and height of a cell's interval picture
+
+
+def render(story: Story, *, interactive: bool = True, colours: Literal["theme", "light"] = "theme") -> str:
+    """The page. Interactive, its charts answer the pointer once scripts run; its pictures are there from the start.
+
+    Pictures follow the page's theme, or are `light` for readers that know no CSS variables in them.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def finalize(value: Any) -> Any:
+        return printable(value) if type(value) is str else value
+
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, finalize=finalize,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    charts = [block for section in story.sections for block in section.blocks if isinstance(block, Chart)]
+    # Without $schema, which would only make the library complain of another version of itself.
+    specs = {chart.key: _cleaned({k: v for k, v in chart.spec.items() if k != "$schema"}) for chart in charts}
+    live = interactive and bool(charts)
+    loader = (_TEMPLATES / "charts.js").read_text("utf-8") if live else ""
+    scripts = [drawing.bundle(), loader] if live else []
+    picture = drawing.concrete if colours == "light" else str
+    return environment.get_template("page.html.j2").render(
+        story=story,
+        kind=lambda block: type(block).__name__,
+        pictures={key: Markup(picture(drawing.svg(spec))) for key, spec in specs.items()},  # noqa: S704  text in it is escaped
+        specs={key: Markup(_json(spec)) for key, spec in specs.items()} if live else {},  # noqa: S704
+        scripts=[Markup(script) for script in scripts],  # noqa: S704  our own
+        policy=_policy(scripts),
+        style=Markup((_TEMPLATES / "page.css").read_text("utf-8")),  # noqa: S704
+        light=drawing.LIGHT,
+        dark=drawing.DARK,
+        symbols=_SYMBOLS,
+        lead=_lead,
+        scale=_scale,
+        bar=lambda cell, scale: Markup(picture(_bar(cell, scale))),  # noqa: S704  numbers alone
+    )
+
+
+def printable(text: str) -> str:
+    """The text without what steers its display: control characters, and the invisible ones that turn its direction."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") else "\N{REPLACEMENT CHARACTER}"
+        for c in text
+    )
+
+
+def _lead(fact: str) -> tuple[str, str]:
+    """What names a side, and the rest."""
+    first, *rest = re.split(r"\n| · ", fact, maxsplit=1)
+    return first, "".join(rest)
+
+
+def _cleaned(value: Any) -> Any:
+    """Plain data with printable texts, and without numbers that JSON does not know."""
+    if isinstance(value, dict):
+        return {printable(key): _cleaned(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_cleaned(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return printable(value) if isinstance(value, str) else value
+
+
+def _json(spec: Any) -> str:
+    """JSON that can stand inside a script element."""
+    text = json.dumps(spec, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _policy(scripts: Iterable[str]) -> str:
+    """The Content-Security-Policy: nothing from anywhere, and no script but these."""
+    digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests) or "'none'"
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+        "form-action 'none'"
+    )
+
+
+def _scale(table: Table) -> tuple[float, float] | None:
+    """The range, in logarithms, that all interval pictures of a table share; 1 is always in it."""
+    values = [value for row in table.rows for cell in row for value in cell.bar or () if _drawable(value)]
+    if not values:
+        return None
+    low, high = math.log(min([*values, 0.95])), math.log(max([*values, 1.05]))
+    pad = 0.06 * (high - low)
+    return low - pad, high + pad
+
+
+def _bar(cell: Cell, scale: tuple[float, float] | None) -> str:
+    """A cell's interval as a tiny picture with a rule at 1."""
+    if cell.bar is None or scale is None or not all(map(_drawable, cell.bar)):
+        return ""
+    width, height = _BAR
+    low, middle, high = ((math.log(v) - scale[0]) / (scale[1] - scale[0]) * width for v in cell.bar)
+    one = -scale[0] / (scale[1] - scale[0]) * width
+    return (
+        f'<svg class="bar" width="{width}" height="{height}" viewBox="0 0 {width} {height}" aria-hidden="true">'
+        f'<path d="M{one:.1f} 0V{height}" stroke="var(--faint)" stroke-dasharray="2 2"/>'
+        f'<path d="M{low:.1f} {height / 2}H{high:.1f}" stroke="var(--ink)" stroke-width="1.5"/>'
+        f'<circle cx="{middle:.1f}" cy="{height / 2}" r="3" fill="var(--ink)"/></svg>'
+    )
+
+
+def _drawable(value: float) -> bool:
+    return math.isfinite(value) and value > 0

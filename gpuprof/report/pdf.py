@@ -1,0 +1,30 @@
+"""The page on paper."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpuprof.errors import GpuprofError
+from gpuprof.report import page
+from gpuprof.report.story import Story
+
+
+def render(story: Story) -> bytes:
+    """The story as a PDF document."""
+    try:
+        from weasyprint import HTML
+    except (ImportError, OSError) as error:  # OSError: Pango, which it loads, is not installed
+        raise GpuprofError(
+            f"a PDF needs weasyprint and its libraries ({_first_line(error)}): python -m pip install "
+            "'gpuprof-dl[pdf]', and Pango from the system's packages; a browser prints the HTML report just as well"
+        ) from error
+    text = page.render(story, interactive=False, colours="light")
+    return bytes(HTML(string=text, url_fetcher=_refuse).write_pdf())
+
+
+def _refuse(url: str, *_: Any, **__: Any) -> Any:
+    raise ValueError(f"a report fetches nothing: {url}")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [""])[0]

@@ -1,0 +1,52 @@
+"""Words and cells that every story uses: numbers with their units, intervals, names of sides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gpuprof.analysis.stats import Interval
+from gpuprof.metrics import show, show_interval
+from gpuprof.report.story import Cell, Tone
+
+NONE = "–"
+
+
+def number(value: float | None, unit: str, ci95: Interval | None = None, *, absent: str = "", tone: Tone = "plain",
+           struck: bool = False) -> Cell:  # fmt: skip
+    """A value with its interval below it, or a dash with the reason below that."""
+    if value is None:
+        return Cell(NONE, "dim", number=True, note=absent)
+    note = "" if ci95 is None else show_interval(ci95, "" if unit == "samples/s" else unit)
+    return Cell(show(value, unit), tone, number=True, note=note, struck=struck)
+
+
+def times(ratio: float) -> str:
+    """A ratio as a person says it: 1.38×, 0.951×, 12.0×."""
+    return f"{_three(ratio)}×"
+
+
+def times_interval(ci95: Interval | None) -> str:
+    return "" if ci95 is None else f"[{_three(ci95[0])}, {_three(ci95[1])}]"
+
+
+def _three(ratio: float) -> str:
+    """Three significant digits, zeros included."""
+    return f"{ratio:#.3g}".rstrip(".") if 1e-3 <= ratio < 999.5 else f"{ratio:,.0f}" if ratio > 1 else f"{ratio:.2g}"
+
+
+def percent(share: float) -> str:
+    """A relative difference: 0.2%, 3.4%, 25%."""
+    return f"{100 * share:.2g}%" if share < 0.995 else f"{100 * share:.0f}%" if share < 10 else "over 1,000%"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def shortened(text: str, most: int = 60) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

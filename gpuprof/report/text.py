@@ -1,0 +1,79 @@
+"""A story in a terminal: everything but the pictures and what is folded away. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from gpuprof.report.story import Block, Bullets, Cell, Chart, Notice, Story, Table, Tone
+from gpuprof.report.terminal import printable
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.text import Text
+
+_STYLES: dict[Tone, str] = {
+    "plain": "", "strong": "bold", "dim": "dim", "good": "bold green", "bad": "bold red", "warn": "yellow",
+}  # fmt: skip
+
+
+def render(story: Story) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    for banner in story.banners:
+        yield Text(printable(banner), "bold red")
+    yield Text(_line(story.headline), _STYLES[story.tone] or "bold")
+    for label, value in story.facts:
+        yield Text.assemble((f"{_line(label):<10} ", "cyan"), _line(value))
+    folded = [b for s in story.sections for b in s.blocks if isinstance(b, Table) and b.folded]
+    for section in story.sections:
+        if section.key == "raw":  # for the page: it is longer than everything else
+            continue
+        parts = [part for block in section.blocks for part in _block(block)]
+        if parts:
+            yield Text(f"\n{section.title}", "bold underline")
+            yield from parts
+    yield Text(f"\nThe page has the charts, the method and {len(folded)} more tables: -o report.html", "dim")
+
+
+def _block(block: Block) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    if isinstance(block, Notice):
+        yield Text(_line(block.text), _STYLES[block.tone] or "dim")
+    elif isinstance(block, Bullets):
+        for item in block.items:
+            yield Text(f"  · {_line(item)}", "dim")
+    elif isinstance(block, Table) and not block.folded:
+        yield _table(block)
+    elif isinstance(block, Chart):
+        return
+
+
+def _table(block: Table) -> RenderableType:
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    table = RichTable(title=Text(_line(block.caption)), title_justify="left", box=box.SIMPLE_HEAD)
+    for column, name in enumerate(block.head):
+        right = any(row[column].number for row in block.rows)
+        table.add_column(Text(_line(name)), justify="right" if right else "left")
+    for row in block.rows:
+        table.add_row(*map(_cell, row))
+    return table
+
+
+def _cell(cell: Cell) -> Text:
+    from rich.text import Text
+
+    style = _STYLES[cell.tone] + (" strike" if cell.struck else "")
+    text = Text(_line(cell.text), style.strip())
+    if cell.note:
+        text.append(f"\n{_line(cell.note)}", "dim")
+    return text
+
+
+def _line(text: str) -> str:
+    """On one line: a name from a record must not pass for a line of the report."""
+    return printable(text).replace("\n", " ")

@@ -1,0 +1,110 @@
+"""`vendor=nvidia,date>=2026-11-01`: conditions that pick runs, and cases in them, out of a store."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from gpuprof.errors import UsageError
+
+RUN_FIELDS = ("run", "date", "outcome", "simulated", "kind", "vendor", "device", "host", "torch", "driver")
+_OWN = ("run", "date")
+CASE_FIELDS = ("workload", "mode", "variant", "precision", "batch_size", "threads")
+_ALIASES = {"device.name": "device", "batch": "batch_size", "hostname": "host", "run_id": "run", "started_at": "date"}
+_CONDITION = re.compile(r"\s*([a-z_.]+)\s*(!=|>=|<=|=|~|>|<)\s*(.*?)\s*")
+_OPERATORS = re.compile(r"[=~<>]")
+
+
+@dataclass(frozen=True)
+class Condition:
+    field: str
+    operator: str
+    value: str
+
+    def holds(self, actual: Any) -> bool:
+        """A value that is not there fulfils nothing but `!=`."""
+        if actual is None:
+            return self.operator == "!="
+        said, wanted = str(actual).casefold(), self.value.casefold()
+        if self.operator in ("=", "!="):
+            return (said == wanted) == (self.operator == "=")
+        if self.operator == "~":
+            return wanted in said
+        left, right = _comparable(actual, self.value)
+        return {">=": left >= right, "<=": left <= right, ">": left > right, "<": left < right}[self.operator]
+
+
+def _comparable(actual: Any, wanted: str) -> tuple[Any, Any]:
+    """Numbers as such; a date by as much of it as was given, so that `date<=2026-11-01` includes that day."""
+    if isinstance(actual, (int, float)):
+        try:
+            return float(actual), float(wanted)
+        except ValueError:
+            return str(actual), wanted
+    return str(actual)[: len(wanted)], wanted
+
+
+@dataclass(frozen=True)
+class Selector:
+    conditions: tuple[Condition, ...]
+
+    @cached_property
+    def on_runs(self) -> tuple[Condition, ...]:
+        return tuple(c for c in self.conditions if c.field in RUN_FIELDS)
+
+    @cached_property
+    def on_cases(self) -> tuple[Condition, ...]:
+        return tuple(c for c in self.conditions if c.field in CASE_FIELDS)
+
+    def head(self, shared: Mapping[str, Any]) -> bool:
+        """Whether what a run has in common with many others fulfils the conditions on it."""
+        return all(c.holds(shared.get(c.field)) for c in self.on_runs if c.field not in _OWN)
+
+    def run(self, run_id: str, date: str) -> bool:
+        """Whether what is a run's own does."""
+        own = dict(zip(_OWN, (run_id, date), strict=True))
+        return all(c.holds(own[c.field]) for c in self.on_runs if c.field in own)
+
+    def case(self, fields: Mapping[str, Any]) -> bool:
+        return all(c.holds(fields.get(c.field)) for c in self.on_cases)
+
+
+EVERYTHING = Selector(())
+
+
+def is_selector(text: str) -> bool:
+    return bool(_OPERATORS.search(text))
+
+
+def parse(text: str) -> Selector:
+    """Raises UsageError with what cannot be understood."""
+    return Selector(tuple(_condition(part) for part in text.split(",")))
+
+
+def _condition(part: str) -> Condition:
+    found = _CONDITION.fullmatch(part)
+    if found is None:
+        raise UsageError(f"{part!r} is no condition; write FIELD=VALUE, with = != ~ (contains) >= <= > or <")
+    name, operator, value = found.groups()
+    name = _ALIASES.get(name, name)
+    known = (*RUN_FIELDS, *CASE_FIELDS)
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+        raise UsageError(f"no field {name!r} to select by; {hint}")
+    if value == "":
+        raise UsageError(f"{part!r} names no value")
+    return Condition(name, operator, value)
+
+
+def varied(baseline: Selector, candidate: Selector) -> set[str]:
+    """Case fields that the two sides ask for with different values: what such a comparison is about."""
+    sides: Iterable[dict[str, str]] = [
+        {c.field: c.value.casefold() for c in side.on_cases if c.operator == "="} for side in (baseline, candidate)
+    ]
+    left, right = sides
+    return {name for name in left.keys() & right.keys() if left[name] != right[name]}

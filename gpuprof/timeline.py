@@ -1,0 +1,47 @@
+"""Sampled signals of one process of a run, for a chart over time. From raw.npz and the phases in the record."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from gpuprof import store as runs
+from gpuprof.analysis.evidence import Evidence
+from gpuprof.errors import StoreError
+from gpuprof.report.comparison import Timeline
+
+_QUANTITIES = (
+    ("power", ("power_instant_w", "power_average_w"), 1.0),
+    ("temperature", ("temperature_core_c", "temperature_hotspot_c"), 1.0),
+    ("core clock", ("core_clock_hz",), 1e-6),
+)
+
+
+def of(*sides: tuple[str, Evidence]) -> Timeline:
+    """Of each side's newest run, under the side's name; nothing where a run has no samples."""
+    rows: list[dict[str, Any]] = []
+    phases: list[dict[str, Any]] = []
+    for name, side in sides:
+        if side.newest is None or side.newest.sampled is None:
+            continue
+        prefix, marks = side.newest.sampled
+        try:
+            raw = runs.read_raw(Path(side.newest.where), prefix)
+        except StoreError:
+            continue  # the record stands without its raw series
+        rows += _rows(raw, prefix, name)
+        phases += [{"side": name, "name": phase, "start_s": start, "end_s": end} for phase, start, end in marks]
+    return Timeline(rows, phases)
+
+
+def _rows(raw: dict[str, list[float]], prefix: str, side: str) -> list[dict[str, Any]]:
+    times, rows = raw.get(prefix + "t_s", []), []
+    for quantity, signals, factor in _QUANTITIES:
+        values = next((raw[prefix + signal] for signal in signals if prefix + signal in raw), [])
+        rows += [
+            {"t_s": t, "side": side, "quantity": quantity, "value": value * factor}
+            for t, value in zip(times, values, strict=False)
+            if math.isfinite(value)
+        ]
+    return rows

@@ -1,0 +1,101 @@
+"""What reading a large store costs: CPU time and memory of `compare` and `report` over 10,000 generated runs.
+
+Goals, with the index at hand: `compare` at most 0.5 s CPU; the full report at most 1.5 s CPU and 150 MB. The first
+command after 10,000 new runs reads each of their records once; what that costs is shown, without a goal. So is what
+the first page of an installation costs, which extracts the charts' script.
+
+The runs are made of one record of tests/data with values scattered by a seeded generator; they measure nothing.
+
+python scripts/bench/report.py --runs 10000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = ROOT / "tests/data/samples/simulated"
+DEVICES = (("nvidia", "Simulated NVIDIA", 1.0), ("amd", "Simulated AMD", 1.1))
+GOALS = {"compare": (0.5, None), "report": (1.5, 150.0)}
+
+
+def generate(store: Path, count: int, machines: int = 4) -> int:
+    """Write `count` runs of two devices on several machines; returns their size in bytes."""
+    samples = [p for p in sorted(SAMPLES.glob("*/record.json")) if "-lstm-" in p.parent.name]
+    template = json.loads(samples[0].read_text("utf-8"))
+    dice, start, size = random.Random(20_261_123), datetime(2026, 1, 1, tzinfo=timezone.utc), 0
+    for number in range(count):
+        vendor, name, speed = DEVICES[number % len(DEVICES)]
+        when = start + timedelta(minutes=30 * number)
+        run = f"{when:%Y%m%dT%H%M%SZ}-lstm-{number:08x}"
+        record = json.loads(json.dumps(template))
+        record |= {"run_id": run, "started_at": f"{when:%Y-%m-%dT%H:%M:%S}.000Z"}
+        record["device"] |= {"vendor": vendor, "name": name, "uuid": f"GPU-{number % (2 * machines)}"}
+        for case in record["cases"]:
+            for repeat in case["repeats"]:
+                factor = speed * dice.lognormvariate(0, 0.01)
+                for field in ("samples_per_s", "samples_per_s_total"):
+                    repeat["throughput"][field] *= factor
+                repeat["latency"]["p50"] /= factor
+        text = json.dumps(record)
+        size += len(text)
+        (store / run).mkdir(parents=True)
+        (store / run / "record.json").write_text(text, "utf-8")
+    return size
+
+
+def measure(arguments: list[str], cache: Path) -> tuple[float, float]:
+    """CPU seconds and peak MB (10^6 bytes) of one fresh gpuprof process."""
+    code = "import sys; sys.argv[0] = 'gpuprof'; from gpuprof.cli import main; main()"
+    command = [sys.executable, "-c", code, *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(cache)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    said = process.stderr.read().decode() if process.stderr else ""
+    _, status, usage = os.wait4(process.pid, 0)
+    if os.waitstatus_to_exitcode(status) != 0:
+        raise SystemExit(f"gpuprof {' '.join(arguments)} failed:\n{said}")
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=10_000)
+    parser.add_argument("--repeat", type=int, default=5)
+    options = parser.parse_args()
+    good = True
+    with tempfile.TemporaryDirectory() as place:
+        store, cache, page = Path(place) / "store", Path(place) / "cache", str(Path(place) / "report.html")
+        started = time.process_time()
+        size = generate(store, options.runs)
+        print(f"{options.runs:,} runs, {size / 1e6:,.0f} MB of records, made in {time.process_time() - started:.0f} s")
+        commands = {
+            "compare": ["compare", "vendor=nvidia", "vendor=amd", "--store", str(store), "--format", "json"],
+            "report": ["report", "--store", str(store), "-o", page],
+        }
+        cpu, memory = measure(commands["compare"], cache)
+        print(f"first compare, every record read: {cpu:.1f} s CPU, {memory:.0f} MB")
+        cpu, memory = measure(commands["report"], cache)
+        print(f"first page of an installation: {cpu:.2f} s CPU, {memory:.0f} MB")
+        for name, arguments in commands.items():
+            found = [measure(arguments, cache) for _ in range(options.repeat)]
+            cpu, memory = min(c for c, _ in found), max(m for _, m in found)
+            goal_s, goal_mb = GOALS[name]
+            met = cpu <= goal_s and (goal_mb is None or memory <= goal_mb)
+            good = good and met
+            limit = "" if goal_mb is None else f", {goal_mb:g} MB"
+            print(f"{name}: {cpu:.2f} s CPU, {memory:.0f} MB (goal {goal_s:g} s{limit}): {'met' if met else 'MISSED'}")
+        print(f"page of the whole store: {Path(page).stat().st_size / 1e6:.2f} MB")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
