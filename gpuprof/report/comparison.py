@@ -44,10 +44,11 @@ def story(found: Comparison, now: str, timeline: Timeline | None = None) -> Stor
     """`now` is the time of making it (ISO 8601)."""
     told = _Told(found, names(found.baseline, found.candidate), timeline or Timeline())
     sections = [Section(key, title, list(tell(told))) for key, title, tell in SECTIONS]
-    overall = found.overall
+    overall, (answer, numbers) = found.overall, headline(found, told.names)
     return Story(
         title=f"{told.names[1]} against {told.names[0]}",
-        headline=headline(found, told.names),
+        headline=answer,
+        detail=numbers,
         tone="warn" if not overall.allowed else _WORDS[overall.verdict],
         banners=[SIMULATED] if found.simulated else [],
         sections=[section for section in sections if section.blocks],
@@ -66,19 +67,20 @@ def names(baseline: Evidence, candidate: Evidence) -> tuple[str, str]:
     return "baseline", "candidate"
 
 
-def headline(found: Comparison, sides: tuple[str, str]) -> str:
-    """The answer in one sentence."""
+def headline(found: Comparison, sides: tuple[str, str]) -> tuple[str, str]:
+    """The answer in one sentence, and its numbers."""
     overall, (one, other) = found.overall, sides
     if not overall.allowed or overall.ratio is None:
-        return f"No verdict: {overall.reason}."
-    scope = f" over {overall.case}" if overall.case[0].isdigit() else f" on {overall.case}"
-    ratio = f"{times(overall.ratio)} the throughput{scope}"
+        return f"No verdict: {overall.reason}.", ""
+    scope = f"over {overall.case}" if overall.case[0].isdigit() else f"on {overall.case}"
+    numbers = f"{times(overall.ratio)} the throughput {scope}"
     if overall.ci95 is None:
-        return f"No verdict: {other} showed {ratio}, but {overall.reason}."
+        return f"No verdict: {overall.reason}.", f"{other} showed {numbers}."
     interval = f"95% interval {times_interval(overall.ci95)}"
     if overall.verdict == "no difference shown":
-        return f"No difference shown between {one} and {other}: {ratio}, {interval}; MDE {percent(overall.mde or 0)}."
-    return f"{other} is {overall.verdict} than {one}: {ratio}, {interval}."
+        seen = f"a difference below {percent(overall.mde or 0.0)} could hide here (MDE)"
+        return f"No difference shown between {one} and {other}.", f"{numbers}, {interval}; {seen}."
+    return f"{other} is {overall.verdict} than {one}.", f"{numbers}, {interval}."
 
 
 def _side_facts(side: Evidence) -> str:
@@ -116,7 +118,7 @@ def _verdict(told: _Told) -> Iterable[Block]:
     rows = [_claim_row(claim) for claim in made]
     if rows:
         yield Table(
-            f"Claims: {other} over {one}", ("claim", "measure", "ratio", "95% interval", "MDE", "verdict"), rows
+            f"Claims: {other} over {one}", ("claim", "measure", "verdict", "ratio", "95% interval", "MDE"), rows
         )
     if struck:
         yield Table(
@@ -135,10 +137,10 @@ def _claim_row(claim: Claim) -> list[Cell]:
     return [
         Cell("overall: " + claim.case if claim.view == "all workloads" else claim.case, strong),
         Cell(metric.title, note="" if metric.better == "higher" else "lower is better"),
+        Cell(word, tone),
         Cell(times(claim.ratio or 0.0), strong, number=True),
         Cell(times_interval(claim.ci95) or NONE, number=True, bar=bar),
         Cell(NONE if claim.mde is None else percent(claim.mde), number=True),
-        Cell(word, tone),
     ]
 
 
@@ -426,7 +428,7 @@ def _raw(told: _Told) -> Iterable[Block]:
 
 
 METHOD = (
-    "Throughput of a process: batch size over the median time of blocks of steps, synchronised once. "
+    "Throughput of a process: batch size over the median over blocks of time a step. "
     "The value of a side is the geometric mean; ratios are candidate over baseline of the metric itself.",
     "Unit of inference: the fresh process; the run from three runs a side on; the machine where a side has several. "
     "Steps and blocks are repeated measures and never counted as samples.",

@@ -23,7 +23,7 @@ def document(found: Comparison, now: str) -> dict[str, Any]:
         "gpuprof": gpuprof.__version__,
         "made_at": now,
         "simulated": found.simulated,
-        "headline": headline(found, names(found.baseline, found.candidate)),
+        "headline": " ".join(headline(found, names(found.baseline, found.candidate))).strip(),
         "baseline": _side(found.baseline),
         "candidate": _side(found.candidate),
         "vary": list(found.vary),

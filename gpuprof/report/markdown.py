@@ -20,7 +20,7 @@ def _lines(story: Story) -> Iterator[str]:
     yield f"# {_text(story.title)}"
     for banner in story.banners:
         yield f"> **{_text(banner)}**"
-    yield f"**{_text(story.headline)}**"
+    yield f"**{_text(story.headline)}** {_text(story.detail)}".rstrip()
     yield "\n".join(f"- {_text(label)}: {_text(value)}" for label, value in story.facts)
     for section in story.sections:
         yield f"## {_text(section.title)}"

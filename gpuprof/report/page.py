@@ -107,7 +107,8 @@ def _scale(table: Table) -> tuple[float, float] | None:
     values = [value for row in table.rows for cell in row for value in cell.bar or () if _drawable(value)]
     if not values:
         return None
-    low, high = math.log(min([*values, 0.95])), math.log(max([*values, 1.05]))
+    # One interval without bounds to speak of must not make points of all the others: it runs out of its picture.
+    low, high = math.log(max(0.2, min([*values, 0.95]))), math.log(min(5.0, max([*values, 1.05])))
     pad = 0.06 * (high - low)
     return low - pad, high + pad
 
@@ -117,7 +118,8 @@ def _bar(cell: Cell, scale: tuple[float, float] | None) -> str:
     if cell.bar is None or scale is None or not all(map(_drawable, cell.bar)):
         return ""
     width, height = _BAR
-    low, middle, high = ((math.log(v) - scale[0]) / (scale[1] - scale[0]) * width for v in cell.bar)
+    places = ((math.log(v) - scale[0]) / (scale[1] - scale[0]) * width for v in cell.bar)
+    low, middle, high = (min(max(place, 0.0), float(width)) for place in places)
     one = -scale[0] / (scale[1] - scale[0]) * width
     return (
         f'<svg class="bar" width="{width}" height="{height}" viewBox="0 0 {width} {height}" aria-hidden="true">'

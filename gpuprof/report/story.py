@@ -79,4 +79,5 @@ class Story:
     banners: Sequence[str]  # above everything, in every form, always
     sections: Sequence[Section]
     made: str  # who made it, when, of what: one line at the foot
+    detail: str = ""  # the headline's numbers
     facts: Sequence[tuple[str, str]] = field(default_factory=tuple)  # label, value: the sides at a glance

@@ -22,7 +22,7 @@ def render(story: Story) -> Iterator[RenderableType]:
 
     for banner in story.banners:
         yield Text(printable(banner), "bold red")
-    yield Text(_line(story.headline), _STYLES[story.tone] or "bold")
+    yield Text.assemble((_line(story.headline), _STYLES[story.tone] or "bold"), " ", _line(story.detail))
     for label, value in story.facts:
         yield Text.assemble((f"{_line(label):<10} ", "cyan"), _line(value))
     folded = [b for s in story.sections for b in s.blocks if isinstance(b, Table) and b.folded]
