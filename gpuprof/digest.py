@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import json
 import math
+import statistics
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from gpuprof.metrics import METRICS
 if TYPE_CHECKING:
     from gpuprof.record import Case, RunRecord, SensorReading
 
-VERSION = 4  # of this file's meaning: an index of another version is made anew
+VERSION = 5  # of this file's meaning: an index of another version is made anew
 
 # Run-level facts of telemetry's first look, by their name in the record.
 _READ_BEFORE = ("power_limit_w", "power_limit_default_w", "ecc_enabled", "core_clock_max_hz")
@@ -77,6 +78,8 @@ class Digest:
         cases = [CaseDigest(**case) for case in data["cases"]]
         return cls(**{**data, "cases": cases, "where": where})
 
+
+_LEAST = 1e-30  # of any metric in its unit, where it is not 0; and the other way round the most
 
 # What tells cases of one workload and mode apart, in the order in which a reader wants to know of a difference.
 FIELDS = ("precision", "variant", "batch_size", "seq_len", "params", "threads")
@@ -222,13 +225,20 @@ def _case(case: Case) -> CaseDigest:
         if reading.value is None:
             absent[metric.key] = reading.absent
             continue
+        if reading.value and not _LEAST < abs(reading.value) < 1 / _LEAST:
+            absent[metric.key] = "no device has such a value: the record is damaged"
+            continue
         values[metric.key] = reading.value
         each = [] if metric.each is None else [metric.each(case, repeat) for repeat in good]
-        known = [value for value in each if value is not None and value > 0]
+        known = [value for value in each if value is not None and _LEAST < value < 1 / _LEAST]
         if known and len(known) == len(each):
             processes[metric.key] = known
     checks = sorted({check for r in good if r.telemetry is not None for check in r.telemetry.checks})
+    waits = [r.cpu.waiting for r in good if r.cpu is not None and r.cpu.waiting is not None]
+    stolen = [r.cpu.stolen for r in good if r.cpu is not None and r.cpu.stolen is not None]
     facts = {
+        "cpu_waiting": statistics.median(waits) if waits else None,
+        "cpu_stolen": statistics.median(stolen) if stolen else None,
         "flags": case.precision.flags or None,
         "throttled_share": case.throttled_share,
         "temperature_start_c": None if case.temperature_c is None else case.temperature_c.start,

@@ -14,6 +14,7 @@ import sqlite3
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from gpuprof import store as runs
 from gpuprof.digest import VERSION, Brief, Digest, Shared, brief, digest, shared
@@ -21,6 +22,9 @@ from gpuprof.errors import StoreError
 from gpuprof.selector import EVERYTHING, Selector
 
 _BATCH = 500
+# What a file that is no index any more may lead to: SQLite finds some damage, the rest is found in what it gives.
+_UNSOUND = (sqlite3.DatabaseError, ValueError, LookupError, TypeError)
+_T = TypeVar("_T")
 Progress = Callable[[int, int], None]
 
 
@@ -37,18 +41,32 @@ class Index:
         self.faults: list[str] = []
         self._progress = progress
         self._place = cache_directory() if place is None else place
+        self._file = self._place / f"index-{hashlib.sha256(os.fsencode(store.resolve())).hexdigest()[:16]}.sqlite"
 
     def __enter__(self) -> Index:
         self._database = self._open()
-        self._synchronise()
+        self._sound(self._synchronise)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._database.close()
 
+    def _sound(self, ask: Callable[[], _T]) -> _T:
+        """What `ask` gives; in memory where the file turns out to be damaged, locked or on a full disk."""
+        try:
+            return ask()
+        except _UNSOUND as error:
+            self._database.close()
+            if not isinstance(error, sqlite3.OperationalError):
+                with contextlib.suppress(OSError):
+                    self._file.unlink()  # it is only a cache
+            self._database = self._prepared(":memory:")
+            self.faults.clear()
+            self._synchronise()
+            return ask()
+
     def _open(self) -> sqlite3.Connection:
-        name = hashlib.sha256(str(self.store.resolve()).encode()).hexdigest()[:16]
-        file = self._place / f"index-{name}.sqlite"
+        file = self._file
         for attempt in range(2):
             try:
                 self._place.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -125,12 +143,16 @@ class Index:
 
         A record that was changed or damaged since is read again, or left out and named in `faults`.
         """
+        return iter(self._sound(lambda: list(self._chosen(wanted))))
+
+    def _chosen(self, wanted: Selector) -> Iterator[tuple[Brief, set[str] | None]]:
         self._refresh(wanted)
+        self._database.execute("BEGIN")  # of one moment: another process may be adding runs
         texts, heads = self._texts(wanted)
+        query = "SELECT name, run, date, head, facts, cases, numbers FROM runs"
+        rows = self._database.execute(f"{query} WHERE head IN ({heads}) ORDER BY name").fetchall()
+        self._database.execute("COMMIT")
         good = {number: wanted.case(text.data) for number, text in texts.items() if "workload" in text.data}
-        rows = self._database.execute(
-            f"SELECT name, run, date, head, facts, cases, numbers FROM runs WHERE head IN ({heads}) ORDER BY name"  # noqa: S608
-        )
         for name, run, date, head, facts, cases, numbers in rows:
             ids = list(map(int, cases.split()))
             if not wanted.run(run, date) or not any(map(good.__getitem__, ids)):
@@ -168,11 +190,17 @@ class Index:
 
     def digests(self, names: Sequence[str]) -> Iterator[Digest]:
         """Of these runs, in full; one that is not there is left out."""
-        query = "SELECT digest, text FROM runs JOIN texts ON texts.id = runs.facts WHERE name = ?"
         for name in names:
-            row = self._database.execute(query, (name,)).fetchone()
-            if row is not None:
-                yield Digest.from_json(json.loads(row[0]) | {"facts": json.loads(row[1])}, str(self.store / name))
+            found = self._sound(lambda name=name: self._digest(name))  # type: ignore[misc]
+            if found is not None:
+                yield found
+
+    def _digest(self, name: str) -> Digest | None:
+        query = "SELECT digest, text FROM runs JOIN texts ON texts.id = runs.facts WHERE name = ?"
+        row = self._database.execute(query, (name,)).fetchone()
+        if row is None:
+            return None
+        return Digest.from_json(json.loads(row[0]) | {"facts": json.loads(row[1])}, str(self.store / name))
 
 
 def _stamp(path: Path) -> str:

@@ -17,6 +17,9 @@ CASE_FIELDS = ("workload", "mode", "variant", "precision", "batch_size", "thread
 _ALIASES = {"device.name": "device", "batch": "batch_size", "hostname": "host", "run_id": "run", "started_at": "date"}
 _CONDITION = re.compile(r"\s*([a-z_.]+)\s*(!=|>=|<=|=|~|>|<)\s*(.*?)\s*")
 _OPERATORS = re.compile(r"[=~<>]")
+_NUMBER = re.compile(r"\d+")
+_VERSIONS = ("torch", "driver")
+_NUMBERS = ("batch_size", "threads")
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,20 @@ class Condition:
         if actual is None:
             return self.operator == "!="
         said, wanted = str(actual).casefold(), self.value.casefold()
+        if self.field == "date":
+            said = said[: len(wanted)]
         if self.operator in ("=", "!="):
             return (said == wanted) == (self.operator == "=")
         if self.operator == "~":
             return wanted in said
-        left, right = _comparable(actual, self.value)
+        left, right = _versions(said, wanted) if self.field in _VERSIONS else _comparable(actual, self.value)
         return {">=": left >= right, "<=": left <= right, ">": left > right, "<": left < right}[self.operator]
+
+
+def _versions(said: str, wanted: str) -> tuple[Any, Any]:
+    """Number by number, as far as wanted: 2.10 is later than 2.9, and 2.9.1 is 2.9."""
+    left, right = ([int(number) for number in _NUMBER.findall(text)] for text in (said, wanted))
+    return left[: len(right)], right
 
 
 def _comparable(actual: Any, wanted: str) -> tuple[Any, Any]:
@@ -98,6 +109,12 @@ def _condition(part: str) -> Condition:
         raise UsageError(f"no field {name!r} to select by; {hint}")
     if value == "":
         raise UsageError(f"{part!r} names no value")
+    if _OPERATORS.match(value):
+        raise UsageError(f"{part!r} is no condition; the operators are = != ~ (contains) >= <= > and <")
+    if name in _NUMBERS and operator != "~" and not value.isdecimal():
+        raise UsageError(f"{part!r}: {name} is a number")
+    if name in _VERSIONS and operator not in ("=", "!=", "~") and not _NUMBER.search(value):
+        raise UsageError(f"{part!r}: {value!r} is no version to be earlier or later than")
     return Condition(name, operator, value)
 
 

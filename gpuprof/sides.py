@@ -71,9 +71,10 @@ class Sources:
 
     def _named(self, text: str) -> Digest | tuple[Path, Selector]:
         path = Path(text)
-        if selector.is_selector(text) and not path.exists():
+        there, directory = _looked_at(path)
+        if selector.is_selector(text) and not there:
             return self._store, selector.parse(text)
-        if path.is_dir() and not (path / "record.json").is_file():
+        if directory and not (path / "record.json").is_file():
             return path, EVERYTHING
         place = runs.find(self._store, text)
         return digest(runs.read(place), str(place))
@@ -82,6 +83,14 @@ class Sources:
         if store not in self._indexes:
             self._indexes[store] = self._open.enter_context(Index(store, progress=self._progress))
         return self._indexes[store]
+
+
+def _looked_at(path: Path) -> tuple[bool, bool]:
+    """Whether it is there, and a directory."""
+    try:
+        return path.exists(), path.is_dir()
+    except OSError:  # longer than a file name may be
+        return False, False
 
 
 def _finder(index: Index, name: str) -> Callable[[], Digest]:

@@ -231,8 +231,9 @@ def run_names(store: Path) -> list[str]:
 def find(store: Path, name: str) -> Path:
     """The run of that id, of a unique part of one, of a path, or `last`. Raises StoreError when there is none."""
     direct = Path(name)
-    if (direct / "record.json").is_file() or (direct.suffix == ".json" and direct.is_file()):
-        return direct
+    with contextlib.suppress(OSError):  # longer than a file name may be
+        if (direct / "record.json").is_file() or (direct.suffix == ".json" and direct.is_file()):
+            return direct
     runs = run_directories(store)
     found = runs[-1:] if name == "last" else [run for run in runs if name in run.name]
     exact = [run for run in found if run.name == name]

@@ -85,7 +85,8 @@ def together(effects: Sequence[tuple[Effect, float]]) -> Effect:
     least = [min(getattr(effect, side) for effect, _ in effects) for side in ("baseline_units", "candidate_units")]
     if any(effect.se is None for effect, _ in effects):
         return Effect(finite_exp(mean), None, None, None, unit, least[0], least[1], spread, None, None)
-    parts, shared = [], []
+    parts: list[tuple[float, float]] = []
+    shared: list[tuple[float, float]] = []
     for effect, weight in effects:
         variance, freedom = _estimated(effect)
         (shared if "machine" in effect.unit else parts).append((weight**2 * variance, freedom))
@@ -110,11 +111,10 @@ def _tested(
     freedom = min(1e6, variance**2 / doubt) if doubt > 0 else 1e6
     se = math.sqrt(variance)
     half = t_quantile(1 - LEVEL / 2, freedom) * se
+    p = 2 * (1 - t_cdf(abs(difference) / se, freedom)) if se > 0 else 0.0
     if abs(difference) < _ROUNDING:
         p = 1.0
-    else:
-        p = 2 * (1 - t_cdf(abs(difference) / se, freedom)) if se > 0 else 0.0
-    mde = math.expm1(min(700.0, (t_quantile(1 - LEVEL / 2, freedom) + t_quantile(POWER, freedom)) * se))
+    mde = math.expm1(min(230.0, (t_quantile(1 - LEVEL / 2, freedom) + t_quantile(POWER, freedom)) * se))
     interval = (finite_exp(difference - half), finite_exp(difference + half))
     return Effect(finite_exp(difference), interval, mde, p, unit, *units, math.sqrt(known), freedom, se)
 

@@ -20,6 +20,7 @@ from gpuprof.metrics import UNTHROTTLED, show
 Weight = Literal["blocks", "weakens", "noted"]
 WEIGHTS: tuple[Weight, ...] = ("blocks", "weakens", "noted")
 THROTTLED_SHARE = 0.05
+CROWDED_SHARE = 0.05
 HOTTER_C = 10.0
 _MANY = 3
 _WHOLE = {"none", "SPX"}  # as the vendors call a card that is not partitioned
@@ -303,6 +304,17 @@ def _starts(one: CaseEvidence, other: CaseEvidence) -> Judged:
     return ("noted", "a hotter device draws more") if apart else None
 
 
+def _crowded(case: CaseEvidence) -> str | None:
+    """How much of its time the process stood in line for a core, or a hypervisor took."""
+    found = [(case.newest.facts.get(f"cpu_{name}"), name) for name in ("waiting", "stolen")]
+    return ", ".join(f"{share:.0%} {name}" for share, name in found if share is not None) or None
+
+
+def _crowding(one: CaseEvidence, other: CaseEvidence) -> Judged:
+    shares = [case.newest.facts.get(f"cpu_{name}") or 0.0 for case in (one, other) for name in ("waiting", "stolen")]
+    return ("weakens", "others used the host's cores meanwhile") if max(shares) > CROWDED_SHARE else None
+
+
 def _doubts(case: CaseEvidence) -> str | None:
     """What the run's own checks found, but for throttling, which has a line of its own."""
     return "; ".join(c for c in case.newest.facts.get("checks") or () if not c.startswith("throttled")) or None
@@ -324,6 +336,7 @@ _CHECKS = (
            _unlike("energy_method", "weakens", "a counter and integrated power differ by some percent")),
     _Check("throttled", _throttled, _throttling),
     _Check("temperature at start", _start, _starts),
+    _Check("host busy", _crowded, _crowding),
     _Check("conditions", _doubts,
            lambda *cases: ("weakens", "the run itself found this doubtful") if any(map(_doubts, cases)) else None),
 )  # fmt: skip

@@ -73,7 +73,7 @@ def _differs(one: CaseEvidence, other: CaseEvidence) -> tuple[str, ...] | None:
 
 
 def _views(case: CaseEvidence) -> list[dict[str, Any]]:
-    """The fields, and those that were asked for: a substitute for fused kernels that fail their check stands for them."""
+    """The fields, and those that were asked for where a substitute stands for fused kernels that fail their check."""
     fields = case.fields
     if True not in case.said["fallback"]:
         return [fields]

@@ -11,8 +11,8 @@ Interval = tuple[float, float]
 
 
 def finite_exp(x: float) -> float:
-    """exp(x), held within what a float can be: a damaged record must not end in an overflow."""
-    return math.exp(max(-700.0, min(700.0, x)))
+    """exp(x), held within 1e-100 and 1e100: a damaged record must not end in an overflow, here or in a chart."""
+    return math.exp(max(-230.0, min(230.0, x)))
 
 
 def geometric_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, Interval | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import os
@@ -12,7 +13,7 @@ import click
 
 from gpuprof import __version__
 from gpuprof.cli import COMMANDS, HELP
-from gpuprof.errors import EXIT_INTERRUPTED, GpuprofError
+from gpuprof.errors import EXIT_INTERRUPTED, EXIT_RUN_FAILED, GpuprofError
 
 
 class _Lazy(click.Group):
@@ -66,6 +67,11 @@ def run() -> int:
         # The reader of our output went away (`| head`); there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = _fail(f"the output cannot be written ({error.strerror})", EXIT_RUN_FAILED, as_json=False)
     return code if isinstance(code, int) else 0
 
 

@@ -62,6 +62,8 @@ def command(
     from gpuprof.selector import varied
     from gpuprof.sides import Sources
 
+    if machine_spread is not None and machine_spread != machine_spread:
+        raise UsageError("--machine-spread: not a number")
     form = choose(form, output, as_json)
     with indexing() as progress, Sources(store, progress) as sources:
         one, wanted_one = sources.side(baseline)

@@ -40,6 +40,8 @@ def command(what: str | None, store: Path, form: str | None, output: Path | None
         devices, skipped = sources.devices(what)
     if not devices:
         faults = f"; {len(skipped)} records cannot be read, the first: {skipped[0]}" if skipped else ""
+        if what is not None:
+            raise StoreError(f"no run to report on: {what!r} names none{faults}")
         raise StoreError(f"no run to report on in {store}{faults}. `gpuprof run CONFIG` makes the first.")
     found = Overview(what or str(store), devices, skipped)
     if form in ("html", "pdf"):

@@ -65,6 +65,7 @@ def hand_out(story: Story, document: Callable[[], Any], form: str, output: Path 
         content = _rendered(story, document, form)
         if output is None:
             sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
         else:
             _save(output, content)
             click.echo(f"wrote {output}", err=True)
@@ -113,6 +114,10 @@ def _save(output: Path, content: bytes) -> None:
     """All of it or nothing: a reader never finds half a report."""
     staging = None
     try:
+        if output.exists() and not output.is_file():  # a pipe or a device: to be written to, not to be replaced
+            with output.open("wb") as special:
+                special.write(content)
+            return
         with tempfile.NamedTemporaryFile(dir=output.parent, prefix=f".{output.name}.", delete=False) as file:
             staging = Path(file.name)
             file.write(content)

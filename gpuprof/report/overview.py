@@ -85,7 +85,7 @@ def _rows(found: Overview) -> list[_Row]:
     cases: dict[Key, dict[str, CaseEvidence]] = {}
     for name, device in zip(found.names, found.devices, strict=True):
         for key, case in device.cases.items():
-            # Threads are the host's setting; on a GPU they do not make another case of the same work, but where both ran.
+            # Threads are the host's setting; on a GPU they make no other case of the same work, but where both ran.
             work = key if "cpu" in device.kinds else (*key[:-1], "")
             cases.setdefault(key if name in cases.get(work, {}) else work, {})[name] = case
     named = titles([next(iter(members.values())) for members in cases.values()])
