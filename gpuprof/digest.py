@@ -20,7 +20,7 @@ from gpuprof.metrics import METRICS
 if TYPE_CHECKING:
     from gpuprof.record import Case, RunRecord, SensorReading
 
-VERSION = 5  # of this file's meaning: an index of another version is made anew
+VERSION = 6  # of this file's meaning: an index of another version is made anew
 
 # Run-level facts of telemetry's first look, by their name in the record.
 _READ_BEFORE = ("power_limit_w", "power_limit_default_w", "ecc_enabled", "core_clock_max_hz")
@@ -193,7 +193,8 @@ def digest(record: RunRecord, where: str = "") -> Digest:
         vendor=device.vendor,
         device=device.name,
         host=host,
-        machine=f"{host} {device.uuid or device.pci or device.name}",
+        # A UUID is the card's own, in whatever container or host it is seen.
+        machine=device.uuid or f"{host} {device.pci or device.name}",
         facts={name: value for name, value in facts.items() if value is not None},
         cases=[_case(case) for case in record.cases],
         sampled=next(_sampled(record), None),

@@ -70,6 +70,8 @@ class Sources:
         return sides, index.faults
 
     def _named(self, text: str) -> Digest | tuple[Path, Selector]:
+        if not text.strip():
+            raise UsageError("a side has no name: give a run id, a path or a selector")
         path = Path(text)
         there, directory = _looked_at(path)
         if selector.is_selector(text) and not there:

@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from gpuprof.analysis.evidence import CaseEvidence, Evidence
+from gpuprof.analysis.evidence import RUNS, CaseEvidence, Evidence
 from gpuprof.analysis.pairing import NAMES, Pair, shown
 from gpuprof.metrics import UNTHROTTLED, show
 
@@ -24,7 +24,8 @@ CROWDED_SHARE = 0.05
 HOTTER_C = 10.0
 _MANY = 3
 _WHOLE = {"none", "SPX"}  # as the vendors call a card that is not partitioned
-_NEVER = ("name", "SLURM_JOB_ID")  # the protocol's name has a line of its own; a job's number says nothing
+# The protocol's name has a line of its own; neither a job's number nor a limit that was not reached says anything.
+_NEVER = ("name", "SLURM_JOB_ID", "timeout_s")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,15 @@ def ledger(
             grouped.setdefault(entry, []).append(title(pair))
     entries += [replace(entry, cases=tuple(cases)) for entry, cases in grouped.items()]
     return sorted(entries, key=lambda entry: WEIGHTS.index(entry.weight))
+
+
+def _when_run(side: Evidence) -> str:
+    starts = sorted(start[:16].replace("T", " ") for _, start, _ in side.runs)
+    return ", ".join(starts[-_MANY:])
+
+
+def _runs(side: Evidence) -> set[str]:
+    return {run for run, _, _ in side.runs}
 
 
 def _text(side: Evidence, name: str) -> str | None:
@@ -75,6 +85,14 @@ def _sides(baseline: Evidence, candidate: Evidence, pairs: Sequence[Pair]) -> It
         words = {True: "simulated", False: "measured"}
         one, other = (" and ".join(words[value] for value in sorted(side.simulated)) for side in both)
         yield Entry("simulated", one, other, "blocks", "a simulator measures no hardware")
+    if (common := _runs(baseline) & _runs(candidate)) and any(not pair.differs for pair in pairs):
+        shared = ", ".join(sorted(common)[:_MANY])
+        yield Entry("runs", shared, shared, "blocks", "the same measurements stand on both sides")
+    one_machine = baseline.machines.keys() == candidate.machines.keys() and len(baseline.machines) == 1
+    if one_machine and not common and len(baseline.runs) + len(candidate.runs) < 2 * RUNS:
+        times = (_when_run(baseline), _when_run(candidate))
+        yield Entry("turns", *times, "weakens", "one after the other, so that a machine that drifts looks like a "
+                    "difference; a sweep puts both into one run, where their processes take turns")  # fmt: skip
     for name, weight, why in _facts(baseline, candidate, pairs):
         left, right = _text(baseline, name), _text(candidate, name)
         if set(baseline.facts.get(name, {})) != set(candidate.facts.get(name, {})):

@@ -163,7 +163,7 @@ def _scope(found: Comparison) -> str:
         )
     return (
         f"{about} Verdicts are corrected for the number of claims (Holm, 5% over all of them). "
-        "MDE is the smallest difference that four of five such comparisons would show."
+        "MDE is the smallest difference that about four of five such comparisons would show."
     )
 
 
