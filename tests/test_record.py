@@ -7,7 +7,7 @@ from typing import get_args
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -186,6 +186,7 @@ def test_the_journal_of_an_earlier_version_is_folded_into_a_record_of_this_one()
 _OUTCOMES = st.sampled_from(get_args(RepeatOutcome))
 
 
+@settings(deadline=None)  # of a shared machine
 @given(st.lists(_OUTCOMES, max_size=6), st.booleans(), st.sampled_from(["cpu", "gpu"]))
 def test_any_mixture_of_outcomes_makes_a_valid_record(outcomes, end, kind):
     repeats = [repeat(i, outcome=outcome) for i, outcome in enumerate(outcomes)]

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 from conftest import CONFIGS, gpuprof
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuprof import shard, suite
@@ -22,13 +22,16 @@ def cases(suites) -> list[str]:
     return [spec.case_id for one in suites for spec in one.cases]
 
 
+PLANNED = suite.load([CONFIGS / "reference.yaml"], SWEEP)
+
+
+@settings(deadline=None)
 @given(st.integers(1, 60), st.randoms())
 def test_the_parts_are_the_whole_and_do_not_depend_on_the_order(count, dice: random.Random):
-    planned = suite.load([CONFIGS / "reference.yaml"], SWEEP)
-    mixed = dice.sample(planned, len(planned))
-    parts = [cases(Shard(k, count).of(planned)) for k in range(1, count + 1)]
-    assert Counter(case for part in parts for case in part) == Counter(cases(planned))
-    assert {len(part) for part in parts} <= {len(cases(planned)) // count, -(-len(cases(planned)) // count)}
+    mixed = dice.sample(PLANNED, len(PLANNED))
+    parts = [cases(Shard(k, count).of(PLANNED)) for k in range(1, count + 1)]
+    assert Counter(case for part in parts for case in part) == Counter(cases(PLANNED))
+    assert {len(part) for part in parts} <= {len(cases(PLANNED)) // count, -(-len(cases(PLANNED)) // count)}
     again = [cases(Shard(k, count).of(mixed)) for k in range(1, count + 1)]
     assert list(map(sorted, again)) == list(map(sorted, parts))
 
