@@ -25,7 +25,7 @@ def command() -> None:
     """
 
 
-@command.command()
+@command.command(short_help="Is every run whole?")
 @store_option
 @json_option
 def verify(store: Path, as_json: bool) -> int:
@@ -68,7 +68,7 @@ def verify(store: Path, as_json: bool) -> int:
     return EXIT_RUN_FAILED if faults else EXIT_OK
 
 
-@command.command()
+@command.command(short_help="Clear what killed runs left.")
 @store_option
 @click.option("--older-than", type=click.FloatRange(min=0), default=7.0, show_default=True, metavar="DAYS",
               help="Also remove what could still be recovered, after this many days.")  # fmt: skip
@@ -112,7 +112,7 @@ def gc(store: Path, older_than: float, dry_run: bool, as_json: bool) -> int:
     return EXIT_OK
 
 
-@command.command()
+@command.command(short_help="Bring the local index up to date.")
 @store_option
 @click.option("--rebuild", is_flag=True, help="Forget what is in the index and read every run again.")
 @json_option
