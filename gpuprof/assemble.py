@@ -17,6 +17,7 @@ from typing import Any
 from gpuprof.analysis.stats import geometric_interval
 from gpuprof.record import (
     CASE_TELEMETRY,
+    OLDER,
     Case,
     Correctness,
     Energy,
@@ -26,6 +27,7 @@ from gpuprof.record import (
     Repeat,
     RunRecord,
     Summary,
+    upgrade,
 )  # fmt: skip
 
 HOST_BOUND = 0.9
@@ -69,20 +71,20 @@ def assemble(lines: Sequence[dict[str, Any]], now: str) -> tuple[RunRecord, dict
             cases.append(_case(line, found, repeats, on_gpu))
     interrupted = "the supervisor was killed before the run was over" if end is None else end["interrupted"]
     outcome, reason = _run_outcome(cases, interrupted)
-    record = RunRecord.model_validate(
-        {
-            **header,
-            "cases": cases,
-            "outcome": outcome,
-            "reason": reason,
-            "finished_at": now if end is None else end["finished_at"],
-            "absent": {
-                **({} if reason is not None else {"reason": "nothing went wrong"}),
-                **({} if header["telemetry"] is not None else {"telemetry": no_telemetry}),
-            },
-        }
-    )
-    return record, raw
+    document = {
+        **header,
+        "cases": cases,
+        "outcome": outcome,
+        "reason": reason,
+        "finished_at": now if end is None else end["finished_at"],
+        "absent": {
+            **({} if reason is not None else {"reason": "nothing went wrong"}),
+            **({} if header["telemetry"] is not None else {"telemetry": no_telemetry}),
+        },
+    }
+    if document["schema"] in OLDER:  # the journal of a run that an earlier version was killed in
+        document = upgrade(document)
+    return RunRecord.model_validate(document), raw
 
 
 def _case(line: dict[str, Any], found: dict[str, Any] | None, repeats: list[Repeat], on_gpu: bool) -> Case:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import hashlib
 import itertools
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -56,8 +58,34 @@ class Suite:
     explicit_repeats: bool = field(default=False)
 
 
-def load(path: Path, overrides: tuple[str, ...] = ()) -> Suite:
-    """Read, override, validate and expand one file. Raises ConfigError with everything that is wrong."""
+@dataclass(frozen=True)
+class Override:
+    """One key that is set from outside its file. `where` says who does: an option, or a place in a suite file."""
+
+    steps: tuple[str, ...]
+    value: Any
+    where: str
+
+    @classmethod
+    def option(cls, text: str) -> Override:
+        """Of `--set KEY=VALUE`. Raises ConfigError."""
+        key, equals, value = text.partition("=")
+        steps = tuple(key.strip().split("."))
+        if not equals or not all(steps):
+            raise ConfigError([Problem(f"--set {text}", "", "write it as --set key=value")])
+        if steps[0] == "sweep" and len(steps) == 3:  # sweep.params.NAME: the swept key itself holds a dot
+            steps = ("sweep", ".".join(steps[1:]))
+        return cls(steps, parse_value(value), f"--set {text}")
+
+    @property
+    def text(self) -> str:
+        """As `--set` takes it."""
+        plain = isinstance(self.value, str) and parse_value(self.value) == self.value
+        return f"{'.'.join(self.steps)}={self.value if plain else json.dumps(self.value)}"
+
+
+def read(path: Path) -> tuple[Source, ConfigRecord]:
+    """A file and what the record says of it. Raises ConfigError."""
     try:
         raw = path.read_bytes()
         text = raw.decode("utf-8")
@@ -69,49 +97,52 @@ def load(path: Path, overrides: tuple[str, ...] = ()) -> Suite:
         raise ConfigError([Problem(str(path), "", f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError:
         raise ConfigError([Problem(str(path), "", "is not UTF-8 text")]) from None
-    record = ConfigRecord(file=str(path), sha256=hashlib.sha256(raw).hexdigest(), text=text, overrides=list(overrides))
-    return parse(Source(text.removeprefix("\ufeff"), str(path)), overrides, record)
+    record = ConfigRecord(file=str(path), sha256=hashlib.sha256(raw).hexdigest(), text=text)
+    return Source(text.removeprefix("\ufeff"), str(path)), record
 
 
-def parse(source: Source, overrides: tuple[str, ...], record: ConfigRecord) -> Suite:
-    """Validate and expand; see `load`."""
+def parse(source: Source, options: Sequence[str], record: ConfigRecord, common: Sequence[Override] = ()) -> Suite:
+    """Override, validate and expand. `options` (of `--set`) have the last word over `common` (of a suite file).
+
+    Raises ConfigError with everything that is wrong.
+    """
     checker = _Checker(source)
-    data = checker.apply(source.data, overrides)
+    data = checker.apply(source.data, options, common)
     keys, cases = checker.validate(data)
     if checker.problems or keys is None:
         raise ConfigError(checker.problems)
+    record = record.model_copy(update={"overrides": [*(override.text for override in common), *options]})
     return Suite(cases, keys.repeats, keys.timeout_s, record, keys.energy_error, explicit_repeats="repeats" in data)
 
 
 class _Checker:
-    """Collects problems; knows whether a value came from the file or from `--set`."""
+    """Collects problems; knows whether a value came from the file or from outside it."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self.problems: list[Problem] = []
         self.overridden: dict[tuple[str, ...], str] = {}
 
-    def apply(self, data: Any, overrides: tuple[str, ...]) -> dict[str, Any]:
+    def apply(self, data: Any, options: Sequence[str], common: Sequence[Override]) -> dict[str, Any]:
         if data is None:
             data = {}
         if not isinstance(data, dict):
             self.problem((), f"a configuration is a mapping of keys to values, not a {type(data).__name__}")
             raise ConfigError(self.problems)
+        overrides = list(common)
+        for option in options:
+            try:
+                overrides.append(Override.option(option))
+            except ConfigError as error:
+                self.problems += error.problems
         for override in overrides:
-            key, equals, value = override.partition("=")
-            steps = tuple(key.strip().split("."))
-            if steps[0] == "sweep" and len(steps) == 3:  # sweep.params.NAME: the swept key itself holds a dot
-                steps = ("sweep", ".".join(steps[1:]))
-            if not equals or not all(steps):
-                self.problems.append(Problem(f"--set {override}", "", "write it as --set key=value"))
-                continue
-            target = data
+            steps, target = override.steps, data
             for step in steps[:-1]:
                 inner = target.get(step)
                 target[step] = target = dict(inner) if isinstance(inner, dict) else {}
-            target[steps[-1]] = parse_value(value)
-            self.overridden[steps] = f"--set {override}"
-            # The command line has the last word: one value ends the file's sweep over that key, and the reverse.
+            target[steps[-1]] = override.value
+            self.overridden[steps] = override.where
+            # Whoever is outside has the last word: one value ends the file's sweep over that key, and the reverse.
             if steps[0] != "sweep" and isinstance(data.get("sweep"), dict):
                 data["sweep"] = {k: v for k, v in data["sweep"].items() if k != ".".join(steps)}
             elif steps[0] == "sweep" and len(steps) > 1:

@@ -188,6 +188,19 @@ class Index:
             self._database.execute("DELETE FROM runs WHERE name = ?", (name,))
         self._read(stale)
 
+    def extent(self, *, anew: bool = False) -> tuple[int, int, str]:
+        """Runs in the index, its size in bytes and its file ("" in memory), after a look at every record."""
+        if anew:
+            self._database.execute("DELETE FROM runs")
+            self._database.execute("DELETE FROM texts")
+            self._synchronise()
+        self._refresh(EVERYTHING)
+        (count,) = self._database.execute("SELECT COUNT(*) FROM runs").fetchone()
+        (pages,) = self._database.execute("PRAGMA page_count").fetchone()
+        (page_bytes,) = self._database.execute("PRAGMA page_size").fetchone()
+        ((_, _, file),) = self._database.execute("PRAGMA database_list")
+        return count, pages * page_bytes, file
+
     def digests(self, names: Sequence[str]) -> Iterator[Digest]:
         """Of these runs, in full; one that is not there is left out."""
         for name in names:

@@ -82,6 +82,7 @@ def describe(suite: Suite, *, quick: bool) -> dict[str, Any]:
         cases.append({"case_id": spec.case_id, "estimate_s": guess, **case_request(spec, cores)})
     return {
         "file": suite.record.file,
+        "shard": suite.record.shard,
         "protocol": limits.model_dump(exclude={"absent"}),
         "order": [{"repeat": r, "case_id": c} for r, c in order([c["case_id"] for c in cases], limits.repeats)],
         "cases": cases,

@@ -6,6 +6,7 @@ then holds the reason under the field's name; a None without a reason, or a reas
 Schema history
   gpuprof.record/1  first version.
   gpuprof.record/2  telemetry in run, case and repeat: power, energy, temperatures, clocks, throttling of the device.
+  gpuprof.record/3  config.shard and config.held: which of the configuration's cases are this run's, and why.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-SCHEMA = "gpuprof.record/2"
-OLDER = ("gpuprof.record/1",)
+SCHEMA = "gpuprof.record/3"
+OLDER = ("gpuprof.record/1", "gpuprof.record/2")
 
 Mode = Literal["train", "infer"]
 Precision = Literal["ieee", "tf32", "bf16", "fp16"]
@@ -417,11 +418,18 @@ class ConfigRecord(Part):
     file: str
     sha256: Sha256
     text: str
-    overrides: list[str] = Field(default_factory=list)
+    overrides: list[str] = Field(default_factory=list, description="KEY=VALUE, of a suite file and of --set")
+    shard: Annotated[str, Field(pattern=r"^[1-9][0-9]*/[1-9][0-9]*$")] = Field(
+        default="1/1",
+        description="K/N: the part of all planned cases that was this run's to measure; 1/1 is all of them",
+    )
+    held: dict[CaseId, RunId] = Field(
+        default_factory=dict, description="case that --resume left out -> run of the same store that holds it"
+    )
 
 
 class RunRecord(Part):
-    schema_: Literal["gpuprof.record/2"] = Field("gpuprof.record/2", alias="schema")
+    schema_: Literal["gpuprof.record/3"] = Field("gpuprof.record/3", alias="schema")
     run_id: RunId
     outcome: RunOutcome
     reason: str | None
@@ -449,6 +457,12 @@ CASE_TELEMETRY = (
 
 def upgrade(data: dict[str, Any]) -> dict[str, Any]:
     """The document of an older schema as one of today's; what was not recorded then is absent, and says so."""
+    if data["schema"] == "gpuprof.record/1":
+        data = _with_telemetry(data)
+    return {**data, "schema": SCHEMA}  # before schema 3 every run was all of its configuration: config's defaults
+
+
+def _with_telemetry(data: dict[str, Any]) -> dict[str, Any]:
     reason = "this run was recorded before gpuprof had telemetry"
 
     def without(part: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -459,7 +473,7 @@ def upgrade(data: dict[str, Any]) -> dict[str, Any]:
         for case in data["cases"]
     ]
     protocol = {**without(data["protocol"], "energy_error"), "idle_s": 0.0}
-    return {**without(data, "telemetry"), "schema": SCHEMA, "cases": cases, "protocol": protocol}
+    return {**without(data, "telemetry"), "cases": cases, "protocol": protocol}
 
 
 def json_schema() -> dict[str, JsonValue]:

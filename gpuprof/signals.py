@@ -23,11 +23,18 @@ def terminate_as_interrupt() -> Iterator[None]:
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """A second Ctrl-C must not cut short what keeps a result."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+def undisturbed(*, afterwards: bool = False) -> Iterator[None]:
+    """Ctrl-C and SIGTERM must not cut short what keeps a result. `afterwards` they take effect, or never."""
+    missed: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        missed.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if missed and afterwards:
+        signal.raise_signal(missed[0])

@@ -256,11 +256,20 @@ def unfinished(store: Path) -> Iterator[Path]:
             continue
         with contextlib.ExitStack() as stack:
             try:
-                journal = stack.enter_context((path / "journal.jsonl").open("rb"))
+                # Open for writing: over NFS an exclusive lock needs it.
+                journal = stack.enter_context((path / "journal.jsonl").open("r+b"))
                 fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 continue  # alive, or not ours to touch
             yield path
+
+
+def without_journal(store: Path) -> Iterator[Path]:
+    """Staging directories that hold no lock to ask: of a run that is just starting, or was killed in that moment."""
+    with contextlib.suppress(OSError):
+        for path in sorted(store.glob(f"{STAGING}*")):
+            if RUN_ID.fullmatch(path.name.removeprefix(STAGING)) and not (path / "journal.jsonl").exists():
+                yield path
 
 
 def read_journal(staging: Path) -> list[dict[str, Any]]:

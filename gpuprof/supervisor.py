@@ -229,27 +229,26 @@ def run(
     """
     protocol = plan.protocol(suite, quick=quick)
     run_id = new_run_id(Path(suite.record.file).stem)
-    journal = Journal(store, run_id)
     interrupted = None
     with terminate_as_interrupt(), _kernel_cache() as cache, Station(backends, device, hz=hz) as station:
+        header = {
+            "type": "run",
+            "schema": SCHEMA,
+            "run_id": run_id,
+            "simulated": station.simulated,
+            "started_at": environment.utc_now(),
+            "config": suite.record.model_dump(),
+            "protocol": protocol.model_dump(),
+            "device": device,
+            "environment": environment.describe() | machine.torch,
+            **_source(station),
+        }
+        journal = Journal(store, run_id)
         this = _Run(suite, device, protocol, inspector, journal, cache, station, watcher)
-        journal.append(
-            {
-                "type": "run",
-                "schema": SCHEMA,
-                "run_id": run_id,
-                "simulated": station.simulated,
-                "started_at": environment.utc_now(),
-                "config": suite.record.model_dump(),
-                "protocol": protocol.model_dump(),
-                "device": device,
-                "environment": environment.describe() | machine.torch,
-                **_source(station),
-            }
-        )
         cases = {spec.case_id: spec for spec in suite.cases}
-        watcher.run_started(run_id, device["name"], list(cases), protocol.repeats)
         try:
+            journal.append(header)
+            watcher.run_started(run_id, device["name"], list(cases), protocol.repeats)
             for spec in suite.cases:
                 this.case(spec)
             pretrained = set()
@@ -267,7 +266,8 @@ def run(
                     this.measure(case_id, this.request(cases[case_id]), index, position, case_id in pretrained)
         except KeyboardInterrupt as interrupt:
             interrupted = str(interrupt) or "interrupted from the keyboard"
-        with undisturbed():
+        # A signal that comes now ends what would follow this run; whoever was interrupted already knows.
+        with undisturbed(afterwards=interrupted is None):
             journal.append(
                 {"type": "end", "finished_at": environment.utc_now(), "interrupted": interrupted, **_source(station)}
             )

@@ -217,7 +217,7 @@ def test_a_damaged_run_is_skipped_by_name(stored_run, tmp_path):
 
 
 def test_schema_is_json_schema():
-    assert gpuprof("schema").json["$id"] == "gpuprof.record/2"
+    assert gpuprof("schema").json["$id"] == "gpuprof.record/3"
 
 
 def test_a_reader_that_goes_away_is_no_traceback():

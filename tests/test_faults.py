@@ -24,8 +24,8 @@ class Live:
 
     def __init__(self, *arguments: str, cwd: Path = ROOT, **options) -> None:
         self.process = subprocess.Popen(
-            command(*arguments), cwd=cwd, env=variables(), text=True, bufsize=1,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
+            command(*arguments), cwd=cwd, text=True, bufsize=1, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            **{"env": variables(), **options},
         )  # fmt: skip
         self.lines: list[str] = []
         self.checker = 0
@@ -174,6 +174,58 @@ def test_ctrl_c_and_sigterm_keep_what_is_done(tmp_path, number):
     code, _, _ = run.end()
     record = only_record(tmp_path)
     assert (code, record["outcome"], outcomes(record)) == (130, "interrupted", ["ok", "interrupted"])
+
+
+def test_a_job_that_is_ended_as_slurm_does_it_leaves_a_valid_record_and_is_resumed(tmp_path):
+    """SIGTERM for every process of the job; what was complete is not measured again."""
+    (tmp_path / "all.yaml").write_text(f"suite: [{CONFIGS / 'rnn.yaml'}, {CONFIGS / 'gru.yaml'}]\nbatch_size: 4")
+    suite = ("run", tmp_path / "all.yaml", *SHORT, "--set", "seq_len=10", "--store", tmp_path / "store")
+    run = Live(*suite)
+    run.until("gru")
+    run.until("[1/2]")
+    for pid in (run.worker(), run.process.pid):
+        os.kill(pid, signal.SIGTERM)
+    code, out, _ = run.end()
+    assert code == 130
+    assert "interrupted by SIGTERM" in out
+    first, second = (store.read(path) for path in store.run_directories(tmp_path / "store"))
+    assert (first.outcome, second.outcome, second.reason) == ("ok", "interrupted", "interrupted by SIGTERM")
+    assert second.cases[0].repeats[0].outcome == "ok"
+    assert gpuprof("store", "verify", "--store", tmp_path / "store").code == 0
+    again = gpuprof(*suite, "--resume", "--json", env={"XDG_CACHE_HOME": str(tmp_path / "cache")})
+    assert again.code == 0
+    assert f"held by run {first.run_id}" in again.err
+    assert [case["workload"] for case in again.json["cases"]] == ["gru"]
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["starting", "checking"])
+def test_sigterm_before_anything_is_measured(tmp_path, begun):
+    run = Live(*RNN, "--store", tmp_path / "store", env=variables(TMPDIR=str(tmp_path)))
+    if begun:
+        run.until("processes on")
+    run.worker()
+    run.process.terminate()
+    assert run.end()[0] == 130
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("gpuprof-cache-")] == []
+    if begun:
+        record = only_record(tmp_path / "store")
+        assert (record["outcome"], [case["outcome"] for case in record["cases"]]) == ("interrupted", ["not_run"])
+    else:
+        assert not (tmp_path / "store").exists()
+
+
+def test_a_signal_while_a_result_is_kept_comes_afterwards_or_never():
+    from gpuprof.signals import terminate_as_interrupt, undisturbed
+
+    done = []
+    with terminate_as_interrupt():
+        with pytest.raises(KeyboardInterrupt, match="SIGTERM"), undisturbed(afterwards=True):
+            signal.raise_signal(signal.SIGTERM)
+            done.append("kept")
+        with undisturbed():
+            signal.raise_signal(signal.SIGINT)
+            done.append("kept")
+    assert done == ["kept", "kept"]
 
 
 @contextmanager

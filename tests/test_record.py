@@ -7,7 +7,7 @@ from typing import get_args
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -56,7 +56,7 @@ def journal(*repeats: dict, kind: str = "cpu", interrupted: str | None = None, e
     environment = dict.fromkeys(("cpu", "memory_total_bytes", "container", "gpuprof_commit", "torch", "torch_build"))
     lines = [
         {
-            "type": "run", "schema": "gpuprof.record/2", "run_id": "20261123T090000Z-test-00000000", "simulated": False,
+            "type": "run", "schema": "gpuprof.record/3", "run_id": "20261123T090000Z-test-00000000", "simulated": False,
             "started_at": NOW, "config": {"file": "x", "sha256": "0" * 64, "text": ""},
             "protocol": {"name": "full", "repeats": 5, "warmup_min_steps": 1, "warmup_min_s": 1, "warmup_max_s": 1,
                          "block_min_s": 1, "measure_min_blocks": 1, "measure_min_s": 1, "measure_max_s": 1,
@@ -175,9 +175,18 @@ def test_outcomes_of_a_whole_run():
     assert "killed" in killed.reason
 
 
+def test_the_journal_of_an_earlier_version_is_folded_into_a_record_of_this_one():
+    lines = journal(repeat(), end=False)
+    lines[0]["schema"] = "gpuprof.record/2"
+    record = assemble(lines, NOW)[0]
+    assert json.loads(record.to_json())["schema"] == "gpuprof.record/3"
+    assert (record.config.shard, record.config.held) == ("1/1", {})
+
+
 _OUTCOMES = st.sampled_from(get_args(RepeatOutcome))
 
 
+@settings(deadline=None)  # of a shared machine
 @given(st.lists(_OUTCOMES, max_size=6), st.booleans(), st.sampled_from(["cpu", "gpu"]))
 def test_any_mixture_of_outcomes_makes_a_valid_record(outcomes, end, kind):
     repeats = [repeat(i, outcome=outcome) for i, outcome in enumerate(outcomes)]

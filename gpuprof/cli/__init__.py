@@ -13,6 +13,7 @@ COMMANDS = {
     "list": "List the stored runs.",
     "show": "Show one stored run.",
     "export": "Stored runs in formats that other tools read.",
+    "store": "Check a store, clear what dead runs left, see to its index.",
     "recover": "Publish what a killed run had measured.",
     "schema": "Print the JSON Schema of record.json.",
 }
@@ -28,7 +29,7 @@ Usage: gpuprof [OPTIONS] COMMAND [ARGS]...
 
 Examples:
   gpuprof run configs/lstm.yaml            the LSTM on the GPU, or on the CPU without one
-  gpuprof run configs/*.yaml --quick       every network, three short repeats each
+  gpuprof run configs/reference.yaml       every network
   gpuprof run configs/cnn.yaml --set sweep.batch_size=[1,8,64]
   gpuprof compare vendor=nvidia vendor=amd -o report.html
   gpuprof show last                        the newest result once more

@@ -12,9 +12,6 @@ import click
 from gpuprof.cli.common import console, store_option
 from gpuprof.errors import EXIT_OK, EXIT_RUN_FAILED, StoreError
 
-# A journal without a line may belong to a run that is just starting on another machine.
-EMPTY_AFTER_S = 60.0
-
 
 @click.command(name="recover", short_help="Publish what a killed run had measured.")
 @store_option
@@ -31,6 +28,7 @@ def command(store: Path) -> int:
 
     from gpuprof import store as runs
     from gpuprof.assemble import assemble
+    from gpuprof.upkeep import EMPTY_AFTER_S
 
     out, code, count = console(), EXIT_OK, 0
     for staging in runs.unfinished(store):

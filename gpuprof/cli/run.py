@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gpuprof.cli.common import console, json_option, print_json, print_rendered, recover_hint, say, store_option
-from gpuprof.errors import EXIT_INTERRUPTED, EXIT_NO_DEVICE, EXIT_OK, EXIT_RUN_FAILED, ConfigError, PublishError
+from gpuprof.errors import EXIT_INTERRUPTED, EXIT_NO_DEVICE, EXIT_OK, EXIT_RUN_FAILED, PublishError, UsageError
 
 if TYPE_CHECKING:
     from gpuprof.config import Suite
     from gpuprof.record import RunRecord
+    from gpuprof.supervisor import Machine
+    from gpuprof.telemetry.device import Backend
 
 
 class _DeviceChoice(click.ParamType):  # type: ignore[type-arg]
@@ -49,18 +53,25 @@ class _TelemetryHz(click.ParamType):  # type: ignore[type-arg]
               help="Override a key: batch_size=8, params.hidden_size=128, sweep.precision=[ieee,bf16].")  # fmt: skip
 @store_option
 @click.option("--quick", is_flag=True, help="Three short repeats: a first look, with wide intervals.")
+@click.option("--shard", metavar="K/N|auto",
+              help="Only part K of N of all cases; auto: this task of a Slurm array or Kubernetes job.")  # fmt: skip
+@click.option("--resume", is_flag=True, help="Leave out cases that the store holds, measured under equal conditions.")
 @click.option("--dry-run", is_flag=True, help="Print what would be run and how long it may take; run nothing.")
 @click.option("--telemetry-hz", type=_TelemetryHz(), default=10.0, show_default=True,
               help="1 to 50 samples a second of power, clocks, temperatures; 0 reads no sensors at all.")  # fmt: skip
 @json_option
 def command(
-    configs: tuple[str, ...], device: str, overrides: tuple[str, ...], store: Path, quick: bool, dry_run: bool,
-    telemetry_hz: float, as_json: bool,
+    configs: tuple[str, ...], device: str, overrides: tuple[str, ...], store: Path, quick: bool, shard: str | None,
+    resume: bool, dry_run: bool, telemetry_hz: float, as_json: bool,
 ) -> int:  # fmt: skip
     """Measure the networks of CONFIG files on this machine and store one record each.
 
     Every case is repeated in fresh processes (5 by default), interleaved with the others. The record keeps raw times,
     and each headline number with its 95% interval.
+
+    A CONFIG may be a suite file, which lists others. What is named twice is run once. --resume leaves out a case when
+    the store holds it for the same device model, driver, torch, gpuprof, protocol and threads, with as many good
+    repeats as are asked for; a case that computed wrong results is measured again.
 
     \b
     Examples:
@@ -68,17 +79,26 @@ def command(
       gpuprof run configs/lstm.yaml --quick --device cpu
       gpuprof run configs/vgg16.yaml --set batch_size=64 --set precision=bf16
       gpuprof run configs/cnn.yaml --set 'sweep.variant=[eager,compile,graph]' --dry-run
+      gpuprof run configs/reference.yaml --shard auto --resume   # in each task of an array
 
     \b
-    Exit codes: 0 measured, 1 something failed or computed wrong results (its record is kept),
-    2 bad usage or configuration, 3 device not available, 130 interrupted (what is done is kept).
+    Exit codes: 0 measured, or nothing left to measure; 1 something failed or computed wrong results (its record
+    is kept); 2 bad usage or configuration; 3 device not available; 130 ended by Ctrl-C or SIGTERM (what is done
+    is kept).
     """
-    suites = _load(configs, overrides)
+    from gpuprof import suite as files
+
+    suites = files.load([Path(name) for name in configs], overrides)
+    if shard is not None:
+        suites = _part(suites, shard, as_json)
+    if dry_run and resume:
+        raise UsageError("--resume has to look at the device, which --dry-run does not: leave one of them out")
     if dry_run:
         return _dry_run(suites, quick, as_json)
 
     from gpuprof import supervisor, telemetry
     from gpuprof.cli.progress import Progress
+    from gpuprof.signals import terminate_as_interrupt
     from gpuprof.store import unfinished
 
     notice = console(stderr=True)
@@ -86,35 +106,43 @@ def command(
         say(notice, f"An earlier run was killed ({dead.name}). To save what it measured: {recover_hint(store)}")
     records: list[RunRecord] = []
     codes = [EXIT_OK]
-    with supervisor.session() as inspector:
+    if not suites:
+        if as_json:
+            print_json([])
+        return EXIT_OK
+    # From here on, and not only while a run goes on: as process 1 of a container, SIGTERM would be ignored without it.
+    with terminate_as_interrupt(), supervisor.session() as inspector:
         machine = inspector.machine()
         devices = machine.devices(device)
         backends = telemetry.open_backends() if telemetry_hz else []
         if device == "auto" and devices[0]["kind"] == "cpu":
             say(notice, f"No GPU, profiling the CPU: {machine.why_no_gpu()}.")
-        for suite in suites:
-            for chosen in devices:
-                fault = ""
-                path: Path | None = None
+        work = [(suite, chosen) for suite in suites for chosen in devices]
+        if resume and not (work := list(_left(work, store, machine, backends, quick=quick))):
+            say(notice if as_json else console(), f"Nothing left to measure: {store} holds every case.")
+        for suite, chosen in work:
+            fault = ""
+            path: Path | None = None
+            try:
                 with Progress(console(stderr=True)) as progress:
-                    try:
-                        record, path = supervisor.run(
-                            suite, machine, chosen, inspector, store, progress, quick=quick, backends=backends,
-                            hz=telemetry_hz,
-                        )  # fmt: skip
-                    except PublishError as error:
-                        record, fault = error.record, str(error)
-                records.append(record)
-                codes += [_exit_code(record), EXIT_RUN_FAILED if fault else EXIT_OK]
-                if not as_json:
-                    print_rendered(record)
-                    if path is not None:
-                        say(console(), f"record: {path / 'record.json'}")
-                if fault:
-                    say(notice, f"gpuprof: {fault}", "bold red")
-                if record.outcome == "interrupted":
-                    break
-            if EXIT_INTERRUPTED in codes:
+                    record, path = supervisor.run(
+                        suite, machine, chosen, inspector, store, progress, quick=quick, backends=backends,
+                        hz=telemetry_hz,
+                    )  # fmt: skip
+            except PublishError as error:
+                record, fault = error.record, str(error)
+            except KeyboardInterrupt:  # between two runs; in a run it is an outcome
+                codes.append(EXIT_INTERRUPTED)
+                break
+            records.append(record)
+            codes += [_exit_code(record), EXIT_RUN_FAILED if fault else EXIT_OK]
+            if not as_json:
+                print_rendered(record)
+                if path is not None:
+                    say(console(), f"record: {path / 'record.json'}")
+            if fault:
+                say(notice, f"gpuprof: {fault}", "bold red")
+            if record.outcome == "interrupted":
                 break
     if as_json:
         documents = [record.model_dump(mode="json", by_alias=True) for record in records]
@@ -126,18 +154,39 @@ def command(
     return next(code for code in (EXIT_INTERRUPTED, EXIT_RUN_FAILED, EXIT_NO_DEVICE, EXIT_OK) if code in codes)
 
 
-def _load(configs: tuple[str, ...], overrides: tuple[str, ...]) -> list[Suite]:
-    from gpuprof import config
+def _part(suites: Sequence[Suite], text: str, as_json: bool) -> list[Suite]:
+    from gpuprof import shard
 
-    suites, problems = [], []
-    for name in configs:
-        try:
-            suites.append(config.load(Path(name), overrides))
-        except ConfigError as error:
-            problems += error.problems
-    if problems:
-        raise ConfigError(list(dict.fromkeys(problems)))
-    return suites
+    part = shard.parse(text)
+    mine = part.of(suites)
+    planned, count = (sum(len(suite.cases) for suite in some) for some in (suites, mine))
+    if mine:
+        say(console(stderr=True), f"shard {part}: {count} of {planned} planned cases", "dim")
+    else:
+        say(console(stderr=as_json), f"shard {part} of {planned} planned cases has none: nothing to do")
+    return mine
+
+
+def _left(
+    work: Sequence[tuple[Suite, dict[str, Any]]], store: Path, machine: Machine, backends: Sequence[Backend],
+    *, quick: bool,
+) -> Iterator[tuple[Suite, dict[str, Any]]]:  # fmt: skip
+    """The work without what the store holds; says what that is."""
+    from gpuprof import environment, plan
+    from gpuprof.cli.writing import indexing
+    from gpuprof.index import Index
+    from gpuprof.resume import conditions, held
+
+    notice = console(stderr=True)
+    with indexing() as progress, Index(store, progress=progress) as index:
+        for suite, device in work:
+            now = conditions(device, machine.torch["torch"], backends)
+            found = held(index, suite, plan.protocol(suite, quick=quick), now, environment.physical_cores())
+            for case_id, run_id in sorted(found.items()):
+                say(notice, f"skipped {case_id} on {device['name']}: held by run {run_id}", "dim")
+            cases = [spec for spec in suite.cases if spec.case_id not in found]
+            if cases:
+                yield replace(suite, cases=cases, record=suite.record.model_copy(update={"held": found})), device
 
 
 def _exit_code(record: RunRecord) -> int:

@@ -39,7 +39,8 @@ def render(record: RunRecord, width: int = 132) -> Iterator[RenderableType]:
     threads = _threads(sorted({case.threads for case in record.cases}))
     where = f"{device.name}, {threads}" if device.kind == "cpu" else device.name
     build = f"torch {record.environment.torch}" if record.environment.torch else "no torch"
-    yield Text.assemble((where, "bold"), f"   {build}   {record.protocol.name} protocol")
+    part = "" if record.config.shard == "1/1" else f"   shard {record.config.shard}"
+    yield Text.assemble((where, "bold"), f"   {build}   {record.protocol.name} protocol{part}")
     if record.simulated:
         yield Text("SIMULATED: these numbers come from a vendor simulator and measure no hardware", "bold red")
     if len(record.cases) <= _MANY:

@@ -1,0 +1,149 @@
+"""gpuprof store"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from gpuprof.cli.common import console, json_option, print_json, recover_hint, say, store_option
+from gpuprof.errors import EXIT_OK, EXIT_RUN_FAILED, StoreError
+
+_DAY_S = 86_400.0
+
+
+@click.group(name="store", short_help="Check a store, clear what dead runs left, see to its index.")
+def command() -> None:
+    """Look after a directory of runs, also while others write to it.
+
+    \b
+    Examples:
+      gpuprof store verify --store /results
+      gpuprof store gc --dry-run
+      gpuprof store index
+    """
+
+
+@command.command(short_help="Is every run whole?")
+@store_option
+@json_option
+def verify(store: Path, as_json: bool) -> int:
+    """Read every published run and name what is wrong with it.
+
+    A run is whole when its record is valid, its raw series can be read and belong to repeats of the record, and the
+    directory has the run's name.
+
+    \b
+    Example:
+      gpuprof store verify --store /results
+
+    \b
+    Exit codes: 0 every run is whole, 1 some are not, 2 the store cannot be read.
+    """
+    from gpuprof import store as runs
+    from gpuprof import upkeep
+    from gpuprof.cli.writing import indexing
+
+    _must_be_there(store)
+    names, faults = runs.run_names(store), {}
+    with indexing() as progress:
+        for done, name in enumerate(names):
+            if (fault := upkeep.verify(store / name)) is not None:
+                faults[name] = fault
+            if done % 100 == 0:
+                progress(done, len(names))
+    unfinished = [path.name for path in runs.unfinished(store)]
+    if as_json:
+        print_json({"runs": len(names), "faults": faults, "unfinished": unfinished})
+    else:
+        for fault in faults.values():
+            say(console(), fault, "red")
+        say(console(), f"{len(names):,} runs in {store}, {len(names) - len(faults):,} whole")
+        for name in unfinished:
+            say(
+                console(stderr=True),
+                f"killed before it was over: {name}; to save what it measured: {recover_hint(store)}",
+            )
+    return EXIT_RUN_FAILED if faults else EXIT_OK
+
+
+@command.command(short_help="Clear what killed runs left.")
+@store_option
+@click.option("--older-than", type=click.FloatRange(min=0), default=7.0, show_default=True, metavar="DAYS",
+              help="Also remove what could still be recovered, after this many days.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Say what would be removed; remove nothing.")
+@json_option
+def gc(store: Path, older_than: float, dry_run: bool, as_json: bool) -> int:
+    """Remove what killed runs left: journals in which nothing was measured, and those nobody recovered in time.
+
+    Each is named before it is removed. A run that goes on holds a lock, on this machine or another, and is left alone;
+    so are published runs. Where a file system keeps no locks between machines (NFS mounted with nolock), use it only
+    while nothing runs.
+
+    \b
+    Examples:
+      gpuprof store gc --dry-run
+      gpuprof store gc --older-than 30
+
+    \b
+    Exit codes: 0 done, 2 something cannot be removed.
+    """
+    from gpuprof import upkeep
+
+    _must_be_there(store)
+    out = console()
+    removed, kept = {}, {}
+    for found in list(upkeep.leftovers(store, older_than * _DAY_S, time.time())):
+        if not found.goes:
+            kept[found.path.name] = found.why
+        else:
+            if not as_json:
+                say(out, f"{'would remove' if dry_run else 'removing'} {found.path}: {found.why}")
+            if dry_run or upkeep.remove(found):
+                removed[found.path.name] = found.why
+    if as_json:
+        print_json({"dry_run": dry_run, "removed": removed, "kept": kept})
+        return EXIT_OK
+    for name, why in kept.items():
+        say(out, f"kept {store / name}: {why}")
+    if not removed and not kept:
+        say(out, f"Nothing to remove in {store}.")
+    return EXIT_OK
+
+
+@command.command(short_help="Bring the local index up to date.")
+@store_option
+@click.option("--rebuild", is_flag=True, help="Forget what is in the index and read every run again.")
+@json_option
+def index(store: Path, rebuild: bool, as_json: bool) -> int:
+    """Bring this user's index of the store up to date, and say how many runs it holds and how large it is.
+
+    Commands that search do so by themselves; doing it here, after many runs were added, spares them the wait. The
+    index lies in the user's cache (XDG_CACHE_HOME), never in the store, and may be deleted at any time.
+
+    \b
+    Example:
+      gpuprof store index --store /results
+    """
+    from gpuprof.cli.writing import indexing
+    from gpuprof.index import Index
+
+    _must_be_there(store)
+    with indexing() as progress, Index(store, progress=progress) as found:
+        count, size, file = found.extent(anew=rebuild)
+        faults = found.faults
+    if as_json:
+        print_json({"runs": count, "bytes": size, "file": file or None, "faults": faults})
+        return EXIT_OK
+    where = f"in {file}" if file else "in memory only: this user's cache cannot be written"
+    say(console(), f"{count:,} runs of {store}, {size / 1e6:,.1f} MB {where}")
+    for fault in faults:
+        say(console(stderr=True), f"left out: {fault}", "yellow")
+    return EXIT_OK
+
+
+def _must_be_there(store: Path) -> None:
+    """A mistyped name must not pass for an empty store."""
+    if not store.is_dir():
+        raise StoreError(f"{store}: no such directory; name the store with --store DIR")

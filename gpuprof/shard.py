@@ -1,0 +1,102 @@
+"""One of N equal parts of the planned cases, for N machines that know nothing of each other.
+
+All cases of all configurations are put in the order of the SHA-256 of their ids and dealt out in turn. So every machine
+finds the same parts, whatever the order of its configurations; parts differ by one case at most; and cases that stand
+next to each other in a sweep do not all fall to the same machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gpuprof.case import CaseSpec
+from gpuprof.config import Suite
+from gpuprof.errors import UsageError
+
+_SLURM = "SLURM_ARRAY_TASK"
+_INDEX, _COMPLETIONS = "JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"
+
+
+@dataclass(frozen=True)
+class Shard:
+    number: int  # from 1
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+    def of(self, suites: Sequence[Suite]) -> list[Suite]:
+        """The part of these suites' cases that is this shard's; a suite without any is left out."""
+        places = sorted(
+            (_place(suite, spec), at, nth) for at, suite in enumerate(suites) for nth, spec in enumerate(suite.cases)
+        )
+        mine = {(at, nth) for _, at, nth in places[self.number - 1 :: self.count]}
+        found = []
+        for at, suite in enumerate(suites):
+            cases = [spec for nth, spec in enumerate(suite.cases) if (at, nth) in mine]
+            if cases:
+                record = suite.record.model_copy(update={"shard": str(self)})
+                found.append(replace(suite, cases=cases, record=record))
+        return found
+
+
+def _place(suite: Suite, spec: CaseSpec) -> tuple[str, str, list[str]]:
+    return hashlib.sha256(spec.case_id.encode()).hexdigest(), suite.record.sha256, suite.record.overrides
+
+
+def parse(text: str, variables: Mapping[str, str] = os.environ) -> Shard:
+    """Of `K/N`, or of the job that this process is a part of (`auto`). Raises UsageError."""
+    if text == "auto":
+        return _of_job(variables)
+    if re.fullmatch(r"[0-9]{1,9}/[0-9]{1,9}", text) is None:
+        raise UsageError(f"--shard {text}: write K/N, such as 2/8 for the second of eight parts, or auto")
+    number, count = map(int, text.split("/"))
+    if not 1 <= number <= count:
+        raise UsageError(f"--shard {text}: K counts from 1 to N" + (f", here {count}" if count else ""))
+    return Shard(number, count)
+
+
+def _of_job(variables: Mapping[str, str]) -> Shard:
+    if f"{_SLURM}_ID" in variables:
+        return _of_slurm(variables)
+    if _INDEX in variables:
+        if _COMPLETIONS not in variables:
+            raise UsageError(
+                f"--shard auto: {_INDEX} is set, but Kubernetes does not tell a pod how many there are: add the job's "
+                f"`completions` to the container's env as {_COMPLETIONS}, or write --shard K/N"
+            )
+        index, count = _number(variables, _INDEX), _number(variables, _COMPLETIONS)
+        if index >= count:
+            raise UsageError(f"--shard auto: {_INDEX}={index} counts from 0 to {_COMPLETIONS} - 1, here {count - 1}")
+        return Shard(index + 1, count)
+    raise UsageError(
+        f"--shard auto: neither {_SLURM}_ID nor {_INDEX} is set, so this is no task of a Slurm array and no pod of an "
+        "indexed Kubernetes job; elsewhere name the part, such as --shard 1/4"
+    )
+
+
+def _of_slurm(variables: Mapping[str, str]) -> Shard:
+    task, first, count = (_number(variables, f"{_SLURM}_{name}") for name in ("ID", "MIN", "COUNT"))
+    step = _number(variables, f"{_SLURM}_STEP", 1) or 1
+    last = _number(variables, f"{_SLURM}_MAX", first + (count - 1) * step)
+    place, off = divmod(task - first, step)
+    if off or not 0 <= place < count or last != first + (count - 1) * step:
+        raise UsageError(
+            f"--shard auto: the array has {count} tasks from {first} to {last} in steps of {step}, and this is task "
+            f"{task}: parts need an array without gaps, such as --array=1-{count}; to repeat some of the parts only, "
+            "name each with --shard K/N"
+        )
+    return Shard(place + 1, count)
+
+
+def _number(variables: Mapping[str, str], name: str, default: int | None = None) -> int:
+    text = variables.get(name, "" if default is None else str(default))
+    if re.fullmatch(r"[0-9]{1,9}", text) is None:
+        raise UsageError(
+            f"--shard auto: {name} is {text!r}, not a number" if text else f"--shard auto: no {name} is set"
+        )
+    return int(text)

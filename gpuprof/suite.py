@@ -1,0 +1,99 @@
+"""Files of the command line -> suites to run. A suite file lists configurations, and keys that all of them share:
+
+    suite: [lstm.yaml, cnn.yaml]    # beside the suite file, or by an absolute path
+    repeats: 10                     # any key of a configuration but `workload`; --set has the last word
+
+A suite file holds no others, so that there is one list to read and no circle to run in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from gpuprof import config
+from gpuprof.config import Override, Suite
+from gpuprof.errors import ConfigError, Problem
+from gpuprof.yaml_source import Source
+
+KEY = "suite"
+
+
+def load(paths: Sequence[Path], options: Sequence[str] = ()) -> list[Suite]:
+    """What the files name, in order; what is named twice, all keys alike, is there once.
+
+    Raises ConfigError with everything that is wrong in any of them.
+    """
+    suites: list[Suite] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            source, record = config.read(path)
+            if _is_suite(source):
+                suites += _listed(path, source, options)
+            else:
+                suites.append(config.parse(source, options, record))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    once: dict[tuple[object, ...], Suite] = {}
+    for suite in suites:
+        once.setdefault((Path(suite.record.file).resolve(), *suite.record.overrides), suite)
+    return list(once.values())
+
+
+def _is_suite(source: Source) -> bool:
+    return isinstance(source.data, dict) and KEY in source.data
+
+
+def _listed(path: Path, source: Source, options: Sequence[str]) -> list[Suite]:
+    suites: list[Suite] = []
+    problems: list[Problem] = []
+
+    def problem(place: tuple[str | int, ...], message: str) -> None:
+        key = f"{KEY}[{place[1]}]" if len(place) > 1 else str(place[0])
+        problems.append(Problem(source.where(place), key, message))
+
+    common = list(_common(source))
+    if "workload" in source.data:
+        problem(("workload",), "a suite has the workloads of its configurations; remove this key")
+    names = source.data[KEY]
+    if not isinstance(names, list) or not names:
+        problem((KEY,), "must be a list of configuration files, such as [lstm.yaml, cnn.yaml]")
+        names = []
+    seen: dict[Path, int] = {}
+    for index, name in enumerate(names):
+        place = (KEY, index)
+        if not isinstance(name, str) or not name:
+            problem(place, f"must be the name of a configuration file, not {name!r}")
+            continue
+        file = path.parent / name
+        if (first := seen.setdefault(file.resolve(), index)) != index:
+            problem(place, f"{name!r} stands in the list already, as {KEY}[{first}]")
+            continue
+        try:
+            listed, record = config.read(file)
+            if _is_suite(listed):
+                problem(place, f"{name!r} is a suite itself; list its configurations here instead")
+            else:
+                suites.append(config.parse(listed, options, record, common))
+        except ConfigError as error:
+            # A fault of the whole file is one of the list; any other has a place of its own.
+            whole = {p: Problem(source.where(place), f"{KEY}[{index}]", str(p)) for p in error.problems
+                     if (p.where, p.key) == (str(file), "")}  # fmt: skip
+            problems += [whole.get(p, p) for p in error.problems]
+    if problems:
+        raise ConfigError(problems)
+    return suites
+
+
+def _common(source: Source) -> Iterator[Override]:
+    for key, value in source.data.items():
+        if key in (KEY, "workload"):
+            continue
+        if key in ("params", "sweep") and isinstance(value, dict):
+            for name, inner in value.items():
+                yield Override((key, str(name)), inner, source.where((key, name)))
+        else:
+            yield Override((str(key),), value, source.where((key,)))

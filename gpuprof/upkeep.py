@@ -1,0 +1,90 @@
+"""Care for a store that many processes write to: is every run whole, and what have the dead left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gpuprof import store as runs
+from gpuprof.errors import StoreError
+
+CONDEMNED = ".gone-"
+# A journal without a line, or none at all, may belong to a run that is just starting on another machine.
+EMPTY_AFTER_S = 60.0
+
+
+def verify(path: Path) -> str | None:
+    """What is wrong with a published run, if anything is."""
+    try:
+        record = runs.read(path)
+        series = runs.read_raw(path)
+    except StoreError as error:
+        return str(error)
+    if record.run_id != path.name:
+        return f"{path}: holds the record of another run, {record.run_id}"
+    known = {f"{case.case_id}/{repeat.index}" for case in record.cases for repeat in case.repeats}
+    strange = sorted(name for name in series if "/".join(name.split("/")[:2]) not in known)
+    return f"{path / 'raw.npz'}: holds {strange[0]!r}, of no repeat in the record" if strange else None
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A staging directory whose run is dead. `goes` tells whether it is to be removed, `why` the reason for either."""
+
+    path: Path
+    goes: bool
+    why: str
+
+
+def leftovers(store: Path, older_than_s: float, now: float) -> Iterator[Leftover]:
+    """What dead runs left in a store; live ones hold their lock and are not named. `now` is in seconds since 1970."""
+    for path in sorted(store.glob(f"{CONDEMNED}*")):
+        yield Leftover(path, True, "its removal was interrupted")
+    for path in runs.without_journal(store):
+        with contextlib.suppress(OSError):
+            if now - path.stat().st_mtime > EMPTY_AFTER_S:
+                yield Leftover(path, True, "it holds no journal")
+    for path in runs.unfinished(store):
+        with contextlib.suppress(OSError):
+            yield _judged(path, older_than_s, now - (path / "journal.jsonl").stat().st_mtime)
+
+
+def _judged(path: Path, older_than_s: float, age_s: float) -> Leftover:
+    repeats = sum(line.get("type") == "repeat" for line in runs.read_journal(path) if isinstance(line, dict))
+    if not repeats and not (path / "record.json").exists():
+        early = age_s <= EMPTY_AFTER_S
+        return Leftover(
+            path, not early, "nothing had been measured" + (", but it may just be starting" if early else "")
+        )
+    what = f"it holds {repeats} repeats and is {age_s / 86_400:.1f} days old"
+    if age_s > older_than_s:
+        return Leftover(path, True, what)
+    return Leftover(path, False, f"{what}: gpuprof recover saves them")
+
+
+def remove(leftover: Leftover) -> bool:
+    """Remove it whole; False when it is gone already, or somebody is at work on it. Raises StoreError."""
+    path = leftover.path
+    try:
+        if not path.name.startswith(CONDEMNED):
+            path = _condemned(path)
+        shutil.rmtree(path)
+    except (FileNotFoundError, BlockingIOError):
+        return False
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be removed ({error.strerror})") from None
+    return True
+
+
+def _condemned(path: Path) -> Path:
+    """Under its lock, so that nobody recovers it meanwhile, renamed: NFS keeps what is open from being removed."""
+    target = path.with_name(path.name.replace(runs.STAGING, CONDEMNED, 1))
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(FileNotFoundError):
+            journal = stack.enter_context((path / "journal.jsonl").open("r+b"))
+            fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return path.rename(target)

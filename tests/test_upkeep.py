@@ -1,0 +1,173 @@
+"""gpuprof store: what is damaged is named, what the dead left is cleared, what lives or is published stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, gpuprof, variables
+from test_record import journal, repeat
+from test_store import publish
+
+from gpuprof import store, upkeep
+
+DAY_S = 86_400
+
+
+def dead(directory: Path, *lines: dict, age_s: float = 0) -> Path:
+    """What a killed run leaves: its journal, unlocked."""
+    log = store.Journal(directory, store.new_run_id("dead"))
+    for line in lines:
+        log.append(line)
+    log._close()
+    return aged(log.path, age_s)
+
+
+def aged(path: Path, age_s: float) -> Path:
+    for one in (*path.iterdir(), path):
+        when = one.stat().st_mtime - age_s
+        os.utime(one, (when, when))
+    return path
+
+
+def spoil_record(run: Path) -> None:
+    (run / "record.json").write_text("{")
+
+
+def spoil_name(run: Path) -> None:
+    run.rename(run.with_name(run.name[:-8] + "ffffffff"))
+
+
+def without_raw(run: Path) -> None:
+    (run / "raw.npz").unlink()
+
+
+def cut_raw(run: Path) -> None:
+    data = (run / "raw.npz").read_bytes()
+    (run / "raw.npz").write_bytes(data[: len(data) // 2])
+
+
+def strange_raw(run: Path) -> None:
+    (run / "raw.npz").write_bytes(store.npz({"b/0/x": [1.0]}))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "what"),
+    [
+        (spoil_record, "record.json: not a JSON document"), (spoil_name, "holds the record of another run"),
+        (without_raw, "raw.npz: cannot be read"), (cut_raw, "raw.npz: damaged"),
+        (strange_raw, "holds 'b/0/x', of no repeat in the record"), (shutil.rmtree, None),
+    ],
+)  # fmt: skip
+def test_verify_names_what_is_wrong(tmp_path, spoil, what):
+    runs = [publish(tmp_path) for _ in range(3)]
+    assert gpuprof("store", "verify", "--store", tmp_path).code == 0
+    spoil(runs[1])
+    done = gpuprof("store", "verify", "--store", tmp_path, "--json")
+    if what is None:
+        assert (done.code, done.json["runs"], done.json["faults"]) == (0, 2, {})
+        return
+    assert (done.code, done.json["runs"], len(done.json["faults"])) == (1, 3, 1)
+    ((name, fault),) = done.json["faults"].items()
+    assert what in fault
+    assert name[:-8] == runs[1].name[:-8]
+    text = gpuprof("store", "verify", "--store", tmp_path)
+    assert (text.code, what in text.out, "3 runs in" in text.out, "2 whole" in text.out) == (1, True, True, True)
+
+
+def test_verify_accepts_what_a_writer_killed_after_publishing_left(tmp_path):
+    run = publish(tmp_path)
+    (run / "journal.jsonl").write_text("{}\n")
+    assert upkeep.verify(run) is None
+
+
+def test_gc_clears_the_dead_and_nothing_else(tmp_path):
+    header, case, *_ = journal()
+    measured = {"type": "repeat", "case_id": "a", "repeat": repeat(), "raw": {}}
+    published = publish(tmp_path)
+    alive = store.Journal(tmp_path, store.new_run_id("alive"))
+    aged(alive.path, 99 * DAY_S)
+    other = tmp_path / ".tmp-of-somebody-else"
+    other.mkdir()
+    starting = dead(tmp_path)
+    recent = dead(tmp_path, header, case, measured, age_s=6 * DAY_S)
+    kept = {published, alive.path, other, starting, recent}
+    empty, unmeasured = dead(tmp_path, age_s=90), dead(tmp_path, header, case, age_s=90)
+    old = dead(tmp_path, header, case, measured, age_s=8 * DAY_S)
+    bare = tmp_path / f"{store.STAGING}{store.new_run_id('bare')}"
+    bare.mkdir()
+    aged(bare, 90)
+    half = tmp_path / f"{upkeep.CONDEMNED}{store.new_run_id('half')}"
+    half.mkdir()
+    goes = {empty, unmeasured, old, bare, half}
+    assert set(tmp_path.iterdir()) == kept | goes
+
+    told = gpuprof("store", "gc", "--store", tmp_path, "--dry-run")
+    assert told.code == 0
+    assert {path.name for path in goes} == {line.split(":")[0].rpartition("/")[2] for line in told.out.splitlines()
+                                            if line.startswith("would remove ")}  # fmt: skip
+    assert f"kept {recent}: it holds 1 repeats and is 6.0 days old: gpuprof recover saves them" in told.out
+    assert set(tmp_path.iterdir()) == kept | goes
+
+    done = gpuprof("store", "gc", "--store", tmp_path, "--json")
+    assert set(done.json["removed"]) == {path.name for path in goes}
+    assert set(done.json["kept"]) == {recent.name, starting.name}
+    assert set(tmp_path.iterdir()) == kept
+    assert upkeep.verify(published) is None
+
+    assert recent.name in gpuprof("store", "gc", "--store", tmp_path, "--older-than", "5").out
+    assert set(tmp_path.iterdir()) == kept - {recent}
+    alive._close()
+
+
+def test_what_somebody_recovers_meanwhile_is_not_removed(tmp_path):
+    path = dead(tmp_path, age_s=90)
+    (found,) = upkeep.leftovers(tmp_path, DAY_S, path.stat().st_mtime + 90)
+    for held in store.unfinished(tmp_path):
+        assert (held, upkeep.remove(found)) == (path, False)
+    assert path.exists()
+    shutil.rmtree(path)
+    assert upkeep.remove(found) is False
+
+
+def test_the_index_is_counted_and_made_anew(tmp_path):
+    runs = [publish(tmp_path / "s") for _ in range(3)]
+    env = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    found = gpuprof("store", "index", "--store", tmp_path / "s", "--json", env=env).json
+    assert (found["runs"], found["faults"]) == (3, [])
+    assert found["bytes"] == Path(found["file"]).stat().st_size > 0
+    assert Path(found["file"]).parent == tmp_path / "cache" / "gpuprof"
+    shutil.rmtree(runs[0])
+    spoil_record(runs[1])
+    assert len(list((tmp_path / "s").iterdir())) == 2
+    for options in ((), ("--rebuild",)):
+        done = gpuprof("store", "index", "--store", tmp_path / "s", *options, env=env)
+        assert f"1 runs of {tmp_path / 's'}" in done.out
+        assert runs[1].name in done.err
+    (tmp_path / "file").write_text("")
+    nowhere = gpuprof("store", "index", "--store", tmp_path / "s", env={"XDG_CACHE_HOME": str(tmp_path / "file")})
+    assert "in memory only" in nowhere.out
+
+
+@pytest.mark.parametrize("action", ["verify", "gc", "index"])
+def test_a_store_that_is_not_there_is_a_mistake(tmp_path, action):
+    done = gpuprof("store", action, "--store", tmp_path / "none", "--json")
+    assert (done.code, done.json["error"]["exit_code"]) == (2, 2)
+    assert "no such directory" in done.json["error"]["message"]
+
+
+def test_writers_that_are_killed_lose_double_or_halve_nothing():
+    """8 processes; the full size of 1,000 runs each is the script's default."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts/bench/store_writers.py", "--runs", "250", "--json"],
+        env=variables(), capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert found["killed"] == 2
+    assert found["published"] >= 6 * 250
