@@ -197,7 +197,8 @@ def test_a_run_as_no_root_on_a_root_that_cannot_be_written(engine, images, tmp_p
     results = _results(tmp_path, uid)
     options = [*_mounts(), "--volume", f"{results}:/results", "--tmpfs", "/tmp:size=1g"]
     options += [] if uid == UID else ["--user", f"{uid}:{uid}"]
-    engine.run(images[vendor], "run", "configs/lstm.yaml", "--quick", "--set", f"repeats={repeats}", options=options)
+    short = ("--set", f"repeats={repeats}", "--set", "threads=1")
+    engine.run(images[vendor], "run", "configs/lstm.yaml", "--quick", *short, options=options)
     (path,) = results.glob("*/record.json")
     record = json.loads(path.read_text())
     assert path.stat().st_uid == int(uid)
