@@ -163,6 +163,9 @@ def _container() -> str | None:
         return "docker"
     if Path("/run/.containerenv").exists():
         return "podman"
+    # podman hides that file where the root file system is read-only; this variable it sets all the same.
+    if name := os.environ.get("container"):  # noqa: SIM112
+        return name
     for variable, name in (("APPTAINER_NAME", "apptainer"), ("KUBERNETES_SERVICE_HOST", "kubernetes")):
         if variable in os.environ:
             return name

@@ -1283,3 +1283,13 @@ def test_a_process_without_stdout_can_open_the_libraries(libraries, tmp_path):
     scenario = simulators.load("two_and_two") | {"noise": True}
     done = process(["-c", code], environment(libraries["usual"], scenario, tmp_path, ANSWER=str(answer)))
     assert (done.returncode, answer.read_text()) == (0, "4")
+
+
+def test_the_newest_rocm_comes_first(monkeypatch, tmp_path):
+    names = [f"core-{release}" for release in ("7.14", "9.1", "10.0")]
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: [tmp_path / name for name in names])
+    for name in names:
+        (tmp_path / name / "share/amd_smi/amdsmi").mkdir(parents=True)
+        (tmp_path / name / "share/amd_smi/amdsmi/__init__.py").touch()
+    found = [place.parts[-3] for place, _ in amd_library._candidates() if place and place.is_relative_to(tmp_path)]
+    assert found == ["core-10.0", "core-9.1", "core-7.14"]

@@ -11,6 +11,7 @@ import ctypes
 import functools
 import importlib
 import os
+import re
 import struct
 import sys
 import sysconfig
@@ -67,11 +68,17 @@ def _candidates() -> Iterator[tuple[Path | None, str]]:
     """Where amdsmi may lie; ROCm's own before whatever pip installed, since only that one surely fits."""
     roots = [Path(os.environ[name]) for name in ("ROCM_HOME", "ROCM_PATH") if os.environ.get(name)]
     sdk = Path(sysconfig.get_paths()["purelib"]) / "_rocm_sdk_core"
-    for root in (*roots, sdk, Path("/opt/rocm"), *sorted(Path("/opt/rocm").glob("core-*"), reverse=True)):
+    releases = sorted(Path("/opt/rocm").glob("core-*"), key=_numbers, reverse=True)
+    for root in (*roots, sdk, Path("/opt/rocm"), *releases):
         place = root / "share" / "amd_smi"
         if (place / "amdsmi" / "__init__.py").is_file():
             yield place, f"amdsmi of {root}"
     yield None, "amdsmi of this Python"
+
+
+def _numbers(place: Path) -> list[int]:
+    """Of a release, to sort by: 10.0 comes after 9.1."""
+    return [int(number) for number in re.findall(r"\d+", place.name)]
 
 
 def find_wrapper() -> tuple[Any, str, list[str]]:
