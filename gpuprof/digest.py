@@ -12,6 +12,7 @@ import math
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from gpuprof.metrics import METRICS
@@ -19,7 +20,7 @@ from gpuprof.metrics import METRICS
 if TYPE_CHECKING:
     from gpuprof.record import Case, RunRecord, SensorReading
 
-VERSION = 4  # of this file's meaning: an index of another version is made anew
+VERSION = 5  # of this file's meaning: an index of another version is made anew
 
 # Run-level facts of telemetry's first look, by their name in the record.
 _READ_BEFORE = ("power_limit_w", "power_limit_default_w", "ecc_enabled", "core_clock_max_hz")
@@ -167,6 +168,7 @@ def digest(record: RunRecord, where: str = "") -> Digest:
         "os": environment.os,
         "python": environment.python,
         "config": record.config.sha256[:12],
+        "config_file": PurePath(record.config.file).name,
         "protocol": record.protocol.model_dump(mode="json", exclude={"absent"}),
     }
     if telemetry is not None:
