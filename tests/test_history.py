@@ -31,9 +31,9 @@ FIRST = datetime(2026, 9, 1, 2, 17, tzinfo=timezone.utc)
 
 
 def night(number: int, rate: float, *, gpu: str | None = None, host: str = "h", processes: int = 3,
-          scatter: float = 0.01, driver: str = "1", torch: str = "2.15.0", threads: int = 1, config: str = "x", requested: str = "ieee",
-          effective: str | None = None, outcome: str = "ok", params: dict | None = None, vendor: str = "nvidia",
-          verdict: str | None = None) -> RunRecord:  # fmt: skip
+          scatter: float = 0.01, driver: str = "1", torch: str = "2.15.0", threads: int = 1, config: str = "x",
+          requested: str = "ieee", effective: str | None = None, outcome: str = "ok", params: dict | None = None,
+          vendor: str = "nvidia", verdict: str | None = None) -> RunRecord:  # fmt: skip
     """A run of one case on a night of its own."""
     at = (FIRST + timedelta(days=number)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     rates = [rate * (1 + scatter * (i - (processes - 1) / 2)) for i in range(processes)]
