@@ -72,7 +72,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Series:
-    """`newest` is the last run over the runs before it, back to the last change; None where nothing can be said."""
+    """`newest`: the last run over those before it, back to the last change of LEAST; None where nothing can be said."""
 
     title: str
     workload: str
@@ -264,21 +264,25 @@ def _told(title: str, key: _Key, points: list[Point], metric: str) -> Series:
         suspects = tuple(_suspects(points[max(start, end - _NEAR) : end], points[end : min(last, end + _NEAR)]))
         worse = _is_worse(after / before, metric)
         changes.append(Change(end, points[end].run_id, points[end].at, before, after, worse, suspects))
-    newest = _newest(points[bounds[-1][0] :])
+    # A change too small to matter is no new start.
+    start = next((change.position for change in reversed(changes) if _counts(change.ratio, LEAST)), 0)
+    newest = _newest(points[start:])
     return Series(title, str(key.work[0]), key.device, key.machine, key.simulated, metric, points, changes, newest)
 
 
 def _newest(points: Sequence[Point]) -> Effect | None:
     """The last of these runs over those before it.
 
-    From three earlier runs on by their scatter (Student's t for one more of the same), else by the processes of each
-    run and the spread that runs on one machine are known to have.
+    From three earlier runs on by their scatter (Student's t for one more of the same; from nine on without regard to
+    outliers, so that a second slow night is as slow as the first), else by the processes of each run and the spread
+    that runs on one machine are known to have.
     """
     *earlier, last = points
     if len(earlier) >= RUNS:
         logs = [math.log(point.value) for point in earlier]
-        n, deviation = len(logs), max(_FINEST, statistics.stdev(logs))
-        before = Level(statistics.fmean(logs), deviation**2 * (1 + 1 / n), n - 1, "run", n, 1)
+        n, robust = len(logs), len(points) >= ENOUGH
+        middle, deviation = (statistics.median, spread) if robust else (statistics.fmean, statistics.stdev)
+        before = Level(middle(logs), max(_FINEST, deviation(logs)) ** 2 * (1 + 1 / n), n - 1, "run", n, 1)
         return effects.between(before, Level(math.log(last.value), 0.0, n - 1, "run", 1, 1))
     samples = [point.sample for point in points]
     if not earlier or None in samples:
