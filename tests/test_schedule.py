@@ -16,8 +16,8 @@ from gpuprof.errors import UsageError
 from gpuprof.schedule import FORMS, Schedule
 
 # Spaces, quotes, specifiers and variables of systemd, a shell's and GitHub's, and what a YAML scalar might become.
-HOSTILE = ("a b", "100%", "%h", "$HOME", "${x}", "it's", 'say "so"', "a;b", ";", "#", "&& true", "- x: y", "${{ env.X }}",
-           "é", "`id`", "*", "~", "", "--")  # fmt: skip
+HOSTILE = ("a b", "100%", "%h", "$HOME", "${x}", "it's", 'say "so"', "a;b", ";", "#", "&& true", "- x: y",
+           "${{ env.X }}", "é", "`id`", "*", "~", "", "--")  # fmt: skip
 ARGUMENTS = [word for word in HOSTILE if word]
 
 
