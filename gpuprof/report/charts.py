@@ -283,6 +283,8 @@ def history(rows: Sequence[Row], changes: Sequence[Row], title: str, unit: str) 
         for change in changes
     ]  # fmt: skip
     scale, axis = _scale([row["value"] for row in data])
+    if "zero" in scale:
+        scale["zero"] = False  # points and lines: a step of some percent is what is looked for
     time = {"field": "at", "type": "temporal", "title": None, "scale": {"type": "utc", "padding": 8}}
     states = {"regression": ("var(--bad)", [6, 3]), "improvement": ("var(--good)", [2, 2])}
     seen = [state for state in states if any(mark["state"] == state for mark in marks)]
