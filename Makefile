@@ -5,11 +5,12 @@ BIN := .venv/bin
 # Anything after the configuration, such as ARGS="--quick --device cpu".
 ARGS ?=
 
-.PHONY: help setup run test lint references clean
+.PHONY: help setup run test lint nightly references clean
 
 help:
 	@echo "make run [CONFIG=configs/cnn.yaml] [ARGS=--quick]   measure a network on this machine"
 	@echo "make test                                           lint, types, import contracts, tests"
+	@echo "make nightly [ARGS='--set params.fused=false']      measure small networks, compare with the nights before"
 	@echo "make references                                     remake the float64 references of the correctness gate"
 	@echo "make clean                                          remove .venv and caches; results/ stays"
 
@@ -24,6 +25,12 @@ lint: .venv/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Small and on the CPU: what a timer does on a GPU with `gpuprof schedule render`. CPUs are noisy, so that only what is
+# 30% slower counts.
+NIGHTLY ?= configs/lstm.yaml configs/rnn.yaml
+nightly: .venv/.run
+	$(BIN)/python scripts/compare_nightly $(NIGHTLY) --quick --device cpu --set threads=1 --set batch_size=1 --least 0.3 $(ARGS)
 
 references: .venv/.run
 	$(BIN)/python scripts/make_references.py

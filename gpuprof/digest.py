@@ -13,6 +13,7 @@ import statistics
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from gpuprof.metrics import METRICS
@@ -20,7 +21,7 @@ from gpuprof.metrics import METRICS
 if TYPE_CHECKING:
     from gpuprof.record import Case, RunRecord, SensorReading
 
-VERSION = 6  # of this file's meaning: an index of another version is made anew
+VERSION = 7  # of this file's meaning: an index of another version is made anew
 
 # Run-level facts of telemetry's first look, by their name in the record.
 _READ_BEFORE = ("power_limit_w", "power_limit_default_w", "ecc_enabled", "core_clock_max_hz")
@@ -170,6 +171,7 @@ def digest(record: RunRecord, where: str = "") -> Digest:
         "os": environment.os,
         "python": environment.python,
         "config": record.config.sha256[:12],
+        "config_file": PurePath(record.config.file).name,
         "protocol": record.protocol.model_dump(mode="json", exclude={"absent"}),
     }
     if telemetry is not None:

@@ -10,6 +10,8 @@ EXIT_RUN_FAILED = 1
 EXIT_USAGE = 2
 EXIT_NO_DEVICE = 3
 EXIT_UNFAIR = 4
+EXIT_REGRESSION = 5
+EXIT_LOCKED = 75  # EX_TEMPFAIL of sysexits.h: try again later
 EXIT_INTERRUPTED = 130
 
 
@@ -61,6 +63,12 @@ class PublishError(GpuprofError):
     def __init__(self, message: str, record: Any) -> None:
         super().__init__(message)
         self.record = record
+
+
+class LockedError(GpuprofError):
+    """Another process is at the same work."""
+
+    exit_code = EXIT_LOCKED
 
 
 class DeviceError(GpuprofError):

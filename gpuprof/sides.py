@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 from gpuprof import selector
 from gpuprof import store as runs
 from gpuprof.analysis.evidence import Evidence, by_device, complete, fold, gather
-from gpuprof.digest import Digest, brief, digest
+from gpuprof.digest import Brief, Digest, brief, digest
 from gpuprof.errors import StoreError, UsageError
 from gpuprof.index import Index
 from gpuprof.selector import EVERYTHING, Selector
@@ -68,6 +68,22 @@ class Sources:
         for side in sides:
             complete(side)
         return sides, index.faults
+
+    def dated(
+        self, text: str | None, skipped: list[str]
+    ) -> Iterator[tuple[Brief, set[str] | None, Callable[[], Digest]]]:
+        """The runs that `text`, a selector or a directory, names, or the whole store, oldest first.
+
+        What could not be read is added to `skipped`.
+        """
+        named = (self._store, EVERYTHING) if text is None else self._named(text)
+        if isinstance(named, Digest):
+            raise UsageError(f"{text!r} is one run, which has no history; write a selector such as workload=lstm")
+        store, wanted = named
+        index = self._index(store)
+        for one, cases in index.briefs(wanted):
+            yield one, cases, _finder(index, one.name)
+        skipped += index.faults
 
     def _named(self, text: str) -> Digest | tuple[Path, Selector]:
         if not text.strip():

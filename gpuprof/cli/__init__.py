@@ -5,6 +5,9 @@ import sys
 COMMANDS = {
     "run": "Measure networks on this machine and store the record.",
     "compare": "Compare two sets of runs: which is faster, how sure, how fair.",
+    "history": "A metric over time: what changed, when, and what with it.",
+    "nightly": "Measure, compare with the nights before, report.",
+    "schedule": "Timer, cron line or workflow for the nightly run.",
     "report": "A page of one run, or of the whole store.",
     "monitor": "Energy, power and temperature over the life of any command.",
     "devices": "List the GPUs that the vendor libraries see, and the CPU.",

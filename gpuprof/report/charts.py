@@ -268,6 +268,40 @@ def timeline(rows: Sequence[Row], phases: Sequence[Row] = (), sides: Sequence[st
     return _spec([], params=[zoom] if views else [], vconcat=views, spacing=14, resolve={"scale": {"x": "shared"}})
 
 
+def history(rows: Sequence[Row], changes: Sequence[Row], title: str, unit: str) -> Spec:
+    """One series over time with the level of each segment, and a rule where the level changed.
+
+    Rows: `at` (ISO 8601), `run`, `value`, `level`, `segment`. Changes: `at`, `ratio`, `worse`, `why`.
+    """
+    data = [
+        {**_picked(row, "at", "run", "value", "level", "segment"), "shown": f"{_number(row['value'])} {unit}"}
+        for row in rows if _positive(row["value"])
+    ]  # fmt: skip
+    marks = [
+        {"at": change["at"], "state": "regression" if change["worse"] else "improvement",
+         "shown": f"{_number(change['ratio'])}×", "why": change["why"] or "nothing that the records hold"}
+        for change in changes
+    ]  # fmt: skip
+    scale, axis = _scale([row["value"] for row in data])
+    if "zero" in scale:
+        scale["zero"] = False  # points and lines: a step of some percent is what is looked for
+    time = {"field": "at", "type": "temporal", "title": None, "scale": {"type": "utc", "padding": 8}}
+    states = {"regression": ("var(--bad)", [6, 3]), "improvement": ("var(--good)", [2, 2])}
+    seen = [state for state in states if any(mark["state"] == state for mark in marks)]
+    colour = {"field": "state", "type": "nominal", "scale": {"domain": seen, "range": [states[s][0] for s in seen]}}
+    dash = {**colour, "scale": {"domain": seen, "range": [states[s][1] for s in seen]}}
+    y = _x("value", f"{title}, {unit}", scale, axis=axis)
+    return _spec(data, height=200, layer=[
+        {"data": {"values": marks}, "mark": {"type": "rule", "strokeWidth": 2},
+         "encoding": {"x": time, "color": colour, "strokeDash": dash,
+                      "tooltip": _tooltip(at="since", shown="ratio", state="direction", why="what else changed")}},
+        {"mark": {"type": "line", "color": "var(--ink)", "strokeWidth": 1.5},
+         "encoding": {"x": time, "y": {**y, "field": "level"}, "detail": {"field": "segment"}}},
+        {"mark": {"type": "point", "filled": True, "size": 50, "opacity": 1, "color": "var(--baseline)"},
+         "encoding": {"x": time, "y": y, "tooltip": _tooltip(run="run", at="started", shown=title)}},
+    ])  # fmt: skip
+
+
 # Measuring a label to fit its place takes long where the label is long.
 _CUT = "length(datum.label) > 60 ? slice(datum.label, 0, 60) + '…' : datum.label"
 _BOTH = "isValid(datum.low) && isValid(datum.high)"

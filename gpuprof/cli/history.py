@@ -1,0 +1,75 @@
+"""gpuprof history"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gpuprof.cli.common import json_option, store_option
+from gpuprof.errors import EXIT_OK, EXIT_REGRESSION, StoreError, UsageError
+
+_METRIC = "throughput_per_s"
+
+
+@click.command(name="history", short_help="A metric over time: what changed, when, and what with it.")
+@click.argument("selector", required=False)
+@store_option
+@click.option("--metric", default=_METRIC, show_default=True, metavar="NAME", help="As in `gpuprof report --json`.")
+@click.option("--check", is_flag=True, help="Exit with code 5 when something became worse.")
+@click.option("--last", type=click.IntRange(min=1), metavar="RUNS", default=None,
+              help="A change within so many runs is new.  [default: 10]")  # fmt: skip
+@click.option("--least", type=click.FloatRange(0, 10), metavar="SHARE", default=None,
+              help="Relative change below which nothing is a regression.  [default: 0.02]")  # fmt: skip
+@click.option("--format", "form", type=click.Choice(["text", "json", "md", "html"]), default=None,
+              help="Default: by the suffix of -o, else text.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
+@json_option
+def command(
+    selector: str | None, store: Path, metric: str, check: bool, last: int | None, least: float | None,
+    form: str | None, output: Path | None, as_json: bool,
+) -> int:  # fmt: skip
+    """How a metric went over time on each machine, where its level changed, and what else changed there.
+
+    SELECTOR picks runs and cases as in `gpuprof compare --help`; without one it is the whole store. A series is what
+    one machine measured for one case of one configuration file. Ten runs are needed to find change points; a shorter
+    series has its newest run compared with those before it.
+
+    --check looks for what is worse now: the last change of a series was for the worse, lies within the last --last
+    runs, and is at least --least. In a series too short for change points, its newest run is worse than those before
+    it (95%, corrected for the number of series).
+
+    \b
+    Examples:
+      gpuprof history
+      gpuprof history workload=lstm,mode=train --metric energy_j_per_sample
+      gpuprof history device~H100 -o history.html
+      gpuprof history --check --last 5 || echo slower
+
+    \b
+    Exit codes: 0 shown, 2 wrong usage or no such runs, 5 something became worse (with --check).
+    """
+    from gpuprof import environment
+    from gpuprof.analysis import history as analysis
+    from gpuprof.cli.writing import choose, hand_out, indexing
+    from gpuprof.metrics import BY_KEY
+    from gpuprof.report.history import History, document, story
+    from gpuprof.sides import Sources
+
+    if metric not in BY_KEY or not BY_KEY[metric].ratio:
+        known = ", ".join(key for key, one in BY_KEY.items() if one.ratio)
+        raise UsageError(f"no metric {metric!r} to follow; there are {known}")
+    form = choose(form, output, as_json)
+    last, least = analysis.RECENT if last is None else last, analysis.LEAST if least is None else least
+    skipped: list[str] = []
+    with indexing() as progress, Sources(store, progress) as sources:
+        series = analysis.history(sources.dated(selector, skipped), metric)
+        worse = analysis.regressions(series, last=last, least=least)
+    if not series:
+        faults = f"; {len(skipped)} records cannot be read, the first: {skipped[0]}" if skipped else ""
+        asked = f" that fulfils {selector!r}" if selector else ""
+        raise StoreError(f"no run with {metric} in {store}{asked}{faults}. `gpuprof run CONFIG` makes the first.")
+    found = History(selector or str(store), metric, series, worse, skipped, last)
+    now = environment.utc_now()
+    hand_out(story(found, now), lambda: document(found, now), form, output)
+    return EXIT_REGRESSION if check and worse else EXIT_OK

@@ -1,0 +1,92 @@
+"""gpuprof schedule"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gpuprof.cli.common import DEFAULT_STORE
+from gpuprof.errors import EXIT_OK
+
+
+@click.group(name="schedule", short_help="Timer, cron line or workflow for the nightly run.")
+def command() -> None:
+    """Write what starts `gpuprof nightly` every night. Nothing is installed.
+
+    \b
+    Examples:
+      gpuprof schedule render systemd --store /srv/gpuprof -o ~/.config/systemd/user
+      gpuprof schedule render cron --at 03:40
+      gpuprof schedule render github -o .github/workflows
+    """
+
+
+@command.command(name="render")
+@click.argument("form", type=click.Choice(["systemd", "cron", "github"]))
+@click.argument("configs", nargs=-1, metavar="[CONFIG...]")
+@click.option("--command", "line", metavar="LINE", default=None,
+              help="Run this, quoted as in a shell, in place of gpuprof nightly.")  # fmt: skip
+@click.option("--at", default="02:17", show_default=True, metavar="HH:MM", help="Local time; for github, UTC.")
+@click.option("--store", type=click.Path(path_type=Path), default=DEFAULT_STORE, envvar="GPUPROF_STORE",
+              show_default=True, help="Directory that holds the runs.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Write into this directory.")
+def render(
+    form: str, configs: tuple[str, ...], line: str | None, at: str, store: Path, output: Path | None
+) -> int:  # fmt: skip
+    """Units for systemd, a line for crontab, or a workflow for GitHub's self-hosted runners labelled cuda and rocm.
+
+    CONFIG files are configs/*.yaml of this directory by default. For systemd and cron paths are made absolute; for
+    github those of CONFIG files stay, for they are looked up in the checkout.
+
+    \b
+    Examples:
+      gpuprof schedule render systemd configs/lstm.yaml configs/cnn.yaml
+      gpuprof schedule render cron --command '/opt/gpuprof/scripts/compare_nightly /opt/gpuprof/configs/lstm.yaml'
+    """
+    from gpuprof import schedule
+    from gpuprof.errors import UsageError
+    from gpuprof.export.output import to_file
+
+    words = _words(line) if line is not None else _nightly(configs, store, absolute=form != "github")
+    reports = "" if line is not None else str(store.absolute() / "nightly")
+    files = schedule.FORMS[form](schedule.Schedule(words, at, reports))
+    if output is None:
+        for name, text in files.items():
+            click.echo((f"# ---- {name}\n" if len(files) > 1 else "") + text, nl=False)
+        return EXIT_OK
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{output}: cannot be made ({error.strerror})") from None
+    for name, text in files.items():
+        to_file(output / name, text.encode())
+        click.echo(f"wrote {output / name}", err=True)
+    return EXIT_OK
+
+
+def _words(line: str) -> list[str]:
+    import shlex
+
+    from gpuprof.errors import UsageError
+
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise UsageError(f"--command {line!r}: {error}") from None
+    if not words or not words[0].startswith("/"):
+        raise UsageError(f"--command {line!r}: begin with the absolute path of a program; schedules know no other")
+    return words
+
+
+def _nightly(configs: tuple[str, ...], store: Path, *, absolute: bool) -> list[str]:
+    import sys
+
+    from gpuprof.errors import UsageError
+
+    named = configs or tuple(map(str, sorted(Path("configs").glob("*.yaml"))))
+    if not named:
+        raise UsageError("no configs/*.yaml here; name the configurations to run every night")
+    files = [str(Path(one).absolute()) if absolute else one for one in named]
+    program = [sys.executable, "-m", "gpuprof"] if absolute else ["gpuprof"]
+    return [*program, "nightly", "--store", str(store.absolute()), "--", *files]
