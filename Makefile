@@ -18,7 +18,7 @@ run: .venv/.run
 	$(BIN)/gpuprof run $(CONFIG) $(ARGS)
 
 test: .venv/.test lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/.test
 	$(BIN)/ruff check .

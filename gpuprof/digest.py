@@ -21,7 +21,7 @@ from gpuprof.metrics import METRICS
 if TYPE_CHECKING:
     from gpuprof.record import Case, RunRecord, SensorReading
 
-VERSION = 7  # of this file's meaning: an index of another version is made anew
+VERSION = 8  # of this file's meaning: an index of another version is made anew
 
 # Run-level facts of telemetry's first look, by their name in the record.
 _READ_BEFORE = ("power_limit_w", "power_limit_default_w", "ecc_enabled", "core_clock_max_hz")
@@ -92,6 +92,7 @@ _STATIC = (
 # logarithms of their values, and the headline. NaN, nowhere but in here, stands for what is not there.
 Numbers = Sequence[float]
 PER_METRIC = 4
+NOTABLE = 0.05  # share of the time from which on throttling, or others on the host's cores, are told
 
 
 class Shared:
@@ -138,7 +139,18 @@ def brief(found: Digest, name: str = "") -> Brief:
 
 def static(case: CaseDigest) -> str:
     """The part of a case that later runs of it have in common with it."""
-    return as_text({name: getattr(case, name) for name in _STATIC} | {"flags": as_text(case.facts.get("flags"))})
+    facts = case.facts
+    shares = facts.get("throttled_share") or {}
+    slowed = sorted(name for name, share in shares.items() if share > NOTABLE and name not in ("idle", "none"))
+    doubts = [check for check in facts.get("checks") or () if not check.startswith("throttled")]
+    crowded = max(facts.get("cpu_waiting") or 0.0, facts.get("cpu_stolen") or 0.0) > NOTABLE
+    return as_text(
+        {name: getattr(case, name) for name in _STATIC}
+        | {
+            "flags": as_text(facts.get("flags")), "slowed": ", ".join(slowed), "doubtful": bool(doubts),
+            "crowded": crowded, "memory_scope": facts.get("memory_scope"), "weights": facts.get("weights"),
+        }
+    )  # fmt: skip
 
 
 def _all_numbers(case: CaseDigest) -> Numbers:
@@ -239,7 +251,12 @@ def _case(case: Case) -> CaseDigest:
     checks = sorted({check for r in good if r.telemetry is not None for check in r.telemetry.checks})
     waits = [r.cpu.waiting for r in good if r.cpu is not None and r.cpu.waiting is not None]
     stolen = [r.cpu.stolen for r in good if r.cpu is not None and r.cpu.stolen is not None]
+    scope = next((r.memory.scope for r in good if r.memory is not None), None)
     facts = {
+        "memory_scope": scope,
+        "weights": None
+        if case.weights is None
+        else f"{case.weights.source} {(case.weights.sha256 or '')[:12]}".strip(),
         "cpu_waiting": statistics.median(waits) if waits else None,
         "cpu_stolen": statistics.median(stolen) if stolen else None,
         "flags": case.precision.flags or None,

@@ -39,6 +39,7 @@ class Index:
     def __init__(self, store: Path, *, place: Path | None = None, progress: Progress | None = None) -> None:
         self.store = store
         self.faults: list[str] = []
+        self._whole: dict[str, Digest | None] = {}
         self._progress = progress
         self._place = cache_directory() if place is None else place
         self._file = self._place / f"index-{hashlib.sha256(os.fsencode(store.resolve())).hexdigest()[:16]}.sqlite"
@@ -204,7 +205,9 @@ class Index:
     def digests(self, names: Sequence[str]) -> Iterator[Digest]:
         """Of these runs, in full; one that is not there is left out."""
         for name in names:
-            found = self._sound(lambda name=name: self._digest(name))  # type: ignore[misc]
+            if name not in self._whole:  # asked for once for each of its cases
+                self._whole[name] = self._sound(lambda name=name: self._digest(name))  # type: ignore[misc]
+            found = self._whole[name]
             if found is not None:
                 yield found
 

@@ -47,7 +47,7 @@ class Sources:
         for one, cases in index.briefs(wanted):
             fold(side, one, cases, _finder(index, one.name))
         complete(side)
-        side.skipped = index.faults
+        side.skipped = [*index.faults, *side.copies]
         if side.runs:
             return side, wanted
         faults = f" ({len(index.faults)} records cannot be read, the first: {index.faults[0]})" if index.faults else ""

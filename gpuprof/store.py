@@ -19,6 +19,7 @@ import re
 import secrets
 import shlex
 import shutil
+import stat
 import struct
 import tempfile
 import zipfile
@@ -37,6 +38,7 @@ STAGING = ".tmp-"
 RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[a-z0-9_-]{1,80}-[0-9a-f]{8}")
 Raw = dict[str, list[float]]
 _MOST_RAW_BYTES = 1 << 30
+_MOST_RECORD_BYTES = 1 << 28
 _HEADER = re.compile(rb"\{'descr': '<f8', 'fortran_order': False, 'shape': \(([0-9]{1,10}),\), \}\s*")
 
 
@@ -156,6 +158,9 @@ def read(path: Path) -> RunRecord:
 
     file = path / "record.json" if path.is_dir() else path
     try:
+        there = file.stat()
+        if not stat.S_ISREG(there.st_mode) or there.st_size > _MOST_RECORD_BYTES:  # a pipe would be waited for
+            raise StoreError(f"{file}: cannot be read (no file that a record could be)")
         text = file.read_bytes()
         data = json.loads(text)
     except OSError as error:

@@ -64,7 +64,7 @@ def run(*cases: CaseDigest, machine: str = "a", facts: dict | None = None, **mor
     number = next(_numbers)
     fields: dict[str, Any] = {
         "run_id": f"20261123T090000Z-test-{number:08x}", "started_at": NOW, "outcome": "ok", "simulated": False,
-        "kind": "gpu", "vendor": "nvidia", "device": "H100", "host": "host", "machine": machine,
+        "kind": "gpu", "vendor": "nvidia", "device": "H100", "host": f"host of {machine}", "machine": machine,
         "facts": {name: value for name, value in (FACTS | (facts or {})).items() if value is not None},
         "where": f"results/{number}",
     } | more  # fmt: skip
@@ -267,10 +267,10 @@ def test_two_simulated_sides_are_compared_under_the_banner_in_every_form():
     assert document(found, NOW)["simulated"] is True
     assert all(document(found, NOW)[name]["simulated"] for name in ("baseline", "candidate"))
     told = comparison.story(found, NOW)
-    assert told.banners == [comparison.SIMULATED]
+    assert told.banners == [comparison.SIMULATED.format(names="H100 and MI300X")]
     assert "SIMULATED" in markdown.render(told)
     whole = overview.Overview("x", [one(case(), simulated=True)], [])
-    assert overview.story(whole, NOW).banners == [comparison.SIMULATED]
+    assert [banner.partition(":")[0] for banner in overview.story(whole, NOW).banners] == ["SIMULATED"]
     assert comparison.story(compare(one(case()), one(case())), NOW).banners == []
 
 
@@ -373,7 +373,7 @@ def test_run_outcome_host_and_date():
 
 def test_many_values_of_one_fact_are_told_in_short():
     many = side(*(run(case(), facts={"driver_version": f"550.{i}"}) for i in range(6)))
-    assert rows(compare(one(case()), many))["driver"].candidate == "550.0, 550.1, 550.2 and 3 more"
+    assert rows(compare(one(case()), many))["driver"].candidate == "550.0 (1), 550.1 (1), 550.2 (1) and 3 more"
 
 
 CASE_FACTS = [
@@ -471,13 +471,13 @@ def test_one_case_alone_is_tested_once():
 
 def test_verdicts_are_corrected_for_their_number():
     works = [f"w{i}" for i in range(8)]
-    alone = compare(one(case()), one(case((103, 104, 102))))
+    alone = compare(one(case()), one(case((104.5, 105.5, 103.5))))
     assert claims(alone)[0].verdict == "faster"
     p = claims(alone)[0].p_adjusted
     many = compare(
         one(*(case(workload=w) for w in works)),
         one(
-            case((103, 104, 102), workload="w0"),
+            case((104.5, 105.5, 103.5), workload="w0"),
             *(case((100.5 + i / 100, 99.4, 100.2), workload=w) for i, w in enumerate(works[1:])),
         ),
     )
@@ -523,7 +523,16 @@ def test_best_batches_are_compared_where_a_sweep_allows():
 def test_a_best_batch_takes_no_part_of_a_struck_pair():
     base = [case(batch_size=b) for b in (8, 64)]
     other = [case(batch_size=8), case((900, 901, 899), batch_size=64, correctness="wrong")]
-    assert claims(compare(one(*base), one(*other)), view="best-batch") == []
+    (best,) = claims(compare(one(*base), one(*other)), view="best-batch")
+    assert best.case.endswith("8 against 8"), "fast but wrong is not fast"
+
+
+def test_a_batch_that_fits_on_one_side_alone_is_its_best():
+    base = [case(batch_size=b) for b in (8, 64)]
+    other = [*base, case((300, 301, 299), batch_size=512)]
+    (best,) = claims(compare(one(*base), one(*other)), view="best-batch")
+    assert best.ratio == pytest.approx(3, rel=0.02)
+    assert best.case.endswith("against 512")
 
 
 def test_break_even_by_hand():
@@ -591,7 +600,7 @@ def test_the_same_run_on_both_sides_is_no_comparison():
 
 def test_two_real_runs_on_one_machine_that_did_not_take_turns():
     found = analysis.compare(real(CPU[0]), real(CPU[1]))
-    assert found.overall.spread == 0, "both ran on one machine"
+    assert found.overall.spread == pytest.approx(0.01 * 2**0.5), "one machine, two runs that did not take turns"
     assert rows(found)["turns"].weight == "weakens"
     assert rows(found)["threads"].weight == "weakens"
     assert found.overall.unit == "process"

@@ -58,7 +58,7 @@ def document(*arguments: Any) -> dict[str, Any]:
 def changed(path: Path, target: Path, change) -> Path:
     """A copy of a run whose record was changed; it stays valid."""
     shutil.copytree(path, target)
-    data = json.loads((target / "record.json").read_text())
+    data = store.read(target).model_dump(mode="json", by_alias=True)  # as of today's schema
     change(data)
     RunRecord.model_validate(data)
     (target / "record.json").write_text(json.dumps(data))

@@ -5,6 +5,7 @@ The noise is that of the method: processes scatter by 1%, steps by 2% and are av
 
 from __future__ import annotations
 
+import functools
 import math
 import random
 import statistics
@@ -22,6 +23,8 @@ from gpuprof.analysis.effect import Effect
 from gpuprof.analysis.evidence import Sample, level
 from gpuprof.analysis.stats import t_quantile
 
+# Where no run has a day of its own, nothing is to be added for one.
+without_days = functools.partial(effect.compare, run_spread=0.0)
 PROCESS_SD = 0.01
 STEP_SD = 0.02
 MACHINE_SD = 0.015
@@ -58,7 +61,7 @@ def test_t_quantile_equals_scipy_for_any_freedom_that_welch_gives(p, freedom):
 
 def test_the_ratio_is_welch():
     a, b = [10.1, 10.4, 9.9, 10.2], [8.0, 8.4, 8.1]
-    found = effect.compare([of(*a)], [of(*b)])
+    found = without_days([of(*a)], [of(*b)])
     expected = scipy.stats.ttest_ind([math.log(v) for v in b], [math.log(v) for v in a], equal_var=False)
     low, high = expected.confidence_interval(0.95)
     assert found.ratio == pytest.approx(scipy.stats.gmean(b) / scipy.stats.gmean(a))
@@ -77,7 +80,7 @@ def test_pairs_are_the_paired_t_test():
 
 
 def test_one_process_has_a_ratio_and_no_interval():
-    for found in (effect.compare([of(3.0)], [of(2.0, 2.1)]), effect.compare([of(3.0, 3.1)], [of(2.0)])):
+    for found in (without_days([of(3.0)], [of(2.0, 2.1)]), without_days([of(3.0, 3.1)], [of(2.0)])):
         assert found.ratio == pytest.approx(2 / 3, rel=0.03)
         assert (found.ci95, found.mde, found.p) == (None, None, None)
     assert effect.paired([0.1]).ci95 is None
@@ -90,12 +93,12 @@ def test_the_mde_is_that_of_the_method():
         logs = statistics.NormalDist(0, 0.01).samples(n, seed=1)
         scale = 0.01 / statistics.stdev(logs)
         logs = [log * scale for log in logs]
-        assert effect.compare([sample(logs)], [sample(logs)]).mde == pytest.approx(expected, abs=0.0006)
+        assert without_days([sample(logs)], [sample(logs)]).mde == pytest.approx(expected, abs=0.0006)
 
 
 def test_swapping_the_sides_inverts_the_ratio():
     one, other = [of(10.1, 10.4, 9.9, machine="a")], [of(8.0, 8.4, 8.1, 8.3, machine="b")]
-    there, back = effect.compare(one, other), effect.compare(other, one)
+    there, back = without_days(one, other), without_days(other, one)
     assert there.ratio * back.ratio == pytest.approx(1)
     assert there.ci95[0] * back.ci95[1] == pytest.approx(1)
     assert there.p == pytest.approx(back.p)
@@ -107,8 +110,8 @@ def test_swapping_the_sides_inverts_the_ratio():
     st.floats(1e-3, 1e3),
 )  # fmt: skip
 def test_the_unit_of_a_metric_does_not_matter(a, b, factor):
-    here = effect.compare([of(*a)], [of(*b)])
-    there = effect.compare([of(*(v * factor for v in a))], [of(*(v * factor for v in b))])
+    here = without_days([of(*a)], [of(*b)])
+    there = without_days([of(*(v * factor for v in a))], [of(*(v * factor for v in b))])
     assert there.ratio == pytest.approx(here.ratio, rel=1e-6)
     assert there.p == pytest.approx(here.p, abs=1e-6)
     assert here.ci95[0] <= here.ratio * (1 + 1e-9)
@@ -120,17 +123,17 @@ def test_equal_values_show_no_difference_however_many_they_are():
     rng = random.Random(2)
     for _ in range(300):
         value = rng.uniform(1, 5000)
-        found = effect.compare([of(*[value] * rng.randint(2, 9))], [of(*[value] * rng.randint(2, 9))])
+        found = without_days([of(*[value] * rng.randint(2, 9))], [of(*[value] * rng.randint(2, 9))])
         assert found.p > 0.05
-    assert effect.compare([of(2.0, 2.0)], [of(3.0, 3.0)]).p == 0
+    assert without_days([of(2.0, 2.0)], [of(3.0, 3.0)]).p == 0
 
 
 @pytest.mark.parametrize("wild", [[1e-300, 1e300], [1e-300, 1.0, 1e300]])
 def test_absurd_values_from_a_damaged_record_break_nothing(wild):
-    found = effect.compare([of(*wild)], [of(*wild)])
+    found = without_days([of(*wild)], [of(*wild)])
     assert all(map(math.isfinite, (found.ratio, *found.ci95, found.mde, found.p)))
     assert all(map(math.isfinite, level([of(*wild)]).interval))
-    assert math.isfinite(effect.compare([of(1e-300, 1.1e-300)], [of(1e300, 1.1e300)]).ratio)
+    assert math.isfinite(without_days([of(1e-300, 1.1e-300)], [of(1e300, 1.1e300)]).ratio)
     assert math.isfinite(effect.paired([-700.0, 700.0]).mde)
 
 
@@ -165,12 +168,12 @@ def test_runs_and_machines_count_once_each_however_many_processes_they_have():
 def test_machine_spread_is_added_for_each_side_that_is_one_machine_of_its_own():
     a, b = of(10.0, 10.1, machine="a"), of(10.2, 10.3, machine="b")
     c = of(10.1, 10.2, machine="c")
-    assert effect.compare([a], [a]).spread == 0
-    assert effect.compare([a], [b]).spread == pytest.approx(0.015 * math.sqrt(2))
-    assert effect.compare([a], [b, c]).spread == pytest.approx(0.015)
-    assert effect.compare([a, b], [b, c]).spread == 0
-    assert effect.compare([a], [b], machine_spread=0.0).spread == 0
-    bare, added = effect.compare([a], [b], machine_spread=0.0), effect.compare([a], [b])
+    assert without_days([a], [a]).spread == 0
+    assert without_days([a], [b]).spread == pytest.approx(0.015 * math.sqrt(2))
+    assert without_days([a], [b, c]).spread == pytest.approx(0.015)
+    assert without_days([a, b], [b, c]).spread == 0
+    assert without_days([a], [b], machine_spread=0.0).spread == 0
+    bare, added = without_days([a], [b], machine_spread=0.0), without_days([a], [b])
     assert added.ci95[0] < bare.ci95[0] < bare.ci95[1] < added.ci95[1]
     assert added.mde > bare.mde
 
@@ -191,7 +194,7 @@ def test_ratio_intervals_cover_95_percent(count):
     rng = random.Random(1000 + count)
 
     def one(_: int) -> tuple[Effect, float]:
-        return effect.compare([sample(processes(rng, count))], [sample(processes(rng, count, math.log(1.2)))]), 1.2
+        return without_days([sample(processes(rng, count))], [sample(processes(rng, count, math.log(1.2)))]), 1.2
 
     assert 0.93 <= coverage(1500, one) <= 0.97
 
@@ -202,7 +205,7 @@ def test_sides_of_unlike_size_and_scatter_are_covered_too(counts):
 
     def one(_: int) -> tuple[Effect, float]:
         wide = [rng.gauss(0, 3 * PROCESS_SD) for _ in range(counts[1])]
-        return effect.compare([sample(processes(rng, counts[0]))], [sample(wide)]), 1.0
+        return without_days([sample(processes(rng, counts[0]))], [sample(wide)]), 1.0
 
     assert 0.93 <= coverage(1500, one) <= 0.97
 
@@ -212,7 +215,7 @@ def test_outliers_cost_width_and_not_coverage():
 
     def one(_: int) -> tuple[Effect, float]:
         sides = [sample(processes(rng, 5, outliers=True)) for _ in range(2)]
-        return effect.compare([sides[0]], [sides[1]]), 1.0
+        return without_days([sides[0]], [sides[1]]), 1.0
 
     assert coverage(1500, one) >= 0.93
 
@@ -230,7 +233,7 @@ def test_pairs_cover_and_are_narrower_where_the_machine_drifts(count):
             for logs in sides:
                 logs.append(drift + rng.gauss(0, PROCESS_SD / 2))
         found = effect.paired([b - a for a, b in zip(*sides, strict=True)])
-        other = effect.compare([sample(sides[0])], [sample(sides[1])])
+        other = without_days([sample(sides[0])], [sample(sides[1])])
         for name, interval in (("paired", found.ci95), ("unpaired", other.ci95)):
             widths[name].append(interval[1] - interval[0])
         return found, 1.0
@@ -247,9 +250,9 @@ def test_one_machine_a_side_covers_the_ratio_of_the_models_where_machines_scatte
     def one(_: int) -> tuple[Effect, float]:
         nonlocal bare
         logs = [sample(processes(rng, count, rng.gauss(0, MACHINE_SD)), machine) for machine in ("a", "b")]
-        narrow = effect.compare([logs[0]], [logs[1]], machine_spread=0.0).ci95
+        narrow = without_days([logs[0]], [logs[1]], machine_spread=0.0).ci95
         bare += narrow[0] <= 1 <= narrow[1]
-        return effect.compare([logs[0]], [logs[1]], machine_spread=MACHINE_SD), 1.0
+        return without_days([logs[0]], [logs[1]], machine_spread=MACHINE_SD), 1.0
 
     assert 0.93 <= coverage(1500, one) <= 0.97
     assert bare / 1500 < 0.85, "without the machines' spread the interval claims too much"
@@ -264,7 +267,7 @@ def test_several_machines_a_side_cover_the_ratio_of_the_models(machines):
             [sample(processes(rng, 5, rng.gauss(0, MACHINE_SD)), f"{name}{i}") for i in range(machines)]
             for name in "ab"
         ]
-        found = effect.compare(*sides)
+        found = without_days(*sides)
         assert (found.unit, found.baseline_units, found.spread) == ("machine", machines, 0)
         return found, 1.0
 
@@ -279,7 +282,7 @@ def test_a_difference_as_large_as_the_mde_is_shown_by_four_of_five_comparisons(c
     mde = (t_quantile(0.975, freedom) + t_quantile(0.8, freedom)) * sd * math.sqrt(2 / count)
     shown, told = 0, []
     for _ in range(1500):
-        found = effect.compare([sample(processes(rng, count))], [sample(processes(rng, count, mde))])
+        found = without_days([sample(processes(rng, count))], [sample(processes(rng, count, mde))])
         shown += found.p < effect.LEVEL
         told.append(math.log1p(found.mde))
     # With three processes Welch's freedom is small and varies: the formula promises a little too much there.
@@ -312,7 +315,7 @@ def test_holm_keeps_the_order_and_never_makes_a_claim_surer(ps):
 def test_one_case_alone_is_the_whole():
     """Also where machines' spread was added: the freedom of what was estimated must not grow on the way."""
     for machine in ("m", "n"):
-        found = effect.compare([of(100, 102, 99)], [of(110, 109, 113, machine=machine)])
+        found = without_days([of(100, 102, 99)], [of(110, 109, 113, machine=machine)])
         whole = effect.together([(found, 1.0)])
         assert (whole.ratio, whole.mde, whole.p) == pytest.approx((found.ratio, found.mde, found.p))
         assert whole.ci95 == pytest.approx(found.ci95)
@@ -320,7 +323,7 @@ def test_one_case_alone_is_the_whole():
 
 def test_the_freedom_of_a_whole_is_that_of_its_parts():
     """Two equal cases with known machines' spread: by hand."""
-    one = effect.compare([of(100, 103, 99)], [of(110, 109, 113, machine="n")])
+    one = without_days([of(100, 103, 99)], [of(110, 109, 113, machine="n")])
     whole = effect.together([(one, 0.5), (one, 0.5)])
     b, c = (level([of(*v)]) for v in ((100, 103, 99), (110, 109, 113)))
     known = 2 * 0.015**2
@@ -332,22 +335,22 @@ def test_the_freedom_of_a_whole_is_that_of_its_parts():
 
 
 def test_a_whole_is_a_geometric_mean_with_weights():
-    faster, slower = (effect.compare([of(100, 101)], [of(100 * f, 101 * f)]) for f in (4.0, 0.5))
+    faster, slower = (without_days([of(100, 101)], [of(100 * f, 101 * f)]) for f in (4.0, 0.5))
     assert effect.together([(faster, 0.5), (slower, 0.5)]).ratio == pytest.approx(math.sqrt(2))
     assert effect.together([(faster, 0.75), (slower, 0.25)]).ratio == pytest.approx(4**0.75 * 0.5**0.25)
 
 
 def test_a_whole_is_surer_than_its_parts_but_for_the_machines():
-    here = effect.compare([of(100, 103, 99)], [of(110, 109, 113)])
+    here = without_days([of(100, 103, 99)], [of(110, 109, 113)])
     whole = effect.together([(here, 0.25)] * 4)
     assert whole.se == pytest.approx(here.se / 2)
-    there = effect.compare([of(100, 103, 99)], [of(110, 109, 113, machine="n")])
+    there = without_days([of(100, 103, 99)], [of(110, 109, 113, machine="n")])
     assert effect.together([(there, 0.25)] * 4).se > there.spread
     assert effect.together([(there, 0.25)] * 4).spread == pytest.approx(there.spread)
 
 
 def test_a_whole_with_a_part_without_spread_has_no_interval():
-    whole = effect.together([(effect.compare([of(1)], [of(2)]), 0.5), (effect.compare([of(1, 2)], [of(2, 3)]), 0.5)])
+    whole = effect.together([(without_days([of(1)], [of(2)]), 0.5), (without_days([of(1, 2)], [of(2, 3)]), 0.5)])
     assert whole.ci95 is None
     assert whole.ratio == pytest.approx(math.sqrt(2 * math.sqrt(6) / math.sqrt(2)))
 
@@ -363,7 +366,7 @@ def test_a_whole_over_workloads_covers_although_they_share_their_machines(machin
         speed = {machine: rng.gauss(0, MACHINE_SD) for names in ids for machine in names}
         for _ in range(4):
             sides = [[sample(processes(rng, 3, speed[m]), m) for m in names] for names in ids]
-            found.append((effect.compare(*sides, machine_spread=MACHINE_SD), 0.25))
+            found.append((without_days(*sides, machine_spread=MACHINE_SD), 0.25))
         return effect.together(found), 1.0
 
     assert 0.93 <= coverage(1000, one) <= 0.99
@@ -437,3 +440,34 @@ def test_a_real_difference_is_found_in_every_claim():
         found = compare(device(rng, "a"), device(rng, "b", factor=factor))
         assert set(verdicts(found)) == {word}
         assert found.overall.ratio == pytest.approx(factor, rel=0.03)
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+def test_runs_that_did_not_take_turns_are_covered_although_each_has_a_day_of_its_own(runs):
+    """Two settings of one machine, one after the other: without the spread that is added, days are differences."""
+    rng = random.Random(77 + runs)
+
+    def side() -> list[Sample]:
+        days = [rng.gauss(0, 0.01) for _ in range(runs)]
+        return [sample([day + rng.gauss(0, 0.003) for _ in range(5)]) for day in days]
+
+    sides = [(side(), side()) for _ in range(1500)]
+    covered = [effect.compare(*both).ci95 for both in sides]
+    bare = [without_days(*both).ci95 for both in sides]
+    assert sum(low <= 1 <= high for low, high in covered) / 1500 >= 0.93
+    assert sum(low <= 1 <= high for low, high in bare) / 1500 < 0.7
+
+
+def test_runs_of_a_day_are_the_same_in_every_case_of_a_whole():
+    """Five cases of three runs a side: the runs' days do not average out over the cases."""
+    rng = random.Random(99)
+    hits = 0
+    for _ in range(400):
+        days = [[rng.gauss(0, 0.01) for _ in range(3)] for _ in range(2)]
+        parts = [
+            effect.compare(*([sample([day + rng.gauss(0, 0.003) for _ in range(5)]) for day in one] for one in days))
+            for _ in range(5)
+        ]
+        low, high = effect.together([(part, 0.2) for part in parts]).ci95
+        hits += low <= 1 <= high
+    assert hits / 400 >= 0.93

@@ -209,7 +209,9 @@ def test_sigterm_before_anything_is_measured(tmp_path, begun):
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("gpuprof-cache-")] == []
     if begun:
         record = only_record(tmp_path / "store")
-        assert (record["outcome"], [case["outcome"] for case in record["cases"]]) == ("interrupted", ["not_run"])
+        # The signal may come before the first case is entered in the journal.
+        assert record["outcome"] == "interrupted"
+        assert {case["outcome"] for case in record["cases"]} <= {"not_run"}
     else:
         assert not (tmp_path / "store").exists()
 

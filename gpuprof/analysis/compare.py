@@ -15,9 +15,10 @@ from typing import Literal
 from gpuprof.analysis import effect as effects
 from gpuprof.analysis import fairness
 from gpuprof.analysis.effect import LEVEL, Effect
-from gpuprof.analysis.evidence import CaseEvidence, Evidence, typical
+from gpuprof.analysis.evidence import CaseEvidence, Evidence, typical, unify
 from gpuprof.analysis.pairing import Pair, pair, pairs_within_runs
 from gpuprof.analysis.stats import Interval
+from gpuprof.digest import as_text
 from gpuprof.metrics import BY_KEY, METRICS, Metric
 
 Verdict = Literal["faster", "slower", "no difference shown"]
@@ -25,6 +26,7 @@ View = Literal["iso-batch", "best-batch", "all workloads"]
 CLAIMED = ("throughput_per_s", "latency_p50_s")
 HEADLINE = "throughput_per_s"
 ONE_PROCESS = "one process a side has no spread, and so no interval"
+INCOMPLETE = "not every process has this value, and so there is no interval"
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class Claim:
     unit: str
     units: tuple[int, int]
     spread: float
+    se: float | None = None  # standard error of the ratio's logarithm, with its degrees of freedom
+    freedom: float | None = None
 
 
 @dataclass(frozen=True)
@@ -103,18 +107,20 @@ def compare(
     baseline: Evidence, candidate: Evidence, *, vary: AbstractSet[str] = frozenset(),
     machine_spread: float = effects.MACHINE_SPREAD,
 ) -> Comparison:  # fmt: skip
+    for one in (baseline, candidate):
+        unify(one)
     pairing = pair(baseline, candidate, vary)
     called = titles([p.baseline for p in pairing.pairs])
     named = {id(p): title for p, title in zip(pairing.pairs, called, strict=True)}
     entries = fairness.ledger(baseline, candidate, pairing.pairs, lambda p: named[id(p)], set(vary))
-    mixed = next((e.why for e in entries if e.weight == "blocks" and not e.cases), "")
+    mixed = next((e.why for e in entries if e.weight == "blocks" and not e.cases and e.why != fairness.NOTHING), "")
     pairs = [replace(p, reasons=(*p.reasons, mixed)) if mixed else p for p in pairing.pairs]
     cases = [
         _compared(p, title, machine_spread, interleaved=pairs_within_runs(p, baseline, candidate))
         for p, title in zip(pairs, called, strict=True)
     ]
     claims = [_claim(case, metric) for case in cases for metric in CLAIMED]
-    claims += _best_batches(cases, machine_spread)
+    claims += _best_batches(baseline, candidate, cases, machine_spread)
     overall = _overall(cases)
     *claims, overall = _with_verdicts([*claims, overall])
     return Comparison(
@@ -153,6 +159,8 @@ def _difference(p: Pair, metric: Metric, machine_spread: float, *, interleaved: 
     sides = [side(case, metric) for case in (p.baseline, p.candidate)]
     if None in (sides[0].value, sides[1].value) or not metric.ratio:
         return Difference(metric.key, sides[0], sides[1], None)
+    if metric.key == "peak_memory_bytes" and p.baseline.said["memory_scope"] != p.candidate.said["memory_scope"]:
+        return Difference(metric.key, sides[0], sides[1], None)  # the ledger says what each covers
     one, other = p.baseline.level(metric.key), p.candidate.level(metric.key)
     if one is not None and other is not None:
         logs = _pairs_of_processes(p, metric.key) if interleaved else []
@@ -187,6 +195,8 @@ def _break_even(p: Pair) -> tuple[float | None, str]:
     rates = [typical(case, HEADLINE) for case in (p.baseline, p.candidate)]
     if None in firsts or not all(rates):
         return None, "a first step or a throughput is not known"
+    if p.baseline.newest.batch_size != p.candidate.newest.batch_size:
+        return None, "not told: a step of one side is not a step of the other"
     first_b, first_c = (value or 0.0 for value in firsts)
     step_b, step_c = (case.newest.batch_size / (rate or 1.0)
                       for case, rate in zip((p.baseline, p.candidate), rates, strict=True))  # fmt: skip
@@ -207,7 +217,8 @@ def _claim(case: Compared, metric: str) -> Claim:
     if not reason and found is None:
         reason = difference.baseline.absent or difference.candidate.absent or "not measured"
     elif not reason and found is not None and found.ci95 is None:
-        reason = ONE_PROCESS
+        levels = (p.baseline.level(metric), p.candidate.level(metric))
+        reason = INCOMPLETE if None in levels else ONE_PROCESS
     return _made(p.baseline.newest.workload, case.title, metric, "iso-batch", found, p.allowed, reason or None)
 
 
@@ -220,39 +231,53 @@ def _made(
     units = (found.baseline_units, found.candidate_units)
     return Claim(
         workload, case, metric, view, found.ratio, found.ci95, found.mde, found.p, None, allowed, reason,
-        found.unit, units, found.spread,
+        found.unit, units, found.spread, found.se, found.freedom,
     )  # fmt: skip
 
 
-def _best_batches(cases: Sequence[Compared], machine_spread: float) -> list[Claim]:
-    """Where a sweep allows: each side at the batch size at which it is fastest; shows what a larger card is for."""
-    groups: dict[tuple[object, ...], list[Compared]] = {}
+def _best_batches(
+    baseline: Evidence, candidate: Evidence, cases: Sequence[Compared], machine_spread: float
+) -> list[Claim]:
+    """Where a sweep allows: each side at the batch size, of all it ran, at which it is fastest.
+
+    Only for work of which some pair may be compared; what forbids pairs of cases forbids these as well.
+    """
+    done: dict[tuple[tuple[str, ...], ...], Claim] = {}
     for case in cases:
-        fields = case.pair.baseline.fields
-        rest = tuple(str(fields[name]) for name in fields if name != "batch_size")
-        if case.pair.allowed and "batch_size" not in case.pair.differs:
-            groups.setdefault((case.pair.baseline.newest.workload, case.pair.baseline.newest.mode, *rest), []).append(
-                case
-            )
-    claims = []
-    for members in groups.values():
-        known = [m for m in members if m.differences[HEADLINE].effect is not None]
-        if len({m.pair.baseline.newest.batch_size for m in known}) < 2:
+        p = case.pair
+        works = (_unbatched(p.baseline), _unbatched(p.candidate))
+        if works in done or not p.allowed or "batch_size" in p.differs:
             continue
-        best = max(known, key=lambda m: m.differences[HEADLINE].baseline.value or 0.0)
-        best_other = max(known, key=lambda m: m.differences[HEADLINE].candidate.value or 0.0)
-        one, other = best.pair.baseline, best_other.pair.candidate
+        swept = [
+            [c for c in s.cases.values() if _unbatched(c) == work and _ranked(c)]
+            for s, work in zip((baseline, candidate), works, strict=True)
+        ]
+        if max(map(len, swept)) < 2 or not all(swept):
+            continue
+        one, other = (max(found, key=lambda c: typical(c, HEADLINE) or 0.0) for found in swept)
         levels = (one.level(HEADLINE), other.level(HEADLINE))
-        found = best.differences[HEADLINE].effect
-        if levels[0] is None or levels[1] is None or found is None:
-            continue
-        if best is not best_other:
+        same = next((c for c in cases if c.pair.baseline is one and c.pair.candidate is other), None)
+        found = same.differences[HEADLINE].effect if same is not None else None
+        if found is None and levels[0] is not None and levels[1] is not None:
             found = effects.between(levels[0], levels[1], machine_spread=machine_spread)
+        if found is None:
+            continue
         c = one.newest
         title = f"{c.workload} · {c.mode} · best batch, {c.batch_size} against {other.newest.batch_size}"
         why = ONE_PROCESS if found.ci95 is None else None
-        claims.append(_made(c.workload, title, HEADLINE, "best-batch", found, True, why))
-    return claims
+        done[works] = _made(c.workload, title, HEADLINE, "best-batch", found, True, why)
+    return list(done.values())
+
+
+def _unbatched(case: CaseEvidence) -> tuple[str, ...]:
+    """The work apart from its batch size."""
+    fields = (as_text(value) for name, value in case.fields.items() if name != "batch_size")
+    return (str(case.static.data["workload"]), str(case.static.data["mode"]), *fields)
+
+
+def _ranked(case: CaseEvidence) -> bool:
+    good = "ok" in case.said["outcome"] and "wrong" not in case.said["correctness"]
+    return good and case.level(HEADLINE) is not None
 
 
 def _overall(cases: Sequence[Compared]) -> Claim:
@@ -284,7 +309,10 @@ def _with_verdicts(claims: Sequence[Claim]) -> list[Claim]:
     for claim in claims:
         mark = (claim.metric, claim.ratio, claim.ci95)
         p = adjusted[id(first[mark])] if mark in first and claim.allowed else None
-        done.append(replace(claim, p_adjusted=p, verdict=None if p is None else _verdict(claim, p)))
+        seen = claim.mde
+        if claim.se is not None and claim.freedom is not None:
+            seen = effects.mde(claim.se, claim.freedom, len(family))  # as one of so many, like its verdict
+        done.append(replace(claim, p_adjusted=p, mde=seen, verdict=None if p is None else _verdict(claim, p)))
     return done
 
 

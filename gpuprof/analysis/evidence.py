@@ -16,7 +16,10 @@ from gpuprof.metrics import METRICS
 
 Key = tuple[Any, ...]
 _AT = {metric.key: PER_METRIC * position for position, metric in enumerate(METRICS)}
-_SAID = ("outcome", "correctness", "steady", "regime", "energy_method", "fallback", "requested", "flags")
+_SAID = (
+    "outcome", "correctness", "steady", "regime", "energy_method", "fallback", "requested", "flags", "slowed",
+    "doubtful", "crowded", "memory_scope", "weights",
+)  # fmt: skip
 
 
 class Sample(NamedTuple):
@@ -39,6 +42,7 @@ class Level:
     units: int
     machines: int
     machine: str = ""  # its name, where it is one
+    runs: int = 1
     spread: float = 0.0
 
     @property
@@ -50,6 +54,7 @@ class Level:
         return finite_exp(self.mean - half), finite_exp(self.mean + half)
 
 
+_LAST = "\U0010fffd"  # before a host's name: sorts it after every card
 RUNS = 3  # from so many runs on, the run is the unit
 
 
@@ -67,7 +72,7 @@ def level(samples: Sequence[Sample | tuple[str, float, float, float]]) -> Level:
     n, mean = int(sum(counts)), _mean(counts, means)
     rest = math.fsum(s + c * (m - mean) ** 2 for c, m, s in zip(counts, means, squares, strict=True))
     variance = rest / (n - 1) / n if n > 1 else None
-    return Level(mean, variance, max(1, n - 1), "process", n, 1, machines[0])
+    return Level(mean, variance, max(1, n - 1), "process", n, 1, machines[0], len(samples))
 
 
 def _mean(counts: Sequence[float], means: Sequence[float]) -> float:
@@ -114,6 +119,10 @@ class CaseEvidence:
         i = _AT[metric] + 3
         return [x[i] for _, x in self.rows if x[i] == x[i]]
 
+    def forget(self) -> None:
+        """Levels are computed anew after `rows` have changed."""
+        self._levels.clear()
+
     def level(self, metric: str) -> Level | None:
         """None where processes have no values of it, or those of some run have none."""
         if metric not in self._levels:
@@ -133,6 +142,8 @@ class Evidence:
     cases: dict[Key, CaseEvidence] = field(default_factory=dict)
     find: Callable[[], Digest] | None = None
     skipped: list[str] = field(default_factory=list)  # records that could not be read
+    seen: set[str] = field(default_factory=set)
+    copies: list[str] = field(default_factory=list)
 
     @cached_property
     def facts(self) -> dict[str, dict[str, int]]:
@@ -196,7 +207,14 @@ def by_device(briefs: Iterable[tuple[Brief, set[str] | None, Callable[[], Digest
 
 
 def fold(side: Evidence, one: Brief, wanted: set[str] | None, find: Callable[[], Digest]) -> None:
-    """Add a run, with those cases whose static text is `wanted` (None: all). `find` gives its digest when asked."""
+    """Add a run, with those cases whose static text is `wanted` (None: all). `find` gives its digest when asked.
+
+    A copy of a run is no further run.
+    """
+    if one.run_id in side.seen:
+        side.copies.append(f"{one.where}: a copy of run {one.run_id}, which is counted once")
+        return
+    side.seen.add(one.run_id)
     side.runs.append((one.run_id, one.started_at, one.where))
     machine, run = one.head.data["machine"], one.run_id
     side.machines[machine] = side.machines.get(machine, 0) + 1
@@ -213,6 +231,31 @@ def fold(side: Evidence, one: Brief, wanted: set[str] | None, find: Callable[[],
         known.find = lambda position=position: find().cases[position]  # type: ignore[misc]
         known.statics.add(text)
         known.rows.append((machine, numbers))
+
+
+def unify(side: Evidence) -> None:
+    """Cards of one host, and hosts of one card, become one machine.
+
+    Containers give a host new names, and cards in one chassis share its cooling, its CPU and its day. A machine is
+    named after its first card, so that it is the same one on the other side as well.
+    """
+    roots: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while (above := roots.setdefault(name, name)) != name:
+            name = above
+        return name
+
+    for head in side.heads:
+        both = root(head.data["machine"]), root(f"{_LAST}{head.data['host']}")
+        roots[max(both)] = min(both)
+    machines: dict[str, int] = {}
+    for name, count in side.machines.items():
+        machines[root(name)] = machines.get(root(name), 0) + count
+    side.machines = machines
+    for case in side.cases.values():
+        case.rows = [(root(machine), numbers) for machine, numbers in case.rows]
+        case.forget()
 
 
 def complete(side: Evidence) -> None:

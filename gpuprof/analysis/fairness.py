@@ -15,13 +15,12 @@ from typing import Any, Literal
 
 from gpuprof.analysis.evidence import RUNS, CaseEvidence, Evidence
 from gpuprof.analysis.pairing import NAMES, Pair, shown
-from gpuprof.metrics import UNTHROTTLED, show
+from gpuprof.metrics import show
 
 Weight = Literal["blocks", "weakens", "noted"]
 WEIGHTS: tuple[Weight, ...] = ("blocks", "weakens", "noted")
-THROTTLED_SHARE = 0.05
-CROWDED_SHARE = 0.05
 HOTTER_C = 10.0
+NOTHING = "no case of one side may be compared with one of the other"
 _MANY = 3
 _WHOLE = {"none", "SPX"}  # as the vendors call a card that is not partitioned
 # The protocol's name has a line of its own; neither a job's number nor a limit that was not reached says anything.
@@ -65,7 +64,8 @@ def _text(side: Evidence, name: str) -> str | None:
     counts = side.facts.get(name, {})
     values = sorted(counts, key=lambda value: -counts[value])
     more = f" and {len(values) - _MANY} more" if len(values) > _MANY else ""
-    return ", ".join(values[:_MANY]) + more if values else None
+    shown_ = [f"{value} ({counts[value]})" if len(values) > 1 else value for value in values[:_MANY]]
+    return ", ".join(shown_) + more if values else None
 
 
 def _values(side: Evidence, name: str) -> list[Any]:
@@ -95,8 +95,16 @@ def _sides(baseline: Evidence, candidate: Evidence, pairs: Sequence[Pair]) -> It
                     "difference; a sweep puts both into one run, where their processes take turns")  # fmt: skip
     for name, weight, why in _facts(baseline, candidate, pairs):
         left, right = _text(baseline, name), _text(candidate, name)
-        if set(baseline.facts.get(name, {})) != set(candidate.facts.get(name, {})):
+        values = [set(side.facts.get(name, {})) for side in both]
+        mixed_ = weight == "weakens" and max(map(len, values)) > 1  # the runs of a side differ among themselves
+        if values[0] != values[1] or mixed_:
             yield Entry(_TITLES.get(name, name), left, right, weight, why)
+    if not any(pair.allowed for pair in pairs):
+        counts = tuple(f"{len(side.cases)} cases" for side in both)
+        yield Entry("cases", counts[0], counts[1], "blocks", NOTHING)
+    if any(value > 1 for side in both for value in _values(side, "shared_by")):
+        shares = tuple(_text(side, "shared_by") for side in both)
+        yield Entry("sensor shared by", shares[0], shares[1], "weakens", "its joules are those of all who share it")
     yield from _dictionaries(baseline, candidate)
     yield from _power_limits(baseline, candidate)
     if "quick" in {p.get("name") for side in both for p in _values(side, "protocol")}:
@@ -173,7 +181,8 @@ def _dictionaries(baseline: Evidence, candidate: Evidence) -> Iterator[Entry]:
             sides.append(merged)
         for inner in sorted(sides[0].keys() | sides[1].keys()):
             one, other = sides[0].get(inner), sides[1].get(inner)
-            if one == other or inner in _NEVER:
+            alike = one == other and (weight != "weakens" or len(one or ()) < 2)
+            if alike or inner in _NEVER:
                 continue
             found_weight: Weight = weight  # type: ignore[assignment]
             if inner.endswith("VISIBLE_DEVICES") or inner in ("torchvision", "triton", "numpy"):
@@ -291,23 +300,27 @@ def _correctness(one: CaseEvidence, other: CaseEvidence) -> Judged:
     return ("weakens", "its results were not checked") if None in verdicts else None
 
 
-def _slowed(case: CaseEvidence) -> dict[str, float]:
-    shares = case.newest.facts.get("throttled_share") or {}
-    return {n: s for n, s in shares.items() if n not in UNTHROTTLED and s > THROTTLED_SHARE}
+def _slowed(case: CaseEvidence) -> set[str]:
+    """Reasons that any of the runs had."""
+    return {name for names in case.said["slowed"] for name in names.split(", ") if name}
 
 
 def _throttled(case: CaseEvidence) -> str | None:
-    if case.newest.facts.get("throttled_share") is None:
+    shares = case.newest.facts.get("throttled_share")
+    if shares is None:
         return None
-    return ", ".join(f"{name.replace('_', ' ')} {share:.0%}" for name, share in _slowed(case).items()) or "no"
+    told = ((n, f"{shares[n]:.0%}" if n in shares else "in some runs") for n in sorted(_slowed(case)))
+    return ", ".join(f"{name.replace('_', ' ')} {share}" for name, share in told) or "no"
 
 
 def _throttling(one: CaseEvidence, other: CaseEvidence) -> Judged:
-    reasons = _slowed(one).keys() | _slowed(other).keys()
+    reasons = _slowed(one) | _slowed(other)
     if not reasons:
         return None
     if reasons == {"power_cap"}:
         return "noted", "held at its power limit, as busy devices are"
+    if reasons <= {"power_cap", "clocks_setting"}:
+        return "weakens", "somebody holds its clocks below what they could be"
     return "weakens", "held back by more than its power limit"
 
 
@@ -329,13 +342,14 @@ def _crowded(case: CaseEvidence) -> str | None:
 
 
 def _crowding(one: CaseEvidence, other: CaseEvidence) -> Judged:
-    shares = [case.newest.facts.get(f"cpu_{name}") or 0.0 for case in (one, other) for name in ("waiting", "stolen")]
-    return ("weakens", "others used the host's cores meanwhile") if max(shares) > CROWDED_SHARE else None
+    busy = True in one.said["crowded"] | other.said["crowded"]
+    return ("weakens", "others used the host's cores meanwhile") if busy else None
 
 
 def _doubts(case: CaseEvidence) -> str | None:
     """What the run's own checks found, but for throttling, which has a line of its own."""
-    return "; ".join(c for c in case.newest.facts.get("checks") or () if not c.startswith("throttled")) or None
+    found = "; ".join(c for c in case.newest.facts.get("checks") or () if not c.startswith("throttled"))
+    return found or ("in an older run" if True in case.said["doubtful"] else None)
 
 
 _CHECKS = (
@@ -356,5 +370,8 @@ _CHECKS = (
     _Check("temperature at start", _start, _starts),
     _Check("host busy", _crowded, _crowding),
     _Check("conditions", _doubts,
-           lambda *cases: ("weakens", "the run itself found this doubtful") if any(map(_doubts, cases)) else None),
+           _when("doubtful", True, "weakens", "a run itself found its conditions doubtful")),
+    _Check("peak memory covers", _said("memory_scope"),
+           _unlike("memory_scope", "noted", "two different things, of which no ratio is made")),
+    _Check("weights", _said("weights"), _unlike("weights", "weakens", "power depends on the values multiplied")),
 )  # fmt: skip

@@ -41,14 +41,20 @@ def pair(baseline: Evidence, candidate: Evidence, vary: Set[str] = frozenset()) 
     """
     left, right = list(baseline.cases.values()), list(candidate.cases.values())
     free = vary | TOLERATED
+    # Most cases have their equal; only the rest is looked through pair by pair.
+    places = {key: j for j, key in enumerate(candidate.cases)}
+    taken = {
+        i: places[key]
+        for i, key in enumerate(baseline.cases)
+        if key in places and not (_useless(left[i]) or _useless(right[places[key]]))
+    }
+    used = set(taken.values())
     offers = sorted(
         (len(set(differs) - free), len(differs), _useless(one) + _useless(other), i, j)
-        for i, one in enumerate(left)
-        for j, other in enumerate(right)
+        for i, one in enumerate(left) if i not in taken
+        for j, other in enumerate(right) if j not in used
         if (differs := _differs(one, other)) is not None and len(set(differs) - free) <= _NEAR
-    )
-    taken: dict[int, int] = {}
-    used: set[int] = set()
+    )  # fmt: skip
     for *_, i, j in offers:
         if i not in taken and j not in used:
             taken[i] = j

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gpuprof
@@ -14,12 +14,13 @@ from gpuprof.report import charts
 from gpuprof.report.story import Block, Bullets, Cell, Chart, Notice, Section, Story, Table, Tone, without_empty
 from gpuprof.report.telling import NONE, listed, number, percent, plural, shortened, times, times_interval
 
-SIMULATED = "SIMULATED: vendor simulators took part in these runs. Nothing here was measured on the hardware it names."
+SIMULATED = "SIMULATED: a vendor simulator stood for {names}. What is said of it was measured on no such hardware."
 _WORDS: dict[str | None, Tone] = {"faster": "good", "slower": "bad", "no difference shown": "plain", None: "dim"}
 _WEIGHTS: dict[str, Tone] = {"blocks": "bad", "weakens": "warn", "noted": "dim"}
 _UNITS = {"process": "processes", "run": "runs", "machine": "machines", "pair of processes": "pairs of processes"}
 _MOST_RUNS = 50
-_SHORT = 40
+_MOST_CASES = 40
+_SHORT = 52
 _FEW = 3  # cases that are shown in full without being asked
 
 
@@ -45,12 +46,13 @@ def story(found: Comparison, now: str, timeline: Timeline | None = None) -> Stor
     told = _Told(found, names(found.baseline, found.candidate), timeline or Timeline())
     sections = [Section(key, title, list(tell(told))) for key, title, tell in SECTIONS]
     overall, (answer, numbers) = found.overall, headline(found, told.names)
+    simulated = " and ".join(sorted({s.device for s in (found.baseline, found.candidate) if True in s.simulated}))
     return Story(
         title=f"{told.names[1]} against {told.names[0]}",
         headline=answer,
         detail=numbers,
         tone="warn" if not overall.allowed else _WORDS[overall.verdict],
-        banners=[SIMULATED] if found.simulated else [],
+        banners=[SIMULATED.format(names=simulated)] if simulated else [],
         sections=[section for section in sections if section.blocks],
         made=f"gpuprof {gpuprof.__version__}, {now}, from the records of "
         f"{plural(len(found.baseline.runs), 'run')} and {plural(len(found.candidate.runs), 'run')}",
@@ -61,7 +63,9 @@ def story(found: Comparison, now: str, timeline: Timeline | None = None) -> Stor
 
 def names(baseline: Evidence, candidate: Evidence) -> tuple[str, str]:
     """What tells the sides apart, at its shortest: devices, what was asked for, else their roles."""
-    for one, other in ((baseline.device, candidate.device), (baseline.text, candidate.text)):
+    marks = [" (simulated)" if True in side.simulated else "" for side in (baseline, candidate)]
+    devices = (baseline.device + marks[0], candidate.device + marks[1])
+    for one, other in (devices, (baseline.text, candidate.text)):
         if one != other and one and other and max(len(one), len(other)) <= _SHORT:
             return one, other
     return "baseline", "candidate"
@@ -77,10 +81,24 @@ def headline(found: Comparison, sides: tuple[str, str]) -> tuple[str, str]:
     if overall.ci95 is None:
         return f"No verdict: {overall.reason}.", f"{other} showed {numbers}."
     interval = f"95% interval {times_interval(overall.ci95)}"
+    if split := _split(found, other):
+        return split, f"Over all: {numbers}, {interval}."
     if overall.verdict == "no difference shown":
-        seen = f"a difference below {percent(overall.mde or 0.0)} could hide here (MDE)"
-        return f"No difference shown between {one} and {other}.", f"{numbers}, {interval}; {seen}."
+        low, high = overall.ci95
+        room = f"anything from {low - 1:+.0%} to {high - 1:+.0%} remains possible; MDE {percent(overall.mde or 0.0)}"
+        return f"No difference shown between {one} and {other}.", f"{numbers}, {interval}: {room}."
     return f"{other} is {overall.verdict} than {one}.", f"{numbers}, {interval}."
+
+
+def _split(found: Comparison, other: str) -> str:
+    """Where cases have verdicts that contradict each other, or the whole: no one word would be true."""
+    made = [c for c in found.claims if c.metric == HEADLINE and c.view == "iso-batch"]
+    words = {w: [c.case for c in made if c.verdict == w] for w in ("faster", "slower")}
+    contradicted = {"faster": "slower", "slower": "faster"}.get(found.overall.verdict or "")
+    if all(words.values()) or (contradicted and words[contradicted]):
+        said = (f"{word} on {listed(cases)}" for word, cases in words.items() if cases)
+        return f"It depends: {other} is {', and '.join(said)}."
+    return ""
 
 
 def _side_facts(side: Evidence) -> str:
@@ -102,7 +120,7 @@ def _inference(claim: Claim) -> str:
         if claim.unit == "pair of processes"
         else f"{claim.units[0]} and {claim.units[1]} {unit}"
     )
-    spread = f", with {percent(claim.spread)} added for machine to machine" if claim.spread else ""
+    spread = f", with {percent(claim.spread)} added for what they cannot show" if claim.spread else ""
     return f"{counts}{spread}"
 
 
@@ -152,18 +170,21 @@ def _struck_ratio(case: Compared) -> Cell:
 def _scope(found: Comparison) -> str:
     """What the verdict is about, in words that cannot be read as more."""
     one, other = found.baseline, found.candidate
+    made = [claim for claim in (*found.claims, found.overall) if claim.verdict is not None]
+    if not made:
+        return "No verdict is given; what stands in the way is named above and in the fairness ledger."
+    spread = percent(max(claim.spread for claim in made))
     if one.machines.keys() == other.machines.keys() and len(one.machines) == 1:
         about = "Both sides ran on one machine: the verdict is about that machine with these two settings or runs."
+        if max(claim.spread for claim in made) > 0:
+            about += f" Runs that did not take turns differ by themselves: {spread} was added for that."
     elif len(one.machines) > 1 and len(other.machines) > 1:
         about = f"{len(one.machines)} and {len(other.machines)} machines: the verdict is about the device models."
     else:
-        about = (
-            "One machine a side cannot speak for its model: a spread of "
-            f"{percent(found.machine_spread)} from machine to machine was added for each such side."
-        )
+        about = f"One machine cannot speak for its model: {spread} was added for machines that nobody measured."
     return (
-        f"{about} Verdicts are corrected for the number of claims (Holm, 5% over all of them). "
-        "MDE is the smallest difference that about four of five such comparisons would show."
+        f"{about} Verdicts are corrected for the number of claims (Holm, 5% over all of them), and so is the MDE, the "
+        "smallest difference that most such comparisons would show (four of five; fewer where processes are few)."
     )
 
 
@@ -172,10 +193,11 @@ def _scope(found: Comparison) -> str:
 
 def _decision(told: _Told) -> Iterable[Block]:
     found, sides = told.found, told.names
+    limits = [_limit(side) for side in (found.baseline, found.candidate)]
     rows: list[list[Cell]] = []
     for case in found.cases:
         if case.pair.allowed:
-            rows += _decision_rows(case, sides)
+            rows += _decision_rows(case, sides, limits)
     if rows:
         heads = ("case", "side", "throughput", "energy a sample", "samples a joule", "power", "memory", "first step")
         yield without_empty(Table("What decides, case by case", heads, rows))
@@ -186,30 +208,42 @@ def _decision(told: _Told) -> Iterable[Block]:
         )
     else:
         yield Notice(_sensors(found))
-    ends = [(case.title, case.break_even_steps, case.break_even_says) for case in found.cases if case.pair.allowed]
+    # Where no difference in speed was shown there is nothing to make good with.
+    decided = {c.case for c in found.claims if c.metric == HEADLINE and c.verdict in ("faster", "slower")}
+    ends = [(c.title, c.break_even_steps, c.break_even_says) for c in found.cases if c.title in decided]
     if ends:
         said = [f"{title}: {f'{steps:,.0f} steps; ' if steps is not None else ''}{says}" for title, steps, says in ends]
         yield Notice("First step and break-even: how long one-time tuning and compilation take to pay for themselves.")
         yield Bullets(said)
 
 
+def _limit(side: Evidence) -> str | None:
+    """The power limit of its devices, as they reported it."""
+    found = [show(float(v), "W") for v in side.facts.get("power_limit_w", {}) if v.replace(".", "", 1).isdigit()]
+    return listed(sorted(found)) or None
+
+
 def _both(case: Compared, metric: str) -> tuple[Any, Any]:
     return case.differences[metric].baseline, case.differences[metric].candidate
 
 
-def _decision_rows(case: Compared, sides: tuple[str, str]) -> list[list[Cell]]:
+def _decision_rows(case: Compared, sides: tuple[str, str], limits: Sequence[str | None]) -> list[list[Cell]]:
     rows = []
     for position, name in enumerate(sides):
         values = {key: _both(case, key)[position] for key in BY_KEY}
         evidence = (case.pair.baseline, case.pair.candidate)[position]
         joules = values["energy_j_per_sample"].value
         power = number(values["power_mean_w"].value, "W")
-        limit = None if values["power_mean_w"].value is None else evidence.newest.facts.get("power_max_w")
+        peak = None if values["power_mean_w"].value is None else evidence.newest.facts.get("power_max_w")
+        notes = [
+            "" if peak is None else f"peak {show(peak, 'W')}",
+            "" if limits[position] is None else f"limit {limits[position]}",
+        ]
         rows.append([
             Cell(case.title if position == 0 else ""), Cell(name),
             _value(values[HEADLINE], HEADLINE), _value(values["energy_j_per_sample"], "energy_j_per_sample"),
             Cell(NONE, "dim", number=True) if not joules else Cell(f"{1 / joules:,.4g}", number=True),
-            Cell(power.text, power.tone, number=True, note="" if limit is None else f"at most {show(limit, 'W')}"),
+            replace(power, note="" if power.text == NONE else ", ".join(filter(None, notes))),
             _value(values["peak_memory_bytes"], "peak_memory_bytes"), _value(values["first_step_s"], "first_step_s"),
         ])  # fmt: skip
     ratios = {key: case.differences[key].effect for key in BY_KEY}
@@ -280,7 +314,11 @@ def _about(cases: Sequence[str], count: int) -> str:
 
 
 def _cells(told: _Told) -> Iterable[Block]:
-    for case in told.found.cases:
+    if len(told.found.cases) > _MOST_CASES:
+        yield Notice(
+            f"The first {_MOST_CASES} of {len(told.found.cases)} cases; name fewer to see each in full.", "dim"
+        )
+    for case in told.found.cases[:_MOST_CASES]:
         struck = not case.pair.allowed
         rows = []
         for metric in METRICS:
@@ -328,6 +366,13 @@ CONDITIONS: tuple[tuple[str, Callable[[CaseEvidence], str]], ...] = (
     ("start to end", _temperatures),
     ("core clock", _fact("core_clock_hz", lambda value: show(value, "Hz"))),
     ("device busy", _fact("gpu_utilization_pct", lambda value: f"{value:.0f}%")),
+    (
+        "energy by",
+        lambda case: {"counter": "energy counter", "power_trapezoid": "integrated power"}.get(
+            case.newest.energy_method or "", ""
+        ),
+    ),
+    ("its error, one process", _fact("energy_error_j_per_sample", lambda value: "± " + show(value, "J"))),
     ("idle power", _fact("idle_power_w", lambda value: show(value, "W"))),
 )
 

@@ -56,12 +56,13 @@ class _Row:
 
 def story(found: Overview, now: str) -> Story:
     rows = _rows(found)
+    simulated = " and ".join(sorted({device.device for device in found.devices if True in device.simulated}))
     sections = [Section(key, title, list(tell(found, rows))) for key, title, tell in SECTIONS]
     return Story(
         title=f"gpuprof report: {shortened(found.what)}",
         headline=headline(found, rows),
         tone="plain",
-        banners=[SIMULATED] if found.simulated else [],
+        banners=[SIMULATED.format(names=simulated)] if simulated else [],
         sections=[section for section in sections if section.blocks],
         made=f"gpuprof {gpuprof.__version__}, {now}, from {plural(found.runs, 'run')}",
         facts=[(name, _facts(device)) for name, device in zip(found.names, found.devices, strict=True)][:4],

@@ -21,7 +21,7 @@ def render(story: Story) -> Iterator[RenderableType]:
     from rich.text import Text
 
     for banner in story.banners:
-        yield Text(printable(banner), "bold red")
+        yield Text(_line(banner), "bold red")
     yield Text.assemble((_line(story.headline), _STYLES[story.tone] or "bold"), " ", _line(story.detail))
     for label, value in story.facts:
         yield Text.assemble((f"{_line(label):<10} ", "cyan"), _line(value))
