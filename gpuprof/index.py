@@ -22,6 +22,7 @@ from gpuprof.errors import StoreError
 from gpuprof.selector import EVERYTHING, Selector
 
 _BATCH = 500
+_KEPT = 64  # digests: a question to every run must not keep them all
 # What a file that is no index any more may lead to: SQLite finds some damage, the rest is found in what it gives.
 _UNSOUND = (sqlite3.DatabaseError, ValueError, LookupError, TypeError)
 _T = TypeVar("_T")
@@ -206,6 +207,8 @@ class Index:
         """Of these runs, in full; one that is not there is left out."""
         for name in names:
             if name not in self._whole:  # asked for once for each of its cases
+                if len(self._whole) >= _KEPT:
+                    self._whole.clear()
                 self._whole[name] = self._sound(lambda name=name: self._digest(name))  # type: ignore[misc]
             found = self._whole[name]
             if found is not None:
