@@ -21,7 +21,7 @@ from gpuprof.metrics import METRICS
 if TYPE_CHECKING:
     from gpuprof.record import Case, RunRecord, SensorReading
 
-VERSION = 8  # of this file's meaning: an index of another version is made anew
+VERSION = 9  # of this file's meaning: an index of another version is made anew
 
 # Run-level facts of telemetry's first look, by their name in the record.
 _READ_BEFORE = ("power_limit_w", "power_limit_default_w", "ecc_enabled", "core_clock_max_hz")
@@ -191,8 +191,6 @@ def digest(record: RunRecord, where: str = "") -> Digest:
             "scope": telemetry.scope,
             "shared_by": telemetry.shared_by,
             "gain_error": telemetry.gain_error,
-            "gain_source": telemetry.gain_source,
-            "sensor_library": telemetry.library,
             **{name: _said(telemetry.identity, name) for name in _IDENTITY},
         }
         looks = (r.telemetry.before for case in record.cases for r in case.repeats if r.telemetry is not None)
@@ -268,9 +266,7 @@ def _case(case: Case) -> CaseDigest:
         "gpu_utilization_pct": None if case.gpu_utilization_pct is None else case.gpu_utilization_pct.mean,
         "idle_power_w": case.idle_power_w,
         "energy_error_j_per_sample": case.energy_error_j_per_sample,
-        "flops_per_sample": case.flops_per_sample,
         "checks": checks or None,
-        "repeats": len(case.repeats),
     }
     return CaseDigest(
         case_id=case.case_id,

@@ -19,6 +19,7 @@ from typing import TypeVar
 from gpuprof import store as runs
 from gpuprof.digest import VERSION, Brief, Digest, Shared, brief, digest, shared
 from gpuprof.errors import StoreError
+from gpuprof.files import cache_directory
 from gpuprof.selector import EVERYTHING, Selector
 
 _BATCH = 500
@@ -27,11 +28,6 @@ _KEPT = 64  # digests: a question to every run must not keep them all
 _UNSOUND = (sqlite3.DatabaseError, ValueError, LookupError, TypeError)
 _T = TypeVar("_T")
 Progress = Callable[[int, int], None]
-
-
-def cache_directory() -> Path:
-    """Of this user, by the XDG base directory specification."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gpuprof"
 
 
 class Index:

@@ -33,8 +33,8 @@ from gpuprof.analysis.evidence import Evidence, complete, fold
 from gpuprof.analysis.history import Found
 from gpuprof.errors import EXIT_OK, EXIT_REGRESSION, EXIT_RUN_FAILED, LockedError, UsageError
 from gpuprof.export import openmetrics
-from gpuprof.export.output import to_file
 from gpuprof.export.runs import one_line
+from gpuprof.files import to_file
 from gpuprof.report import comparison, page
 from gpuprof.report.history import History, regression, story
 from gpuprof.report.story import Notice, Section, Story

@@ -21,10 +21,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from test_cli import imported_by
 from test_record import journal, repeat
 
-from gpuprof import store
+from gpuprof import files, store
 from gpuprof.assemble import assemble
-from gpuprof.errors import GpuprofError, UsageError
-from gpuprof.export import FORMATS, output
+from gpuprof.errors import GpuprofError
+from gpuprof.export import FORMATS
 from gpuprof.export.csv import guard
 from gpuprof.export.openmetrics import family
 from gpuprof.export.table import COLUMNS
@@ -256,19 +256,19 @@ def test_a_number_too_large_for_a_format_is_one_message(tmp_path, name, value):
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     file = tmp_path / "out.prom"
-    output.to_file(file, b"old")
+    files.to_file(file, b"old")
     assert file.stat().st_mode & 0o777 == 0o666 & ~_umask()  # for a collector that runs as somebody else
 
     def full(fd):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UsageError, match="No space left"):
-        output.to_file(file, b"new")
+    with pytest.raises(GpuprofError, match="No space left"):
+        files.to_file(file, b"new")
     assert file.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [file]
-    with pytest.raises(UsageError, match="cannot be written"):
-        output.to_file(tmp_path / "nowhere" / "out", b"new")
+    with pytest.raises(GpuprofError, match="cannot be written"):
+        files.to_file(tmp_path / "nowhere" / "out", b"new")
 
 
 def _umask() -> int:
@@ -280,10 +280,10 @@ def _umask() -> int:
 def test_a_link_stays_and_a_device_is_written_to(tmp_path):
     (tmp_path / "real").write_bytes(b"old")
     (tmp_path / "link").symlink_to("real")
-    output.to_file(tmp_path / "link", b"new")
+    files.to_file(tmp_path / "link", b"new")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real").read_bytes() == b"new"
-    output.to_file(Path("/dev/null"), b"new")
+    files.to_file(Path("/dev/null"), b"new")
     assert Path("/dev/null").is_char_device()
 
 

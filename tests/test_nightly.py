@@ -17,7 +17,7 @@ from test_history import night
 
 from gpuprof import nightly
 from gpuprof.errors import LockedError
-from gpuprof.export.output import to_file
+from gpuprof.files import to_file
 from gpuprof.record import RunRecord
 
 SCRIPT = ROOT / "scripts" / "compare_nightly"

@@ -119,7 +119,7 @@ def test_the_command(tmp_path):
     assert done.code == 0
     service = (tmp_path / "units" / "gpuprof-nightly.service").read_text()
     assert f'"nightly" "--store" "{tmp_path / "s"}" "--" "' in service
-    assert 'configs/lstm.yaml"' in service
+    assert 'configs/reference.yaml"' in service
     assert sorted(p.name for p in (tmp_path / "units").iterdir()) == [
         "gpuprof-nightly.service", "gpuprof-nightly.timer",
     ]  # fmt: skip
@@ -147,5 +147,5 @@ def test_wrong_usage_is_told(arguments, message):
 def test_nothing_to_run_is_told(tmp_path):
     done = gpuprof("schedule", "render", "cron", cwd=tmp_path)
     assert done.code == 2
-    assert "no configs/*.yaml here" in done.err
+    assert "no configs/reference.yaml here" in done.err
     assert not list(Path(tmp_path).iterdir())

@@ -12,7 +12,6 @@ from gpuprof.digest import FIELDS, as_text
 # A difference in these is told in the ledger and forbids nothing: it is of the machine's settings, not of the work.
 TOLERATED = frozenset({"threads"})
 _NEAR = 2  # cases that differ in more than this are no counterparts of each other
-VARIABLE = FIELDS
 
 
 @dataclass(frozen=True)

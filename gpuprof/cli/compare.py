@@ -13,7 +13,7 @@ from gpuprof.errors import EXIT_OK, EXIT_UNFAIR, UsageError
 if TYPE_CHECKING:
     from gpuprof.analysis.compare import Comparison
 
-# The fields of analysis.pairing.VARIABLE, without importing it for --help.
+# The fields of digest.FIELDS, without importing it for --help.
 _VARY = ("precision", "variant", "batch_size", "seq_len", "params", "threads")
 
 

@@ -55,6 +55,7 @@ def command(selected: tuple[str, ...], name: str, output: Path | None, direction
       gpuprof export last --format github-benchmark --direction smaller -o smaller.json
       gpuprof export last --format chrome-trace -o run.trace.json   # open in https://ui.perfetto.dev
     """
+    from gpuprof import files
     from gpuprof.export import output as target
 
     options = {}
@@ -77,7 +78,7 @@ def command(selected: tuple[str, ...], name: str, output: Path | None, direction
     if output is None or str(output) == "-":
         target.to_stdout(content, name)
     else:
-        target.to_file(output, content if isinstance(content, bytes) else content.encode())
+        files.to_file(output, content if isinstance(content, bytes) else content.encode())
     return EXIT_OK
 
 

@@ -36,7 +36,7 @@ def render(
 ) -> int:  # fmt: skip
     """Units for systemd, a line for crontab, or a workflow for GitHub's self-hosted runners labelled cuda and rocm.
 
-    CONFIG files are configs/*.yaml of this directory by default. For systemd and cron paths are made absolute; for
+    CONFIG is configs/reference.yaml of this directory by default. For systemd and cron paths are made absolute; for
     github those of CONFIG files stay, for they are looked up in the checkout.
 
     \b
@@ -46,7 +46,7 @@ def render(
     """
     from gpuprof import schedule
     from gpuprof.errors import UsageError
-    from gpuprof.export.output import to_file
+    from gpuprof.files import to_file
 
     words = _words(line) if line is not None else _nightly(configs, store, absolute=form != "github")
     reports = "" if line is not None else str(store.absolute() / "nightly")
@@ -84,9 +84,10 @@ def _nightly(configs: tuple[str, ...], store: Path, *, absolute: bool) -> list[s
 
     from gpuprof.errors import UsageError
 
-    named = configs or tuple(map(str, sorted(Path("configs").glob("*.yaml"))))
-    if not named:
-        raise UsageError("no configs/*.yaml here; name the configurations to run every night")
+    suite = Path("configs/reference.yaml")
+    if not configs and not suite.is_file():
+        raise UsageError(f"no {suite} here; name the configurations to run every night")
+    named = configs or (str(suite),)
     files = [str(Path(one).absolute()) if absolute else one for one in named]
     program = [sys.executable, "-m", "gpuprof"] if absolute else ["gpuprof"]
     return [*program, "nightly", "--store", str(store.absolute()), "--", *files]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gpuprof.cli.common import console, print_json
-from gpuprof.errors import GpuprofError, UsageError
+from gpuprof.errors import UsageError
+from gpuprof.files import to_file
 
 if TYPE_CHECKING:
     from gpuprof.report.story import Story
@@ -67,7 +66,7 @@ def hand_out(story: Story, document: Callable[[], Any], form: str, output: Path 
             sys.stdout.buffer.write(content)
             sys.stdout.buffer.flush()
         else:
-            _save(output, content)
+            to_file(output, content)
             click.echo(f"wrote {output}", err=True)
 
 
@@ -108,24 +107,3 @@ def _print(story: Story, out: Any) -> None:
 
     for part in text.render(story):
         out.print(part, soft_wrap=isinstance(part, Text) and not out.is_terminal)
-
-
-def _save(output: Path, content: bytes) -> None:
-    """All of it or nothing: a reader never finds half a report."""
-    staging = None
-    try:
-        if output.exists() and not output.is_file():  # a pipe or a device: to be written to, not to be replaced
-            with output.open("wb") as special:
-                special.write(content)
-            return
-        with tempfile.NamedTemporaryFile(dir=output.parent, prefix=f".{output.name}.", delete=False) as file:
-            staging = Path(file.name)
-            file.write(content)
-        umask = os.umask(0)
-        os.umask(umask)
-        staging.chmod(0o666 & ~umask)
-        staging.replace(output)
-    except OSError as error:
-        if staging is not None:
-            staging.unlink(missing_ok=True)
-        raise GpuprofError(f"{output}: cannot be written ({error.strerror})") from None

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from gpuprof.errors import GpuprofError
+from gpuprof.files import cache_directory, to_file
 from gpuprof.report.charts import POINTER
 
 # The colours of the page and of its charts. Blue and orange are told apart by colour-blind eyes; text has a contrast of
@@ -54,8 +52,7 @@ def concrete(picture: str) -> str:
 def bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed in one script. Building it takes seconds, so it is kept in the user's cache."""
     library = _library()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gpuprof"
-    file = cache / f"vega-{library.__version__}.js"
+    file = cache_directory() / f"vega-{library.__version__}.js"
     with contextlib.suppress(OSError, UnicodeDecodeError):
         if script := file.read_text("utf-8"):
             return script
@@ -63,22 +60,10 @@ def bundle() -> str:
     # What ends a script element, or is changed by an HTML parser, must not stand in one.
     for risky, safe in (("\r\n", "\n"), ("\r", "\n"), ("</script", "<\\/script"), ("<!--", "<\\!--")):
         script = script.replace(risky, safe)
-    with contextlib.suppress(OSError):
-        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(file, script)
+    with contextlib.suppress(OSError, GpuprofError):
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        to_file(file, script.encode(), mode=0o600)  # a script: nobody else's to change
     return script
-
-
-def _write(file: Path, text: str) -> None:
-    """All of it or nothing, readable by the user alone."""
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=".")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _library() -> Any:
