@@ -6,7 +6,8 @@
     OUT/<night>/<n>-<config>.log    what `gpuprof run` said
     OUT/gpuprof_nightly.prom  OpenMetrics textfile of tonight
 
-A configuration that fails costs itself alone: it is reported, and tried again when the night is run again.
+A suite is measured configuration by configuration. One that fails costs itself alone: it is reported, and tried again
+when the night is run again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import socket
@@ -25,13 +27,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gpuprof import environment
+from gpuprof import environment, suite
 from gpuprof import store as runs
 from gpuprof.analysis import compare as comparing
 from gpuprof.analysis import history as following
 from gpuprof.analysis.evidence import Evidence, complete, fold
 from gpuprof.analysis.history import Found
-from gpuprof.errors import EXIT_OK, EXIT_REGRESSION, EXIT_RUN_FAILED, LockedError, UsageError
+from gpuprof.errors import EXIT_OK, EXIT_REGRESSION, EXIT_RUN_FAILED, ConfigError, LockedError, UsageError
 from gpuprof.export import openmetrics
 from gpuprof.export.runs import one_line
 from gpuprof.files import to_file
@@ -48,7 +50,8 @@ class Plan:
     store: Path
     out: Path
     night: str
-    options: Sequence[str] = ()  # for `gpuprof run`
+    options: Sequence[str] = ()  # for `gpuprof run`, as are the KEY=VALUE of `overrides`
+    overrides: Sequence[str] = ()
     again: bool = False
     metric: str = comparing.HEADLINE
     last: int = following.RECENT
@@ -58,6 +61,15 @@ class Plan:
     @property
     def place(self) -> Path:
         return self.out / self.night
+
+
+@dataclass(frozen=True)
+class Item:
+    """One configuration to measure. `signature` is of all that says what: another text is another measurement."""
+
+    config: str
+    options: Sequence[str]
+    signature: str
 
 
 @dataclass(frozen=True)
@@ -145,24 +157,31 @@ def _locked(out: Path) -> Iterator[None]:
 
 def _measure(plan: Plan) -> Iterator[Measured]:
     known = {one.signature: one for one in _remembered(plan.place / "night.json")}
-    for number, config in enumerate(plan.configs):
-        signature = _signature(config, plan.options)
-        before = known.get(signature)
+    for number, item in enumerate(_items(plan)):
+        before = known.get(item.signature)
         if before is None or plan.again or before.fault or not all((plan.store / r).is_dir() for r in before.runs):
-            before = _run(plan, config, signature, plan.place / f"{number}-{Path(config).stem}.log")
-            known[signature] = before
+            before = _run(plan, item, plan.place / f"{number}-{Path(item.config).stem}.log")
+            known[item.signature] = before
             document = {"night": plan.night, "measured": [asdict(one) for one in known.values()]}
             to_file(plan.place / "night.json", (json.dumps(document, indent=1) + "\n").encode())
         yield before
 
 
-def _signature(config: str, options: Sequence[str]) -> str:
-    """Of what would be measured: another text or other options are another measurement."""
-    try:
-        text = Path(config).read_bytes()
-    except OSError:
-        text = b""
-    return hashlib.sha256(json.dumps([config, list(options)]).encode() + text).hexdigest()
+def _items(plan: Plan) -> list[Item]:
+    """What the configurations and suites name, each once. What is wrong with one is for `gpuprof run` to say."""
+    found: dict[str, Item] = {}
+    for config in plan.configs:
+        try:
+            wanted = [
+                (s.record.file, s.record.sha256, s.record.overrides) for s in suite.load([Path(config)], plan.overrides)
+            ]
+        except ConfigError:
+            wanted = [(config, "", [*plan.overrides])]
+        for file, text, overrides in wanted:
+            options = [*plan.options, *itertools.chain.from_iterable(("--set", one) for one in overrides)]
+            signature = hashlib.sha256(json.dumps([str(Path(file).resolve()), text, options]).encode()).hexdigest()
+            found.setdefault(signature, Item(file, options, signature))
+    return list(found.values())
 
 
 def _remembered(file: Path) -> list[Measured]:
@@ -173,9 +192,10 @@ def _remembered(file: Path) -> list[Measured]:
         return []
 
 
-def _run(plan: Plan, config: str, signature: str, log: Path) -> Measured:
+def _run(plan: Plan, item: Item, log: Path) -> Measured:
+    config, signature = item.config, item.signature
     own = [sys.executable, "-m", "gpuprof"]
-    command = [*own, "run", "--json", "--store", str(plan.store), *plan.options, "--", config]
+    command = [*own, "run", "--json", "--store", str(plan.store), *item.options, "--", config]
     with log.open("wb") as errors:
         try:
             done = subprocess.run(command, stdout=subprocess.PIPE, stderr=errors, timeout=plan.timeout_s, check=False)

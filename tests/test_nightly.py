@@ -132,6 +132,7 @@ def test_a_night_is_not_measured_twice(machine):
     machine.night("a", night(1, 100), again=True)
     machine.night("a", night(2, 100), options=("--quick",))  # another measurement
     machine.night("b", night(3, 100))
+    assert machine.night("b", configs=("x.yaml", "./x.yaml")).exit_code == 0  # one file
     for path in machine.store.glob("2*/record.json"):
         path.unlink()
         for other in path.parent.iterdir():
@@ -141,6 +142,26 @@ def test_a_night_is_not_measured_twice(machine):
     (machine.out / "b" / "night.json").write_text("{cut off")
     machine.night("b", night(5, 100))
     assert len(machine.calls) == 6
+
+
+def test_a_suite_is_measured_file_by_file_and_no_file_twice(machine, tmp_path):
+    one, other, listed = (tmp_path / name for name in ("one.yaml", "other.yaml", "suite.yaml"))
+    one.write_text("workload: cnn\n")
+    other.write_text("workload: gru\nrepeats: 4\n")
+    listed.write_text("suite: [one.yaml, other.yaml]\n")
+    configs = (str(listed), str(one))
+    machine.night("a", night(0, 100), night(1, 101), configs=configs)
+    assert [command[-1] for command in machine.calls] == [str(one), str(other)]
+    other.write_text("workload: gru\nrepeats: 5\n")
+    machine.night("a", night(2, 100), configs=configs)  # another text of one of them: that one alone
+    assert machine.calls[-1][-1] == str(other)
+    listed.write_text("suite: [one.yaml, other.yaml]\nrepeats: 9\n")
+    machine.night("a", night(3, 100), night(4, 101), configs=(str(listed),))
+    assert machine.calls[-1][-4:] == ["--set", "repeats=9", "--", str(other)]
+    listed.write_text("suite: [one.yaml, none.yaml]\n")
+    broken = subprocess.CompletedProcess([], 2, stdout=b'{"error": {"message": "no none.yaml"}}')
+    done = machine.night("a", broken, configs=configs)  # the suite alone fails
+    assert [item.fault for item in done.measured] == ["no none.yaml", ""]
 
 
 def test_a_failed_configuration_costs_itself_alone(machine):

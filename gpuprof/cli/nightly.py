@@ -60,11 +60,9 @@ def command(
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
         raise UsageError(f"--night {name!r}: letters, digits, '-', '_' and '.' only")
     options = [*(["--quick"] if quick else []), *(["--device", device] if device else [])]
-    for override in overrides:
-        options += ["--set", override]
     plan = nightly.Plan(
-        configs, store, out or store / "nightly" / socket.gethostname(), name, options, again, last=last, least=least,
-        timeout_s=timeout_s,
+        configs, store, out or store / "nightly" / socket.gethostname(), name, options, overrides, again,
+        last=last, least=least, timeout_s=timeout_s,
     )  # fmt: skip
     done = nightly.run(plan)
     click.echo(done.line)
