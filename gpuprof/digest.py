@@ -21,7 +21,7 @@ from gpuprof.metrics import METRICS
 if TYPE_CHECKING:
     from gpuprof.record import Case, RunRecord, SensorReading
 
-VERSION = 9  # of this file's meaning: an index of another version is made anew
+VERSION = 10  # of this file's meaning: an index of another version is made anew
 
 # Run-level facts of telemetry's first look, by their name in the record.
 _READ_BEFORE = ("power_limit_w", "power_limit_default_w", "ecc_enabled", "core_clock_max_hz")
@@ -85,8 +85,8 @@ _LEAST = 1e-30  # of any metric in its unit, where it is not 0; and the other wa
 # What tells cases of one workload and mode apart, in the order in which a reader wants to know of a difference.
 FIELDS = ("precision", "variant", "batch_size", "seq_len", "params", "threads")
 _STATIC = (
-    "workload", "mode", *FIELDS, "requested", "fallback", "outcome", "reason", "correctness", "steady", "regime",
-    "energy_method",
+    "case_id", "workload", "mode", *FIELDS, "requested", "fallback", "outcome", "reason", "correctness", "steady",
+    "regime", "energy_method",
 )  # fmt: skip
 # Of each metric in one run, in the table's order: number of processes, mean and sum of squared deviations of the
 # logarithms of their values, and the headline. NaN, nowhere but in here, stands for what is not there.
@@ -148,7 +148,8 @@ def static(case: CaseDigest) -> str:
         {name: getattr(case, name) for name in _STATIC}
         | {
             "flags": as_text(facts.get("flags")), "slowed": ", ".join(slowed), "doubtful": bool(doubts),
-            "crowded": crowded, "memory_scope": facts.get("memory_scope"), "weights": facts.get("weights"),
+            "crowded": crowded, "repeats": len(case.order), "memory_scope": facts.get("memory_scope"),
+            "weights": facts.get("weights"),
         }
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import gpuprof
 from gpuprof.config import Suite
-from gpuprof.digest import Brief, CaseDigest
+from gpuprof.digest import Brief
 from gpuprof.index import Index
 from gpuprof.record import Protocol
 from gpuprof.selector import Condition, Selector
@@ -63,33 +63,17 @@ def held(index: Index, suite: Suite, protocol: Protocol, now: Conditions, cores:
     `cores` is the number of threads where a case names none.
     """
     wanted = {spec.case_id: spec.threads or cores for spec in suite.cases}
-    kinds = {
-        (spec.workload, spec.mode, spec.precision, spec.variant, spec.batch_size, spec.seq_len) for spec in suite.cases
-    }
     asked = _compared(protocol.model_dump(mode="json", exclude={"absent"}))
 
-    def may_hold(run: Brief) -> bool:
-        if not now.met_by(run) or _compared(run.facts.data["protocol"]) != asked:
-            return False
-        return any(_kind(text.data) in kinds for text, _ in run.cases)
+    def holds(case: Mapping[str, Any]) -> bool:
+        measured = case["outcome"] == "ok" and case["correctness"] != "wrong" and case["repeats"] >= protocol.repeats
+        return measured and wanted.get(case["case_id"]) == case["threads"]
 
-    def holds(case: CaseDigest) -> bool:
-        measured = case.outcome == "ok" and case.correctness != "wrong" and len(case.order) >= protocol.repeats
-        return measured and wanted.get(case.case_id) == case.threads
-
-    same_model = Selector((Condition("device", "=", now.device),))
-    names = [run.name for run, _ in index.briefs(same_model) if may_hold(run)]
     found: dict[str, str] = {}
-    for run in index.digests(names[::-1]):
-        for case in filter(holds, run.cases):
-            found.setdefault(case.case_id, run.run_id)
-        if len(found) == len(wanted):
-            break
+    for run, _ in index.briefs(Selector((Condition("device", "=", now.device),))):
+        if now.met_by(run) and _compared(run.facts.data["protocol"]) == asked:
+            found |= {text.data["case_id"]: run.run_id for text, _ in run.cases if holds(text.data)}
     return found
-
-
-def _kind(case: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(case[name] for name in ("workload", "mode", "requested", "variant", "batch_size", "seq_len"))
 
 
 def _compared(protocol: Mapping[str, Any]) -> dict[str, Any]:
