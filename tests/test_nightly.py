@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
-from types import SimpleNamespace
+import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from conftest import LIMIT_S, ROOT, gpuprof, variables
+from conftest import LIMIT_S, ROOT, command, gpuprof, variables
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from test_export import publish
 from test_history import night
 
-from gpuprof import nightly
-from gpuprof.errors import LockedError
+from gpuprof import nightly, tonight
+from gpuprof import store as runs
+from gpuprof.errors import LockedError, UsageError
 from gpuprof.files import to_file
 from gpuprof.record import RunRecord
 
@@ -40,8 +46,8 @@ def script(*arguments) -> tuple[int, str, str]:
 def test_a_slowed_night_is_told_and_an_unchanged_one_is_not(tmp_path):
     config, store = tmp_path / "tiny.yaml", tmp_path / "store"
     config.write_text(TINY)
-    # Half of the speed must be gone to count: machines that run tests are noisy.
-    options = (config, "--store", store, "--out", tmp_path / "out", "--quick", "--device", "cpu", "--least", "0.5")
+    # More than half of the speed must be gone to count: machines that run tests are noisy.
+    options = (config, "--store", store, "--out", tmp_path / "out", "--quick", "--device", "cpu", "--least", "0.6")
     code, out, err = script(*options, "--night", "first")
     assert (code, out.count("\n")) == (0, 1), err
     assert "1 for the first time" in out
@@ -70,7 +76,7 @@ def machine(tmp_path, monkeypatch):
 
     class Machine:
         store, out = tmp_path / "store", tmp_path / "out"
-        records: list[RunRecord | subprocess.CompletedProcess | Exception]
+        records: list[RunRecord | tuple[int | None, bytes] | Exception]
         calls: list[list[str]]
 
         def __init__(self):
@@ -79,24 +85,24 @@ def machine(tmp_path, monkeypatch):
 
         def night(self, name: str, *records, configs=("x.yaml",), **more) -> nightly.Night:
             self.records = list(records)
-            done = nightly.run(nightly.Plan(configs, self.store, self.out, name, **more))
+            done = nightly.run(tonight.Plan(configs, self.store, self.out, name, **more))
             assert not self.records, "left over: less was measured than expected"
             return done
 
-        def run(self, command, **_):
+        def call(self, command, log, lock, timeout_s):
             self.calls.append(command)
             record = self.records.pop(0)
             if isinstance(record, Exception):
                 raise record
-            if isinstance(record, subprocess.CompletedProcess):
+            if isinstance(record, tuple):
                 return record
             publish(self.store, (record, {}))
             good = all(case.outcome == "ok" for case in record.cases)
-            return subprocess.CompletedProcess(command, 0 if good else 1, stdout=record.to_json().encode())
+            return 0 if good else 1, record.to_json().encode()
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     found = Machine()
-    monkeypatch.setattr(nightly, "subprocess", SimpleNamespace(**vars(subprocess) | {"run": found.run}))
+    monkeypatch.setattr(tonight, "_call", found.call)
     return found
 
 
@@ -159,24 +165,24 @@ def test_a_suite_is_measured_file_by_file_and_no_file_twice(machine, tmp_path):
     machine.night("a", night(3, 100), night(4, 101), configs=(str(listed),))
     assert machine.calls[-1][-4:] == ["--set", "repeats=9", "--", str(other)]
     listed.write_text("suite: [one.yaml, none.yaml]\n")
-    broken = subprocess.CompletedProcess([], 2, stdout=b'{"error": {"message": "no none.yaml"}}')
+    broken = 2, b'{"error": {"message": "no none.yaml"}}'
     done = machine.night("a", broken, configs=configs)  # the suite alone fails
     assert [item.fault for item in done.measured] == ["no none.yaml", ""]
 
 
 def test_a_failed_configuration_costs_itself_alone(machine):
     error = {"error": {"message": "gone.yaml: no such file\nreally", "exit_code": 2}}
-    failed = subprocess.CompletedProcess([], 2, stdout=json.dumps(error).encode())
+    failed = 2, json.dumps(error).encode()
     configs = ("gone.yaml", "x.yaml")
     first = machine.night("a", failed, night(0, 100), configs=configs)
     assert first.exit_code == 1
     assert "FAILED: gone.yaml: gone.yaml: no such file really; nothing slower; 1 case measured" in first.line
     assert "no such file" in (machine.out / "a" / "report.html").read_text()
     assert samples(machine)["gpuprof_nightly_failed"] == 1
-    late = subprocess.TimeoutExpired("x", 1)
+    late = None, b""
     second = machine.night("a", late, configs=configs)  # what was measured is not measured again
     assert "gone.yaml: not over after 21,600 s" in second.line
-    silent = subprocess.CompletedProcess([], -9, stdout=b"")
+    silent = -9, b""
     third = machine.night("b", silent, night(1, 40), configs=configs)
     assert third.exit_code == 5  # beside the failure, which the line tells too
     assert "REGRESSED" in third.line
@@ -188,7 +194,7 @@ def test_a_failed_configuration_costs_itself_alone(machine):
 
 
 def test_nothing_measured_still_leaves_a_report(machine):
-    done = machine.night("a", subprocess.CompletedProcess([], 3, stdout=b""))
+    done = machine.night("a", (3, b""))
     assert done.exit_code == 1
     assert "0 cases measured" in done.line
     assert "Nothing was measured." in (machine.out / "a" / "report.html").read_text()
@@ -234,7 +240,104 @@ def test_a_place_that_cannot_be_used_is_told(tmp_path):
     to_file(tmp_path / "file", b"")
     done = gpuprof("nightly", "x.yaml", "--store", tmp_path, "--out", tmp_path / "file")
     assert done.code == 2
-    assert "name another with --out" in done.err
+    assert "name another directory with --out" in done.err
+
+
+def test_tonight_is_judged_whatever_the_clock_says_and_whatever_came_since(machine):
+    publish(machine.store, *((night(i, 100 + i % 3), {}) for i in range(10, 30)))
+    bad = machine.night("a", night(5, 50))  # the clock went back
+    assert (bad.exit_code, len(bad.judged)) == (5, 1)
+    publish(machine.store, (night(40, 100), {}))  # by hand
+    again = machine.night("a")
+    assert (again.exit_code, again.line) == (5, bad.line)
+
+
+def test_a_run_whose_record_is_gone_is_a_failure(machine, monkeypatch):
+    record = night(0, 100)
+    (machine.store / record.run_id).mkdir()
+    done = machine.night("a", (0, record.to_json().encode()))
+    assert done.exit_code == 1
+    assert "FAILED: x.yaml: the store has no readable record of it" in done.line
+
+
+def test_files_that_cannot_be_written_are_told_and_the_night_goes_on(machine):
+    place = machine.out / "a"
+    for blocked in (place / "report.html", place / "night.json", machine.out / "gpuprof_nightly.prom"):
+        blocked.mkdir(parents=True)
+    done = machine.night("a", night(0, 100), night(1, 100), configs=("x.yaml", "y.yaml"))
+    assert done.exit_code == 1
+    assert len(done.judged[0].points) == 2
+    for name in ("x.yaml: ", "y.yaml: ", "report.html", "gpuprof_nightly.prom"):
+        assert f"FAILED: {name}" in done.line or f"{name}: is a directory" in done.line
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"measured": [{"config": "x.yaml"}]}', '{"measured": [null]}',
+                                  '{"measured": [{"config": "x", "signature": "y", "runs": null}]}',
+                                  '{"measured": [{"config": "x", "signature": "y", "runs": ["../.."]}]}'])  # fmt: skip
+def test_a_memory_that_is_damaged_is_none(machine, text):
+    (machine.out / "a").mkdir(parents=True)
+    (machine.out / "a" / "night.json").write_text(text)
+    assert machine.night("a", night(0, 100)).exit_code == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_night_that_is_ended_ends_its_run_in_peace_or_leaves_it_the_lock(tmp_path, number):
+    out, store = tmp_path / "out", tmp_path / "store"
+    options = ("--store", store, "--out", out, "--night", "a", "--quick", "--device", "cpu", "--set", "repeats=2")
+    shape = ("--set", "batch_size=4", "--set", "seq_len=10", "--set", "threads=1")
+    own = subprocess.Popen(command("nightly", ROOT / "configs" / "rnn.yaml", *options, *shape), cwd=tmp_path,
+                           env=variables(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    try:
+        log = out / "a" / "0-rnn.log"
+        until(lambda: log.is_file() and "[1/2]" in log.read_text())
+        (run,) = map(int, Path(f"/proc/{own.pid}/task/{own.pid}/children").read_text().split())
+        own.send_signal(number)
+        said, _ = own.communicate(timeout=LIMIT_S)
+        assert said == ""
+        if number == signal.SIGKILL:
+            assert locked(out)
+            os.kill(run, signal.SIGTERM)
+            until(lambda: not locked(out))
+        else:
+            assert own.returncode == 130
+            assert not locked(out)
+            assert not Path(f"/proc/{run}").exists()
+    finally:
+        own.kill()
+    (record,) = map(runs.read, runs.run_directories(store))
+    assert [repeat.outcome for repeat in record.cases[0].repeats] == ["ok", "interrupted"]
+
+
+def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + LIMIT_S
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def locked(out: Path) -> bool:
+    with (out / ".lock").open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+def test_a_run_that_takes_too_long_is_ended_and_keeps_what_it_has(tmp_path):
+    """A process that needs a moment to end."""
+    slow = "trap 'echo {}; exit' TERM; echo; while :; do sleep 0.02; done"
+    code, output = tonight._call(["sh", "-c", slow], tmp_path / "log", 0, 1.0)
+    assert (code, output) == (None, b"\n{}\n")
+
+
+def test_a_file_system_without_locks_is_not_another_night(tmp_path, monkeypatch):
+    def none(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with pytest.raises(UsageError, match="cannot be locked there"), tonight.locked(tmp_path):
+        pass
 
 
 def test_the_script_is_a_way_to_the_command(tmp_path):

@@ -12,7 +12,8 @@ import json
 import math
 import statistics
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 from gpuprof.analysis import effect as effects
@@ -26,9 +27,11 @@ WINDOW = 200  # runs looked at; the search costs more than proportionally many
 SHORTEST = 5  # runs of a segment
 ENOUGH = 2 * SHORTEST  # runs without which there is nothing to tell from
 RECENT = 10  # runs for which a change is new
+ENDED = 30  # days: a series whose newest run is so much older than that of another has ended
 LEAST = 0.02  # relative change below which nothing is called a regression
 NIGHT_SPREAD = 0.02  # between runs on one machine, where there are too few of them to see it
 _FINEST = 1e-3  # of logarithms: no series is taken to scatter less
+_QUANTILE = 0.7  # of differences, for the scatter
 _NEAR = 10  # runs a side whose circumstances are compared
 
 Found = tuple[Brief, set[str] | None, Callable[[], Digest]]
@@ -126,8 +129,7 @@ def change_points(values: Sequence[float]) -> list[int]:
     if len(values) < ENOUGH:
         return []
     logs = [math.log(value) for value in values]
-    steps = [after - before for before, after in itertools.pairwise(logs)]
-    scale = max(_FINEST, spread(steps) / math.sqrt(2))
+    scale = _scatter([after - before for before, after in itertools.pairwise(logs)])
     if max(logs) - min(logs) < scale:
         return []
     import numpy as np
@@ -138,28 +140,65 @@ def change_points(values: Sequence[float]) -> list[int]:
     return [int(end) for end in found.predict(pen=3 * math.log(len(logs)))[:-1]]
 
 
+def _scatter(steps: Sequence[float]) -> float:
+    """Standard deviation of what scatters, from its differences, two of which hold each outlier and one each step.
+
+    From their 70% quantile: the median would be 0 where most values are equal (and that of one state where there are
+    two), so that any other value made a level. Where even that is 0, from all.
+    """
+    middle = statistics.median(steps)
+    apart = sorted(abs(step - middle) for step in steps)
+    scale = apart[int(_QUANTILE * len(apart))] / statistics.NormalDist().inv_cdf((1 + _QUANTILE) / 2) / math.sqrt(2)
+    return max(_FINEST, scale or statistics.fmean(map(abs, steps)) * math.sqrt(math.pi) / 2)
+
+
 def regressions(
     found: Sequence[Series], *, last: int = RECENT, least: float = LEAST, tonight: bool = False
 ) -> list[Regression]:
-    """What is worse now: the last change was for the worse, and lies within the `last` runs.
+    """What is worse now: the level is below the best that the `last` runs and the run before them had.
 
-    A series too short for change points is judged by its newest run; with `tonight` so is every other one, too.
+    A series too short for change points is judged by its newest run; with `tonight` so is every other one, too. One
+    that has ended is not judged.
     """
+    found = living(found)
     judged = [s for s in found if s.newest is not None and s.newest.p is not None and (tonight or s.short)]
     adjusted = effects.holm([s.newest.p for s in judged if s.newest is not None and s.newest.p is not None])
     sure = {id(s) for s, p in zip(judged, adjusted, strict=True) if p < LEVEL}
     worse = []
     for series in found:
-        change = series.changes[-1] if series.changes else None
-        if change and change.worse and len(series.points) - change.position <= last and _counts(change.ratio, least):
-            since = series.points[change.position]
-            worse.append(Regression(series, change.ratio, since, change.suspects, settled=True))
+        if settled := _settled(series, last, least):
+            worse.append(settled)
         elif series.newest is not None and id(series) in sure:
             ratio = series.newest.ratio
             if _is_worse(ratio, series.metric) and _counts(ratio, least):
                 suspects = tuple(_suspects(series.points[segments(series)[-1][0] : -1], series.points[-1:]))
                 worse.append(Regression(series, ratio, series.points[-1], suspects, settled=False))
     return worse
+
+
+def _settled(series: Series, last: int, least: float) -> Regression | None:
+    """By the levels, not by the last change alone: a small one that comes after does not end a large one."""
+    levels, changes = series.levels, series.changes
+    recent = [i for i, change in enumerate(changes) if len(series.points) - change.position <= last]
+    if not recent:
+        return None
+    rank = levels.__getitem__ if BY_KEY[series.metric].better == "higher" else lambda i: -levels[i]
+    best = max(recent, key=rank)  # a level has the number of the change that ended it
+    ratio = levels[-1] / levels[best]
+    if not _is_worse(ratio, series.metric) or not _counts(ratio, least):
+        return None
+    cause = max((c for c in changes[best:] if c.worse), key=lambda c: abs(math.log(c.ratio)))
+    return Regression(series, ratio, series.points[cause.position], cause.suspects, settled=True)
+
+
+def living(found: Sequence[Series]) -> list[Series]:
+    """Without those that have ended: what a retired machine measured last is not worse for ever."""
+    newest = [series.points[-1].at[:10] for series in found]
+    try:
+        first = (date.fromisoformat(max(newest)) - timedelta(days=ENDED)).isoformat()
+    except ValueError:  # none at all, or no date
+        return list(found)
+    return [series for series, day in zip(found, newest, strict=True) if day >= first]
 
 
 def _counts(ratio: float, least: float) -> bool:
@@ -184,7 +223,7 @@ class _Key(NamedTuple):
     config: str
     protocol: str
     work: tuple[Hashable, ...]
-    how: tuple[str, ...]  # empty where it does not tell cases of one run apart
+    how: tuple[str, ...]  # empty where it does not tell cases of one run apart; the last is the case's id
 
 
 # How the same work is computed: a change of it is a cause, not another case. A run that has several of them keeps them
@@ -231,7 +270,8 @@ def _key(one: Brief, data: dict[str, Any]) -> _Key:
     work = (data["workload"], data["mode"], data["requested"], data["batch_size"], data["seq_len"], data["variant"])
     return _Key(
         head["machine"], head["device"], head["simulated"], str(facts.get("config_file", "")),
-        str(facts.get("protocol", {}).get("name", "")), (*work, as_text(rest)), (str(data["threads"]), as_text(how)),
+        str(facts.get("protocol", {}).get("name", "")), (*work, as_text(rest)),
+        (str(data["threads"]), as_text(how), data["case_id"]),
     )  # fmt: skip
 
 
@@ -240,7 +280,7 @@ def _titles(series: Sequence[tuple[_Key, list[Point]]]) -> list[str]:
     rows = []
     for key, _ in series:
         workload, mode, precision, batch, length, variant, params = key.work
-        threads, how = key.how or ("", "")
+        threads, how, _ = key.how or ("", "", "")
         rows.append(((workload, mode), [
             str(precision), f"batch {batch}", "" if length is None else f"T {length}", str(variant), str(params),
             f"{threads} threads" if threads else "", how, key.config, key.protocol, key.machine.partition(" ")[0],
@@ -248,9 +288,13 @@ def _titles(series: Sequence[tuple[_Key, list[Point]]]) -> list[str]:
     groups: dict[Hashable, list[list[str]]] = {}
     for work, row in rows:
         groups.setdefault(work, []).append(row)
-    return [
+    titles = [
         " · ".join([*map(str, work), *(w for i, w in enumerate(row) if w and len({o[i] for o in groups[work]}) > 1)])
         for work, row in rows
+    ]
+    return [
+        f"{title} · {key.how[-1]}" if key.how and titles.count(title) > 1 else title
+        for title, (key, _) in zip(titles, series, strict=True)
     ]
 
 
@@ -266,11 +310,11 @@ def _told(title: str, key: _Key, points: list[Point], metric: str) -> Series:
         changes.append(Change(end, points[end].run_id, points[end].at, before, after, worse, suspects))
     # A change too small to matter is no new start.
     start = next((change.position for change in reversed(changes) if _counts(change.ratio, LEAST)), 0)
-    newest = _newest(points[start:])
+    newest = over_earlier(points[start:])
     return Series(title, str(key.work[0]), key.device, key.machine, key.simulated, metric, points, changes, newest)
 
 
-def _newest(points: Sequence[Point]) -> Effect | None:
+def over_earlier(points: Sequence[Point]) -> Effect | None:
     """The last of these runs over those before it.
 
     From three earlier runs on by their scatter (Student's t for one more of the same; from nine on without regard to
@@ -288,8 +332,7 @@ def _newest(points: Sequence[Point]) -> Effect | None:
     if not earlier or None in samples:
         return None
     sides = (level([s for s in part if s is not None]) for part in (samples[:-1], samples[-1:]))
-    one, other = (replace(side, spread=NIGHT_SPREAD) for side in sides)
-    return effects.between(one, other)
+    return effects.between(*sides, run_spread=NIGHT_SPREAD)
 
 
 # ---- suspects

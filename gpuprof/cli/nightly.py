@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -19,15 +20,20 @@ from gpuprof.cli.common import store_option
 @click.option("--quick", is_flag=True, help="As for gpuprof run.")
 @click.option("--device", default=None, metavar="DEVICE", help="As for gpuprof run.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="As for gpuprof run.")
-@click.option("--last", type=click.IntRange(min=1), metavar="RUNS", default=10, show_default=True,
-              help="A change within so many runs is new.")  # fmt: skip
-@click.option("--least", type=click.FloatRange(0, 10), metavar="SHARE", default=0.02, show_default=True,
-              help="Relative change below which nothing is a regression; more on a noisy machine.")  # fmt: skip
+@click.option("--last", type=click.IntRange(min=1), metavar="RUNS", default=None,
+              help="A change within so many runs is new.  [default: 10]")  # fmt: skip
+@click.option(
+    "--least",
+    type=click.FloatRange(0, 10),
+    metavar="SHARE",
+    default=None,
+    help="Relative change below which nothing is a regression; a noisy machine wants more.  [default: 0.02]",
+)
 @click.option("--timeout", "timeout_s", type=click.FloatRange(1, 86_400), metavar="SECONDS", default=21_600,
               show_default=True, help="Time for one configuration.")  # fmt: skip
 def command(
     configs: tuple[str, ...], store: Path, out: Path | None, night: str | None, again: bool, quick: bool,
-    device: str | None, overrides: tuple[str, ...], last: int, least: float, timeout_s: float,
+    device: str | None, overrides: tuple[str, ...], last: int | None, least: float | None, timeout_s: float,
 ) -> int:  # fmt: skip
     """Measure each CONFIG, compare this night with the nights before on this machine, and write what came out.
 
@@ -47,23 +53,31 @@ def command(
 
     \b
     Exit codes: 0 nothing slower, 1 a configuration failed (the others were measured), 2 wrong usage,
-    5 something became slower (also beside a failure), 75 another copy is at work.
+    5 something became slower (also beside a failure), 75 another copy is at work, 130 ended by Ctrl-C or SIGTERM
+    (what is done is kept).
     """
     import re
     import socket
     from datetime import datetime
 
     from gpuprof import nightly
+    from gpuprof.analysis.history import LEAST, RECENT
     from gpuprof.errors import UsageError
+    from gpuprof.tonight import Plan
 
     name = night or datetime.now().astimezone().date().isoformat()
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
         raise UsageError(f"--night {name!r}: letters, digits, '-', '_' and '.' only")
     options = [*(["--quick"] if quick else []), *(["--device", device] if device else [])]
-    plan = nightly.Plan(
-        configs, store, out or store / "nightly" / socket.gethostname(), name, options, overrides, again,
-        last=last, least=least, timeout_s=timeout_s,
+    plan = Plan(
+        configs, store, out or store / "nightly" / socket.gethostname(), name, options, overrides, again, timeout_s,
     )  # fmt: skip
-    done = nightly.run(plan)
+    done = nightly.run(plan, last=RECENT if last is None else last, least=LEAST if least is None else least, tell=_tell)
     click.echo(done.line)
     return done.exit_code
+
+
+def _tell(line: str) -> None:
+    """Of no interest in the mail of a timer."""
+    if sys.stderr.isatty():
+        click.echo(line, err=True)

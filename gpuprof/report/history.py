@@ -8,7 +8,18 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import gpuprof
-from gpuprof.analysis.history import ENOUGH, RECENT, WINDOW, Change, Regression, Series, Suspect, segments
+from gpuprof.analysis.history import (
+    ENDED,
+    ENOUGH,
+    RECENT,
+    WINDOW,
+    Change,
+    Regression,
+    Series,
+    Suspect,
+    living,
+    segments,
+)
 from gpuprof.metrics import BY_KEY
 from gpuprof.report import charts
 from gpuprof.report.comparison import SIMULATED
@@ -60,6 +71,8 @@ def headline(found: History) -> str:
     changes = sum(len(series.changes) for series in found.series)
     short = sum(bool(series.short) for series in found.series)
     unclear = f", {short} too short to tell" if short else ""
+    if over := len(found.series) - len(living(found.series)):
+        unclear += f", {over} not judged (no run in {ENDED} days before the newest of all)"
     return (
         f"No new regression in {plural(len(found.series), 'series', 'series')}: {plural(changes, 'change')}{unclear}."
     )
@@ -89,7 +102,7 @@ def sparkline(values: Sequence[float], width: int = _MOST_BARS) -> str:
 
 def _series(found: History) -> Iterable[Block]:
     unit = BY_KEY[found.metric].unit
-    worse = {id(one.series) for one in found.worse}
+    worse, alive = {id(one.series) for one in found.worse}, set(map(id, living(found.series)))
     rows = []
     for series in sorted(found.series, key=lambda s: id(s) not in worse):
         change = series.changes[-1] if series.changes else None
@@ -97,6 +110,8 @@ def _series(found: History) -> Iterable[Block]:
         verdict = Cell("regression", "bad") if id(series) in worse else Cell(series.short or "steady", "dim")
         if change is not None and id(series) not in worse:
             verdict = _direction(change)
+        if id(series) not in alive:
+            verdict = Cell(f"ended {series.points[-1].at[:10]}", "dim")
         rows.append([
             Cell(series.title), Cell(series.device + (" (simulated)" if series.simulated else "")),
             Cell(str(len(series.points)), number=True), Cell(sparkline(series.values)),
@@ -165,7 +180,7 @@ _METHOD = (
 
 
 def document(found: History, now: str) -> dict[str, Any]:
-    metric = BY_KEY[found.metric]
+    metric, alive = BY_KEY[found.metric], set(map(id, living(found.series)))
     return {
         "schema": SCHEMA,
         "gpuprof": gpuprof.__version__,
@@ -180,7 +195,7 @@ def document(found: History, now: str) -> dict[str, Any]:
              "kind": "change" if r.settled else "newest run", "suspects": [asdict(s) for s in r.suspects]}
             for r in found.worse
         ],
-        "series": [_document(series) for series in found.series],
+        "series": [_document(series) | {"judged": id(series) in alive} for series in found.series],
         "skipped": sorted(found.skipped),
     }  # fmt: skip
 

@@ -1,0 +1,198 @@
+"""The measuring part of a night: each configuration once, in a process of its own, and what came of it.
+
+    OUT/.lock                       held while a night is at work, by what it started as well; names the process
+    OUT/<night>/night.json          what was measured: a configuration that is there is not measured again
+    OUT/<night>/<n>-<config>.log    what `gpuprof run` said, where there was no terminal to say it to
+
+A suite is measured configuration by configuration. One that fails costs itself alone: it is reported, and tried again
+when the night is run again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+from gpuprof import environment, suite
+from gpuprof.errors import EXIT_OK, ConfigError, GpuprofError, LockedError, UsageError
+from gpuprof.export.runs import one_line
+from gpuprof.files import to_file
+from gpuprof.report.telling import listed
+from gpuprof.signals import undisturbed
+from gpuprof.store import RUN_ID
+
+_GRACE_S = 60.0  # for a run that is told to end, to keep what it has
+
+
+@dataclass(frozen=True)
+class Plan:
+    configs: Sequence[str]
+    store: Path
+    out: Path
+    night: str
+    options: Sequence[str] = ()  # for `gpuprof run`, as are the KEY=VALUE of `overrides`
+    overrides: Sequence[str] = ()
+    again: bool = False
+    timeout_s: float = 6 * 3600.0  # of one configuration
+
+    @property
+    def place(self) -> Path:
+        return self.out / self.night
+
+
+@dataclass(frozen=True)
+class Item:
+    """One configuration to measure. `signature` is of all that says what: another text is another measurement."""
+
+    config: str
+    options: Sequence[str]
+    signature: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One configuration in one night. `fault` is empty where all of it was measured."""
+
+    config: str
+    signature: str
+    runs: Sequence[str]
+    fault: str = ""
+
+
+@contextlib.contextmanager
+def locked(out: Path) -> Iterator[int]:
+    """Gives the lock's file descriptor: whoever inherits it holds the lock, too. Raises LockedError, UsageError."""
+    elsewhere = "name another directory with --out, on a local disk"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        file = (out / ".lock").open("a+", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{out}: cannot be used ({error.strerror}); {elsewhere}") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = one_line(file.read()) or "another process"
+            raise LockedError(f"a nightly run is already at work ({holder} holds {out / '.lock'})") from None
+        except OSError as error:
+            raise UsageError(f"{out}: files cannot be locked there ({error.strerror}); {elsewhere}") from None
+        with contextlib.suppress(OSError):  # a full disk: it is locked all the same
+            file.truncate(0)
+            file.write(f"process {os.getpid()} since {environment.utc_now()}")
+            file.flush()
+        yield file.fileno()
+
+
+def measure(plan: Plan, lock: int, tell: Callable[[str], None]) -> Iterator[Measured]:
+    """`tell` gets a line before each configuration. KeyboardInterrupt ends the one at work in peace, and all others."""
+    items = _items(plan)
+    known = {one.signature: one for one in _remembered(plan.place / "night.json")}
+    for number, item in enumerate(items):
+        before = known.get(item.signature)
+        if before is None or plan.again or before.fault or not all((plan.store / r).is_dir() for r in before.runs):
+            tell(f"{number + 1} of {len(items)}: {item.config}")
+            before = _run(plan, item, plan.place / f"{number}-{Path(item.config).stem}.log", lock)
+            known[item.signature] = before
+            document = {"night": plan.night, "measured": [asdict(one) for one in known.values()]}
+            try:
+                to_file(plan.place / "night.json", (json.dumps(document, indent=1) + "\n").encode())
+            except GpuprofError as error:  # what was measured is in the store all the same
+                before = replace(before, fault=before.fault or str(error))
+        yield before
+
+
+def _items(plan: Plan) -> list[Item]:
+    """What the configurations and suites name, each once. What is wrong with one is for `gpuprof run` to say."""
+    found: dict[str, Item] = {}
+    for config in plan.configs:
+        try:
+            records = [one.record for one in suite.load([Path(config)], plan.overrides)]
+            wanted = [(one.file, one.sha256, one.overrides) for one in records]
+        except ConfigError:
+            wanted = [(config, "", [*plan.overrides])]
+        for file, text, overrides in wanted:
+            options = [*plan.options, *itertools.chain.from_iterable(("--set", one) for one in overrides)]
+            signature = hashlib.sha256(json.dumps([str(Path(file).resolve()), text, options]).encode()).hexdigest()
+            found.setdefault(signature, Item(file, options, signature))
+    return list(found.values())
+
+
+def _remembered(file: Path) -> list[Measured]:
+    """Nothing where it cannot be read: what is not known is measured again."""
+    try:
+        found = [Measured(**one) for one in json.loads(file.read_text("utf-8"))["measured"]]
+        return [one for one in found if all(map(RUN_ID.fullmatch, one.runs)) and isinstance(one.fault, str)]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
+
+
+def _run(plan: Plan, item: Item, log: Path, lock: int) -> Measured:
+    command = [sys.executable, "-m", "gpuprof", "run", "--json", "--store", str(plan.store), *item.options, "--"]
+    try:
+        code, output = _call([*command, item.config], log, lock, plan.timeout_s)
+    except OSError as error:
+        return Measured(item.config, item.signature, [], one_line(f"{error.filename or log}: {error.strerror}"))
+    try:
+        answer: Any = json.loads(output)
+    except ValueError:
+        answer = []
+    records = [one for one in (answer if isinstance(answer, list) else [answer]) if "run_id" in one]
+    fault = ""
+    if code is None:
+        fault = f"not over after {plan.timeout_s:,.0f} s"
+    elif code != EXIT_OK:
+        fault = _fault(answer, records) or f"gpuprof run ended with code {code}"
+    if fault and log.is_file():
+        fault += f"; see {log}"
+    # A rescued record lies elsewhere, and is no part of the history until it was put here.
+    stored = [one["run_id"] for one in records if (plan.store / one["run_id"]).is_dir()]
+    return Measured(item.config, item.signature, stored, one_line(fault))
+
+
+def _call(command: Sequence[str], log: Path, lock: int, timeout_s: float) -> tuple[int | None, bytes]:
+    """Exit code (None: it took too long and was ended) and stdout."""
+    with contextlib.ExitStack() as stack:
+        # In a terminal its progress is shown as it comes.
+        errors: IO[bytes] | None = None if sys.stderr.isatty() else stack.enter_context(log.open("wb"))
+        # In a session of its own, so that Ctrl-C reaches it once, by us.
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, start_new_session=True, pass_fds=(lock,)
+        )
+        try:
+            output, _ = process.communicate(timeout=timeout_s)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt) as stopped:
+            with undisturbed():
+                output = _end(process)
+            if isinstance(stopped, KeyboardInterrupt):
+                raise
+            return None, output
+        return process.returncode, output
+
+
+def _end(process: subprocess.Popen[bytes]) -> bytes:
+    process.terminate()
+    try:
+        return process.communicate(timeout=_GRACE_S)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.communicate()[0]
+
+
+def _fault(answer: Any, records: Sequence[dict[str, Any]]) -> str:
+    if isinstance(answer, dict) and "error" in answer:
+        return str(answer["error"]["message"])
+    return listed([
+        f"{case['case_id']}: {case['reason'] or 'wrong results'}" for one in records for case in one["cases"]
+        if case["outcome"] != "ok" or case["correctness"]["verdict"] == "wrong"
+    ])  # fmt: skip
