@@ -9,7 +9,7 @@ from typing import Any
 from gpuprof import store as runs
 from gpuprof.analysis.evidence import Evidence
 from gpuprof.errors import StoreError
-from gpuprof.report.comparison import Timeline
+from gpuprof.report.pictures import Timeline
 
 _QUANTITIES = (
     ("power", ("power_instant_w", "power_average_w"), 1.0),

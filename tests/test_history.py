@@ -292,6 +292,17 @@ def test_every_form_tells_the_change():
     )
 
 
+@pytest.mark.parametrize("runs", [2, 20])
+def test_a_series_without_a_change_is_drawn(runs):
+    series = followed(*(night(i, 100.0 + i % 3) for i in range(runs)))
+    (chart,) = [b for s in story(History("all", RATE, series, []), "now").sections for b in s.blocks
+                if type(b).__name__ == "Chart"]  # fmt: skip
+    picture = drawing.svg(chart.spec)
+    assert "Infinity" not in picture
+    assert "NaN" not in picture
+    assert picture.count("<path") >= runs  # a point each
+
+
 def test_the_command(tmp_path):
     store = publish(tmp_path / "store", *((record, {}) for record in stepped(20, 8, driver="6.2")))
     env = {"XDG_CACHE_HOME": str(tmp_path / "cache")}

@@ -10,8 +10,9 @@ import gpuprof
 from gpuprof.analysis.compare import HEADLINE, Claim, Compared, Comparison
 from gpuprof.analysis.evidence import CaseEvidence, Evidence
 from gpuprof.metrics import BY_KEY, METRICS, UNTHROTTLED, show
-from gpuprof.report import charts
-from gpuprof.report.story import Block, Bullets, Cell, Chart, Notice, Section, Story, Table, Tone, without_empty
+from gpuprof.report import pictures
+from gpuprof.report.pictures import Timeline
+from gpuprof.report.story import Block, Bullets, Cell, Notice, Section, Story, Table, Tone, without_empty
 from gpuprof.report.telling import NONE, listed, number, percent, plural, shortened, times, times_interval
 
 SIMULATED = "SIMULATED: a vendor simulator stood for {names}. What is said of it was measured on no such hardware."
@@ -22,14 +23,6 @@ _MOST_RUNS = 50
 _MOST_CASES = 40
 _SHORT = 52
 _FEW = 3  # cases that are shown in full without being asked
-
-
-@dataclass(frozen=True)
-class Timeline:
-    """Sampled signals of each side's newest run, as charts.timeline wants them."""
-
-    rows: Sequence[dict[str, Any]] = ()
-    phases: Sequence[dict[str, Any]] = ()
 
 
 @dataclass(frozen=True)
@@ -377,79 +370,17 @@ CONDITIONS: tuple[tuple[str, Callable[[CaseEvidence], str]], ...] = (
 )
 
 
-# ---- charts
+# ---- charts, raw numbers and method
 
 
 def _charts(told: _Told) -> Iterable[Block]:
-    found, sides = told.found, told.names
-    allowed = [case for case in found.cases if case.pair.allowed]
-    drawn = [c for c in (found.overall, *found.claims) if c.metric == HEADLINE and c.ratio is not None]
-    rows: list[dict[str, Any]] = [
-        {"label": c.case if c.view != "all workloads" else f"overall: {c.case}", "ratio": c.ratio,
-         "low": c.ci95 and c.ci95[0], "high": c.ci95 and c.ci95[1], "verdict": c.verdict or "", "allowed": c.allowed}
-        for c in drawn
+    cases = [
+        (case.title, name, evidence)
+        for case in told.found.cases if case.pair.allowed
+        for name, evidence in zip(told.names, (case.pair.baseline, case.pair.candidate), strict=True)
     ]  # fmt: skip
-    if rows:
-        said = "; ".join(f"{c.case} {times(c.ratio)} {c.verdict or ''}" for c in drawn if c.ratio is not None)
-        yield Chart("ratios", f"Throughput: {sides[1]} over {sides[0]}", shortened(said, 600), charts.ratios(rows))
-    if rows := _points(allowed, sides, HEADLINE):
-        yield Chart("throughput", "Throughput", _said(rows, "samples/s"), charts.throughput(rows, sides))
-    latency = [
-        {"label": case.title, "side": sides[i], "percentile": p, "value_s": _both(case, f"latency_{p}_s")[i].value}
-        for case in allowed for i in (0, 1) for p in ("p50", "p90", "p99")
-        if _both(case, f"latency_{p}_s")[i].value is not None
-    ]  # fmt: skip
-    if latency:
-        said = _said([{**row, "value": row["value_s"]} for row in latency], "s")
-        yield Chart("latency", "Latency of single requests", said, charts.latency(latency, sides))
-    if energy := _energies(allowed, sides):
-        said = "; ".join(f"{r['label']}, {r['side']}: {show(r['energy_j'], 'J')} a sample" for r in energy)
-        yield Chart("energy", "Energy a sample against throughput", shortened(said, 600), charts.energy(energy, sides))
-    if told.timeline.rows:
-        yield Chart("timeline", "Power, temperature and clock of each side's newest run",
-                    "Sampled over one process, its phases marked.", charts.timeline(
-                        told.timeline.rows, told.timeline.phases, sides))  # fmt: skip
-    if sweep := _sweep(allowed, sides):
-        yield Chart("sweep", "Throughput against batch size", _said(sweep, "samples/s"), charts.sweep(sweep, sides))
-
-
-def _points(cases: Sequence[Compared], sides: tuple[str, str], metric: str) -> list[dict[str, Any]]:
-    return [
-        {"label": case.title, "side": sides[i], "value": side.value, "low": side.ci95 and side.ci95[0],
-         "high": side.ci95 and side.ci95[1]}
-        for case in cases for i, side in enumerate(_both(case, metric)) if side.value is not None
-    ]  # fmt: skip
-
-
-def _energies(cases: Sequence[Compared], sides: tuple[str, str]) -> list[dict[str, Any]]:
-    return [
-        {"label": case.title, "side": sides[i], "throughput": _both(case, HEADLINE)[i].value, "energy_j": side.value,
-         "low": side.ci95 and side.ci95[0], "high": side.ci95 and side.ci95[1]}
-        for case in cases for i, side in enumerate(_both(case, "energy_j_per_sample"))
-        if side.value is not None and _both(case, HEADLINE)[i].value is not None
-    ]  # fmt: skip
-
-
-def _sweep(cases: Sequence[Compared], sides: tuple[str, str]) -> list[dict[str, Any]]:
-    """Cases that differ in their batch size alone, where there are several sizes."""
-    rows = []
-    for case in cases:
-        for i, side in enumerate(_both(case, HEADLINE)):
-            newest = (case.pair.baseline, case.pair.candidate)[i].newest
-            words = (newest.workload, newest.mode, newest.precision or "", newest.variant)
-            label = " · ".join(words)
-            if side.value is not None:
-                rows.append({"side": sides[i], "label": label, "batch_size": newest.batch_size, "value": side.value,
-                             "low": side.ci95 and side.ci95[0], "high": side.ci95 and side.ci95[1]})  # fmt: skip
-    swept = {r["label"] for r in rows if len({o["batch_size"] for o in rows if o["label"] == r["label"]}) > 1}
-    return [row for row in rows if row["label"] in swept]
-
-
-def _said(rows: Sequence[dict[str, Any]], unit: str) -> str:
-    return shortened("; ".join(f"{r['label']}, {r['side']}: {show(r['value'], unit)}" for r in rows), 600)
-
-
-# ---- raw numbers and method
+    yield from pictures.of_claims((told.found.overall, *told.found.claims), told.names)
+    yield from pictures.of_cases(cases, told.names, told.timeline, "each side's")
 
 
 def _raw(told: _Told) -> Iterable[Block]:

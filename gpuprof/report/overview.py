@@ -11,9 +11,10 @@ from gpuprof.analysis import effect
 from gpuprof.analysis.compare import HEADLINE, Side, side, titles
 from gpuprof.analysis.evidence import CaseEvidence, Evidence, Key
 from gpuprof.metrics import BY_KEY, METRICS
-from gpuprof.report import charts
-from gpuprof.report.comparison import CONDITIONS, METHOD, SIMULATED, Timeline
-from gpuprof.report.story import Block, Bullets, Cell, Chart, Notice, Section, Story, Table, Tone, without_empty
+from gpuprof.report import pictures
+from gpuprof.report.comparison import CONDITIONS, METHOD, SIMULATED
+from gpuprof.report.pictures import Timeline
+from gpuprof.report.story import Block, Bullets, Cell, Notice, Section, Story, Table, Tone, without_empty
 from gpuprof.report.telling import NONE, listed, number, plural, shortened, times, times_interval
 
 _SHOWN = (HEADLINE, "latency_p50_s", "energy_j_per_sample", "power_mean_w", "peak_memory_bytes")
@@ -202,57 +203,8 @@ def _charts(found: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
     names, shown = found.names, rows[:_MOST_CASES]
     if len(rows) > _MOST_CASES:
         yield Notice(f"The first {_MOST_CASES} of {len(rows)} cases are drawn.", "dim")
-    points = _points(shown, HEADLINE)
-    if points:
-        yield Chart("throughput", "Throughput", f"{len(points)} values, as in the table above.",
-                    charts.throughput(points, names))  # fmt: skip
-    latency = [
-        {"label": row.title, "side": name, "percentile": p, "value_s": value}
-        for row in shown for name, case in row.devices.items() for p in ("p50", "p90", "p99")
-        if (value := _side(case, f"latency_{p}_s").value) is not None
-    ]  # fmt: skip
-    if latency:
-        yield Chart("latency", "Latency of single requests", f"{len(latency)} values, as in the tables above.",
-                    charts.latency(latency, names))  # fmt: skip
-    energy = [
-        {**point, "energy_j": point["value"], "throughput": rate}
-        for point in _points(shown, _JOULES)
-        if (
-            rate := next(
-                (p["value"] for p in points if (p["label"], p["side"]) == (point["label"], point["side"])), None
-            )
-        )
-    ]
-    if energy:
-        yield Chart("energy", "Energy a sample against throughput", f"{len(energy)} values, as in the table above.",
-                    charts.energy(energy, names))  # fmt: skip
-    if found.timeline.rows:
-        yield Chart("timeline", "Power, temperature and clock of each device's newest run",
-                    "Sampled over one process, its phases marked.",
-                    charts.timeline(found.timeline.rows, found.timeline.phases, names))  # fmt: skip
-    sweep = [
-        {**point, "label": label, "batch_size": batch}
-        for row in shown for name, case in row.devices.items()
-        for label, batch in [(_unbatched(case), case.newest.batch_size)]
-        for point in _points([_Row(row.title, {name: case})], HEADLINE)
-    ]  # fmt: skip
-    swept = {p["label"] for p in sweep if len({o["batch_size"] for o in sweep if o["label"] == p["label"]}) > 1}
-    if swept:
-        yield Chart("sweep", "Throughput against batch size", f"{len(swept)} sweeps, as in the table above.",
-                    charts.sweep([p for p in sweep if p["label"] in swept], names))  # fmt: skip
-
-
-def _points(rows: Sequence[_Row], metric: str) -> list[dict[str, Any]]:
-    return [
-        {"label": row.title, "side": name, "value": v.value, "low": v.ci95 and v.ci95[0], "high": v.ci95 and v.ci95[1]}
-        for row in rows for name, case in row.devices.items()
-        if (v := _side(case, metric)).value is not None
-    ]  # fmt: skip
-
-
-def _unbatched(case: CaseEvidence) -> str:
-    c = case.newest
-    return " · ".join((c.workload, c.mode, c.precision or c.requested, c.variant, plural(c.threads, "thread")))
+    cases = [(row.title, name, case) for row in shown for name, case in row.devices.items()]
+    yield from pictures.of_cases(cases, names, found.timeline, "each device's")
 
 
 def _raw(found: Overview, rows: Sequence[_Row]) -> Iterable[Block]:

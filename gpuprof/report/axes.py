@@ -1,0 +1,191 @@
+"""What charts have in common: their look, axes, scales, legends and numbers, as parts of Vega-Lite specifications."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Row = Mapping[str, Any]
+Spec = dict[str, Any]
+
+WIDTH = 716
+_SERIES = ("var(--baseline)", "var(--candidate)", "var(--third)", "var(--fourth)")
+_SHAPES = ("circle", "diamond", "square", "triangle-up")
+DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
+_WIDE_RANGE = 20  # from here on a linear axis would hide the small values
+_RATIO_TICKS = (
+    (0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.8, 2),
+    (0.25, 0.33, 0.5, 0.67, 0.8, 1, 1.25, 1.5, 2, 3, 4),
+    (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20),
+    (0.001, 0.01, 0.1, 1, 10, 100, 1000),
+)
+_THIN = 120  # a line keeps the lowest and the highest of as many stretches
+_PAUSE = 3.5  # times the usual step: what is longer was not sampled
+
+# Measuring a label to fit its place takes long where the label is long.
+CUT = "length(datum.label) > 60 ? slice(datum.label, 0, 60) + '…' : datum.label"
+BOTH = "isValid(datum.low) && isValid(datum.high)"
+
+
+def spec(data: list[Spec], *, params: Sequence[Spec] = (), columns: int = 2, **parts: Any) -> Spec:
+    """A whole specification with the look that all charts share."""
+    single = {"width": WIDTH, "autosize": {"type": "fit-x", "contains": "padding"}} if "layer" in parts else {}
+    quiet = {"labelColor": "var(--soft)", "titleColor": "var(--soft)", "titleFontWeight": "normal"}
+    text = {"labelFontSize": 12, "titleFontSize": 12}
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "background": None,
+        # Room for readers whose font is wider than the one that was measured.
+        "padding": {"left": 24, "top": 4, "right": 8, "bottom": 4},
+        **single,
+        **({"params": list(params)} if params else {}),
+        "data": {"values": data},
+        **parts,
+        "config": {
+            "aria": False,
+            "view": {"stroke": None},
+            "text": {"color": "var(--ink)", "fontSize": 11},
+            "title": {"color": "var(--ink)", "fontSize": 12, "fontWeight": 600, "anchor": "start", "frame": "group"},
+            "axis": {**quiet, **text, "gridColor": "var(--line)", "domainColor": "var(--line)",
+                     "tickColor": "var(--line)", "titlePadding": 10, "labelPadding": 6, "labelSeparation": 6},
+            "axisY": {"labelLimit": 220},
+            "legend": {**text, "labelColor": "var(--ink)", "orient": "top", "direction": "horizontal", "title": None,
+                       "symbolSize": 90, "labelLimit": 190, "columnPadding": 20, "offset": 12, "columns": columns},
+        },
+    }  # fmt: skip
+
+
+def x(field: str, title: str, scale: Spec, axis: Spec) -> Spec:
+    return {"field": field, "type": "quantitative", "title": title, "scale": scale, "axis": axis}
+
+
+def y(data: Iterable[Row]) -> Spec:
+    labels = list(dict.fromkeys(row["label"] for row in data))
+    return {"field": "label", "type": "nominal", "title": None, "scale": {"domain": labels},
+            "axis": {"domain": False, "ticks": False, "labelExpr": CUT}}  # fmt: skip
+
+
+def offset(names: Sequence[str]) -> Spec:
+    return {"field": "side", "type": "nominal", "sort": None, "scale": {"domain": list(names)}}
+
+
+def series(names: Sequence[str]) -> Spec:
+    """Colour and shape by side, in one legend."""
+    scale = {"domain": list(names), "range": cycle(_SHAPES, len(names))}
+    return {
+        "color": colour(names),
+        "shape": {"field": "side", "type": "nominal", "scale": scale, "legend": {"labelExpr": CUT}},
+    }
+
+
+def colour(names: Sequence[str]) -> Spec:
+    scale = {"domain": list(names), "range": cycle(_SERIES, len(names))}
+    return {"field": "side", "type": "nominal", "scale": scale, "legend": {"labelExpr": CUT}}
+
+
+def dash(names: Sequence[str]) -> Spec:
+    return {"field": "side", "type": "nominal", "legend": {"symbolType": "stroke", "labelExpr": CUT},
+            "scale": {"domain": list(names), "range": cycle(DASHES, len(names))}}  # fmt: skip
+
+
+def cycle(values: Sequence[Any], count: int) -> list[Any]:
+    return [values[i % len(values)] for i in range(count)]
+
+
+def tooltip(**titles: str) -> list[Spec]:
+    return [{"field": field, "type": "nominal", "title": title} for field, title in titles.items()]
+
+
+def sides(rows: Iterable[Row], sides: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys([*sides, *(row["side"] for row in rows)]))
+
+
+def picked(row: Row, *keys: str) -> Spec:
+    return {key: row[key] for key in keys}
+
+
+def height(count: int, each: int) -> int:
+    return max(1, count) * each + 12
+
+
+def finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def positive(value: Any) -> bool:
+    return finite(value) and value > 0
+
+
+def scale(values: Iterable[Any], *, log: bool = False) -> tuple[Spec, Spec]:
+    """Scale and axis: linear, or log with round ticks where values lie far apart."""
+    drawn = [value for value in values if positive(value)]
+    low, high = min(drawn, default=1), max(drawn, default=1)
+    if not log and high < _WIDE_RANGE * low:
+        return {"zero": True, "nice": True}, {"tickCount": 6, "format": ",~r"}
+    pad = (high / low) ** 0.06 if high > low else 1.5
+    domain = [low / pad, high * pad]
+    return {"type": "log", "domain": domain, "nice": False}, {"values": _log_ticks(*domain), "format": ",~r"}
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Round values inside the domain: 1, 2, 5 of each decade while these are few, else powers of ten."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in ((1, 2, 5), (1, 3), (1,)):
+        ticks = [float(f"{step}e{decade}") for decade in decades for step in steps]
+        inside = [tick for tick in ticks if low <= tick <= high]
+        if len(inside) <= 8:
+            break
+    return inside
+
+
+def ratio_ticks(low: float, high: float) -> list[float]:
+    for ticks in _RATIO_TICKS:
+        if ticks[0] <= low * 1.1 and high <= ticks[-1] * 1.1:
+            break
+    inside = [tick for tick in ticks if low <= tick <= high]
+    return inside if len(inside) <= 10 else inside[inside.index(1) % 2 :: 2]
+
+
+def joules(values: Sequence[float]) -> tuple[float, str]:
+    """The factor and the unit in which energies of this size read well."""
+    low = min(values, default=1)
+    for factor, unit in ((1e-3, "kJ"), (1.0, "J"), (1e3, "mJ"), (1e6, "µJ")):
+        if low * factor >= 1:
+            return factor, unit
+    return 1e9, "nJ"
+
+
+def number(value: float) -> str:
+    """Four significant digits, thousands separated."""
+    digits = max(0, 3 - math.floor(math.log10(abs(value)))) if value else 0
+    return f"{value:,.{min(digits, 9)}f}"
+
+
+def interval(low: Any, high: Any, unit: str) -> str:
+    return f"{number(low)} – {number(high)}{unit}" if finite(low) and finite(high) else "none"
+
+
+def line(points: list[tuple[float, float]]) -> list[tuple[float, float | None]]:
+    """The points in time order, thinned, with a point without a value in each pause: no line is drawn across it."""
+    points = sorted(points)
+    steps = sorted(after[0] - before[0] for before, after in itertools.pairwise(points))
+    pause = _PAUSE * steps[len(steps) // 2] if steps else 0
+    ends = [i for i in range(1, len(points)) if points[i][0] - points[i - 1][0] > pause]
+    size = math.ceil(len(points) / _THIN)
+    line: list[tuple[float, float | None]] = []
+    for start, end in itertools.pairwise([0, *ends, len(points)]):
+        line += [*([(points[start][0], None)] if line else []), *_thinned(points[start:end], size)]
+    return line
+
+
+def _thinned(points: list[tuple[float, float]], size: int) -> list[tuple[float, float]]:
+    """Of each stretch of `size` points the lowest and the highest, so that no peak is lost."""
+    if size <= 2:
+        return points
+    kept: list[tuple[float, float]] = []
+    for start in range(0, len(points), size):
+        stretch = points[start : start + size]
+        kept += sorted({min(stretch, key=lambda p: p[1]), max(stretch, key=lambda p: p[1])})
+    return kept

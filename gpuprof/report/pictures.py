@@ -1,0 +1,89 @@
+"""Which charts a report has: cases on several sides as the rows that `charts` draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gpuprof.analysis.compare import HEADLINE, Claim, Side, side
+from gpuprof.analysis.evidence import CaseEvidence
+from gpuprof.metrics import BY_KEY, show
+from gpuprof.report import charts
+from gpuprof.report.story import Chart
+from gpuprof.report.telling import plural, shortened, times
+
+_JOULES = "energy_j_per_sample"
+_PERCENTILES = ("p50", "p90", "p99")
+Shown = tuple[str, str, CaseEvidence]  # title of the case, name of the side
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Sampled signals of each side's newest run, as charts.timeline wants them."""
+
+    rows: Sequence[dict[str, Any]] = ()
+    phases: Sequence[dict[str, Any]] = ()
+
+
+def of_claims(claims: Iterable[Claim], sides: tuple[str, str]) -> Iterable[Chart]:
+    drawn = [c for c in claims if c.metric == HEADLINE and c.ratio is not None]
+    rows: list[dict[str, Any]] = [
+        {"label": c.case if c.view != "all workloads" else f"overall: {c.case}", "ratio": c.ratio,
+         "low": c.ci95 and c.ci95[0], "high": c.ci95 and c.ci95[1], "verdict": c.verdict or "", "allowed": c.allowed}
+        for c in drawn
+    ]  # fmt: skip
+    if rows:
+        said = "; ".join(f"{c.case} {times(c.ratio)} {c.verdict or ''}" for c in drawn if c.ratio is not None)
+        yield Chart("ratios", f"Throughput: {sides[1]} over {sides[0]}", shortened(said, 600), charts.ratios(rows))
+
+
+def of_cases(cases: Sequence[Shown], sides: Sequence[str], timeline: Timeline, whose: str) -> Iterable[Chart]:
+    """Those that there are numbers for. `whose` newest run the timeline shows: each side's, each device's."""
+    if rows := _points(cases, HEADLINE):
+        yield Chart("throughput", "Throughput", _said(rows, "samples/s"), charts.throughput(rows, sides))
+    latency = [
+        {**row, "percentile": p, "value_s": row["value"]}
+        for case in cases for p in _PERCENTILES for row in _points([case], f"latency_{p}_s")
+    ]  # fmt: skip
+    if latency:
+        said = _said(latency, "s")
+        yield Chart("latency", "Latency of single requests", said, charts.latency(latency, sides))
+    energy = [
+        {**row, "energy_j": row["value"], "throughput": rate}
+        for case in cases for row in _points([case], _JOULES) if (rate := _value(case[2], HEADLINE).value) is not None
+    ]  # fmt: skip
+    if energy:
+        said = _said(energy, "J")
+        yield Chart("energy", "Energy a sample against throughput", said, charts.energy(energy, sides))
+    if timeline.rows:
+        yield Chart("timeline", f"Power, temperature and clock of {whose} newest run",
+                    "Sampled over one process, its phases marked.",
+                    charts.timeline(timeline.rows, timeline.phases, sides))  # fmt: skip
+    sweep = [
+        {**row, "label": _unbatched(case[2]), "batch_size": case[2].newest.batch_size}
+        for case in cases for row in _points([case], HEADLINE)
+    ]  # fmt: skip
+    swept = {r["label"] for r in sweep if len({o["batch_size"] for o in sweep if o["label"] == r["label"]}) > 1}
+    if sweep := [row for row in sweep if row["label"] in swept]:
+        yield Chart("sweep", "Throughput against batch size", _said(sweep, "samples/s"), charts.sweep(sweep, sides))
+
+
+def _value(case: CaseEvidence, metric: str) -> Side:
+    return side(case, BY_KEY[metric])
+
+
+def _points(cases: Sequence[Shown], metric: str) -> list[dict[str, Any]]:
+    return [
+        {"label": title, "side": name, "value": v.value, "low": v.ci95 and v.ci95[0], "high": v.ci95 and v.ci95[1]}
+        for title, name, case in cases if (v := _value(case, metric)).value is not None
+    ]  # fmt: skip
+
+
+def _unbatched(case: CaseEvidence) -> str:
+    c = case.newest
+    return " · ".join((c.workload, c.mode, c.precision or c.requested, c.variant, plural(c.threads, "thread")))
+
+
+def _said(rows: Sequence[dict[str, Any]], unit: str) -> str:
+    return shortened("; ".join(f"{r['label']}, {r['side']}: {show(r['value'], unit)}" for r in rows), 600)
