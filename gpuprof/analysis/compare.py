@@ -18,6 +18,7 @@ from gpuprof.analysis.effect import LEVEL, Effect
 from gpuprof.analysis.evidence import CaseEvidence, Evidence, typical, unify
 from gpuprof.analysis.pairing import Pair, pair, pairs_within_runs
 from gpuprof.analysis.stats import Interval
+from gpuprof.analysis.titles import apart, settings, shape
 from gpuprof.digest import as_text
 from gpuprof.metrics import BY_KEY, METRICS, Metric
 
@@ -131,22 +132,12 @@ def compare(
 
 def titles(cases: Sequence[CaseEvidence]) -> list[str]:
     """Each case in as few words as tell it from the others of its workload and mode."""
-    groups: dict[tuple[str, str], list[list[str]]] = {}
-    rows = []
-    for case in cases:
-        c = case.newest
-        row = [
-            c.precision or c.requested, f"batch {c.batch_size}", "" if c.seq_len is None else f"T {c.seq_len}",
-            c.variant, f"{c.threads} thread{'s' * (c.threads > 1)}",
-            " ".join(f"{name} {value}" for name, value in sorted(c.params.items())),
-        ]  # fmt: skip
-        rows.append(((c.workload, c.mode), row))
-        groups.setdefault((c.workload, c.mode), []).append(row)
-    named = []
-    for work, row in rows:
-        told = [word for i, word in enumerate(row) if word and len({other[i] for other in groups[work]}) > 1]
-        named.append(" · ".join([*work, *told]))
-    return named
+    newest = [case.newest for case in cases]
+    return apart([
+        ((c.workload, c.mode),
+         shape(c.precision or c.requested, c.batch_size, c.seq_len, c.variant) | settings(c.threads, c.params))
+        for c in newest
+    ])  # fmt: skip
 
 
 def _compared(p: Pair, title: str, machine_spread: float, *, interleaved: bool) -> Compared:

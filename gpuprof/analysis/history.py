@@ -20,6 +20,7 @@ from gpuprof.analysis import effect as effects
 from gpuprof.analysis.effect import LEVEL, Effect
 from gpuprof.analysis.evidence import RUNS, Level, Sample, level
 from gpuprof.analysis.stats import finite_exp, spread
+from gpuprof.analysis.titles import apart, settings, shape
 from gpuprof.digest import PER_METRIC, Brief, Digest, Shared, as_text
 from gpuprof.metrics import BY_KEY, METRICS, UNTHROTTLED
 
@@ -277,21 +278,16 @@ def _key(one: Brief, data: dict[str, Any]) -> _Key:
 
 def _titles(series: Sequence[tuple[_Key, list[Point]]]) -> list[str]:
     """Each in as few words as tell it from the others of its workload and mode."""
-    rows = []
-    for key, _ in series:
-        workload, mode, precision, batch, length, variant, params = key.work
-        threads, how, _ = key.how or ("", "", "")
-        rows.append(((workload, mode), [
-            str(precision), f"batch {batch}", "" if length is None else f"T {length}", str(variant), str(params),
-            f"{threads} threads" if threads else "", how, key.config, key.protocol, key.machine.partition(" ")[0],
-        ]))  # fmt: skip
-    groups: dict[Hashable, list[list[str]]] = {}
-    for work, row in rows:
-        groups.setdefault(work, []).append(row)
-    titles = [
-        " · ".join([*map(str, work), *(w for i, w in enumerate(row) if w and len({o[i] for o in groups[work]}) > 1)])
-        for work, row in rows
-    ]
+    works = []
+    for key, points in series:
+        case, told = points[-1].static.data, bool(key.how)
+        hidden = () if told else _HOW_PARAMS
+        params = {name: value for name, value in case["params"].items() if name not in hidden}
+        words = shape(case["requested"], case["batch_size"], case["seq_len"], case["variant"])
+        words |= settings(case["threads"] if told else None, params)
+        words |= {"config": key.config, "protocol": key.protocol, "machine": key.machine.partition(" ")[0]}
+        works.append(((case["workload"], case["mode"]), words))
+    titles = apart(works)
     return [
         f"{title} · {key.how[-1]}" if key.how and titles.count(title) > 1 else title
         for title, (key, _) in zip(titles, series, strict=True)
