@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -152,6 +153,22 @@ def test_the_index_is_counted_and_made_anew(tmp_path):
     (tmp_path / "file").write_text("")
     nowhere = gpuprof("store", "index", "--store", tmp_path / "s", env={"XDG_CACHE_HOME": str(tmp_path / "file")})
     assert "in memory only" in nowhere.out
+
+
+@pytest.mark.parametrize("options", [(), ("--rebuild",)])
+def test_a_damaged_index_is_no_fault_of_the_store(tmp_path, options):
+    publish(tmp_path / "s")
+    bad = publish(tmp_path / "s")
+    spoil_record(bad)
+    env = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    ask = ("store", "index", "--store", tmp_path / "s", "--json")
+    before = gpuprof(*ask, env=env).json
+    with sqlite3.connect(before["file"]) as database:
+        database.execute("UPDATE texts SET text = text || 'x'")
+    for _ in range(2):
+        done = gpuprof(*ask, *options, env=env)
+        assert (done.code, done.json["runs"], len(done.json["faults"])) == (0, 1, 1)
+    assert done.json["file"] == before["file"]
 
 
 @pytest.mark.parametrize("action", ["verify", "gc", "index"])

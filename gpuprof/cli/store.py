@@ -136,7 +136,7 @@ def index(store: Path, rebuild: bool, as_json: bool) -> int:
     if as_json:
         print_json({"runs": count, "bytes": size, "file": file or None, "faults": faults})
         return EXIT_OK
-    where = f"in {file}" if file else "in memory only: this user's cache cannot be written"
+    where = f"in {file}" if file else "in memory only: this user's cache cannot be written, or was damaged"
     say(console(), f"{count:,} runs of {store}, {size / 1e6:,.1f} MB {where}")
     for fault in faults:
         say(console(stderr=True), f"left out: {fault}", "yellow")
