@@ -26,9 +26,15 @@ def verify(path: Path) -> str | None:
         return str(error)
     if record.run_id != path.name:
         return f"{path}: holds the record of another run, {record.run_id}"
-    known = {f"{case.case_id}/{repeat.index}" for case in record.cases for repeat in case.repeats}
-    strange = sorted(name for name in series if "/".join(name.split("/")[:2]) not in known)
-    return f"{path / 'raw.npz'}: holds {strange[0]!r}, of no repeat in the record" if strange else None
+    repeats = {f"{case.case_id}/{repeat.index}": repeat for case in record.cases for repeat in case.repeats}
+    owners = {name: "/".join(name.split("/")[:2]) for name in series}
+    if strange := sorted(name for name, owner in owners.items() if owner not in repeats):
+        return f"{path / 'raw.npz'}: holds {strange[0]!r}, of no repeat in the record"
+    timed = {owner for name, owner in owners.items() if series[name] and not name.startswith(f"{owner}/telemetry/")}
+    for name, repeat in repeats.items():
+        if repeat.outcome == "ok" and repeat.throughput is not None and name not in timed:
+            return f"{path / 'raw.npz'}: holds no times of {name!r}, which the record says was measured"
+    return None
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, gpuprof, variables
-from test_record import journal, repeat
+from test_record import NOW, journal, repeat
 from test_store import publish
 
 from gpuprof import store, upkeep
+from gpuprof.assemble import assemble
 
 DAY_S = 86_400
 
@@ -57,12 +58,23 @@ def strange_raw(run: Path) -> None:
     (run / "raw.npz").write_bytes(store.npz({"b/0/x": [1.0]}))
 
 
+def no_raw(run: Path) -> None:
+    (run / "raw.npz").write_bytes(store.npz({}))
+
+
+def half_raw(run: Path) -> None:
+    """Samples of both repeats, times of one alone."""
+    series = {"a/0/x": [1.0], "a/1/x": [], "a/0/telemetry/t_s": [1.0], "a/1/telemetry/t_s": [1.0]}
+    (run / "raw.npz").write_bytes(store.npz(series))
+
+
 @pytest.mark.parametrize(
     ("spoil", "what"),
     [
         (spoil_record, "record.json: not a JSON document"), (spoil_name, "holds the record of another run"),
         (without_raw, "raw.npz: cannot be read"), (cut_raw, "raw.npz: damaged"),
         (strange_raw, "holds 'b/0/x', of no repeat in the record"), (shutil.rmtree, None),
+        (no_raw, "holds no times of 'a/0'"), (half_raw, "holds no times of 'a/1'"),
     ],
 )  # fmt: skip
 def test_verify_names_what_is_wrong(tmp_path, spoil, what):
@@ -79,6 +91,26 @@ def test_verify_names_what_is_wrong(tmp_path, spoil, what):
     assert name[:-8] == runs[1].name[:-8]
     text = gpuprof("store", "verify", "--store", tmp_path)
     assert (text.code, what in text.out, "3 runs in" in text.out, "2 whole" in text.out) == (1, True, True, True)
+
+
+def test_verify_asks_for_no_times_where_nothing_was_measured(tmp_path):
+    lines = journal(repeat(0), repeat(1, outcome="crashed"))
+    lines[0] |= {"run_id": store.new_run_id("x")}
+    lines[3] |= {"raw": {}}
+    record, raw = assemble(lines, NOW)
+    assert list(raw) == ["a/0/x"]
+    assert upkeep.verify(store.Journal(tmp_path, record.run_id).publish(record, raw)) is None
+
+
+def test_verify_finds_kept_runs_whole(tmp_path):
+    """Real ones, of earlier schemas."""
+    schemas = set()
+    for file in (Path(__file__).parent / "data").rglob("record.json"):
+        data = json.loads(file.read_text())
+        shutil.copytree(file.parent, tmp_path / data["run_id"])
+        assert upkeep.verify(tmp_path / data["run_id"]) is None
+        schemas.add(data["schema"])
+    assert schemas >= {"gpuprof.record/1", "gpuprof.record/2"}
 
 
 def test_verify_accepts_what_a_writer_killed_after_publishing_left(tmp_path):

@@ -31,8 +31,8 @@ def command() -> None:
 def verify(store: Path, as_json: bool) -> int:
     """Read every published run and name what is wrong with it.
 
-    A run is whole when its record is valid, its raw series can be read and belong to repeats of the record, and the
-    directory has the run's name.
+    A run is whole when its record is valid, its raw series can be read, those of every measured repeat are there and
+    none of another, and the directory has the run's name.
 
     \b
     Example:
