@@ -119,12 +119,18 @@ class Journal:
 
 def _publish(staging: Path, record: RunRecord, raw: Raw) -> Path:
     target = staging.parent / record.run_id
-    for name, content in (("raw.npz", npz(raw)), ("record.json", record.to_json().encode())):
+    text = record.to_json().encode()
+    for name, content in (("raw.npz", npz(raw)), ("record.json", text)):
         with (staging / name).open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-    staging.rename(target)
+    try:
+        staging.rename(target)
+    except OSError:
+        # Over NFS the answer may be lost: asked again, the server knows no such directory, having renamed it before.
+        if staging.exists() or (target / "record.json").read_bytes() != text:
+            raise
     # The run is published from here on, and the journal has done its work; what fails now costs nothing.
     with contextlib.suppress(OSError):
         (target / "journal.jsonl").unlink(missing_ok=True)
