@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gpuprof import store as runs
 from gpuprof.errors import StoreError
@@ -15,6 +16,7 @@ from gpuprof.errors import StoreError
 CONDEMNED = ".gone-"
 # A journal without a line, or none at all, may belong to a run that is just starting on another machine.
 EMPTY_AFTER_S = 60.0
+_BEFORE = {"run", "case", "inspected", "end"}  # lines of a journal that hold no measurement
 
 
 def verify(path: Path) -> str | None:
@@ -52,7 +54,8 @@ def leftovers(store: Path, older_than_s: float, now: float) -> Iterator[Leftover
         yield Leftover(path, True, "its removal was interrupted")
     for path in runs.without_journal(store):
         with contextlib.suppress(OSError):
-            if now - path.stat().st_mtime > EMPTY_AFTER_S:
+            age_s, bare = now - path.stat().st_mtime, not any(path.iterdir())
+            if age_s > (EMPTY_AFTER_S if bare else older_than_s):
                 yield Leftover(path, True, "it holds no journal")
     for path in runs.unfinished(store):
         with contextlib.suppress(OSError):
@@ -60,16 +63,26 @@ def leftovers(store: Path, older_than_s: float, now: float) -> Iterator[Leftover
 
 
 def _judged(path: Path, older_than_s: float, age_s: float) -> Leftover:
-    repeats = sum(line.get("type") == "repeat" for line in runs.read_journal(path) if isinstance(line, dict))
-    if not repeats and not (path / "record.json").exists():
+    days = f"{age_s / 86_400:.1f} days old"
+    try:
+        lines, begun = runs.read_journal(path)
+    except StoreError as error:
+        return Leftover(path, age_s > older_than_s, f"it is {days}: {error}")
+    if not begun and nothing_measured(path, lines):
         early = age_s <= EMPTY_AFTER_S
         return Leftover(
             path, not early, "nothing had been measured" + (", but it may just be starting" if early else "")
         )
-    what = f"it holds {repeats} repeats and is {age_s / 86_400:.1f} days old"
+    repeats = sum(line["type"] == "repeat" for line in lines)
+    what = f"it holds {repeats or 'no whole'} repeats and is {days}"
     if age_s > older_than_s:
         return Leftover(path, True, what)
-    return Leftover(path, False, f"{what}: gpuprof recover saves them")
+    return Leftover(path, False, f"{what}: gpuprof recover saves them" if repeats else what)
+
+
+def nothing_measured(path: Path, lines: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a journal of these lines, and what else a dead run left, are worth nothing to anybody."""
+    return {line["type"] for line in lines} <= _BEFORE and not (path / "record.json").exists()
 
 
 def remove(leftover: Leftover) -> bool:
@@ -91,6 +104,6 @@ def _condemned(path: Path) -> Path:
     target = path.with_name(path.name.replace(runs.STAGING, CONDEMNED, 1))
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(FileNotFoundError):
-            journal = stack.enter_context((path / "journal.jsonl").open("r+b"))
+            journal = stack.enter_context(runs.open_journal(path))
             fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return path.rename(target)

@@ -120,7 +120,8 @@ def test_a_journal_cut_off_in_a_line_gives_its_complete_lines(tmp_path):
     whole = (log.path / "journal.jsonl").read_bytes()
     for cut in (len(whole) - 3, len(whole) // 2):
         (log.path / "journal.jsonl").write_bytes(whole[:cut])
-        found = store.read_journal(log.path)
+        found, begun = store.read_journal(log.path)
+        assert begun
         assert found == lines[: len(found)]
         assert len(found) < len(lines)
 
@@ -228,6 +229,14 @@ def test_a_run_of_that_name_by_another_is_not_taken_for_ones_own(tmp_path, monke
         patch.setattr(Path, "rename", replaced)
         log.publish(record, raw)
     assert (tmp_path / "store" / run_id / "record.json").read_text() == "{}"
+
+
+def test_series_that_are_no_file_are_not_waited_for(tmp_path):
+    path = publish(tmp_path)
+    (path / "raw.npz").unlink()
+    os.mkfifo(path / "raw.npz")
+    with pytest.raises(StoreError, match=r"raw\.npz: cannot be read"):
+        store.read_raw(path)
 
 
 @pytest.mark.parametrize(

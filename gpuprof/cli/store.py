@@ -77,6 +77,8 @@ def verify(store: Path, as_json: bool) -> int:
 def gc(store: Path, older_than: float, dry_run: bool, as_json: bool) -> int:
     """Remove what killed runs left: journals in which nothing was measured, and those nobody recovered in time.
 
+    A damaged journal counts among the latter.
+
     Each is named before it is removed. A run that goes on holds a lock, on this machine or another, and is left alone;
     so are published runs. Where a file system keeps no locks between machines (NFS mounted with nolock), use it only
     while nothing runs.
