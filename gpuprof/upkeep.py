@@ -51,7 +51,9 @@ class Leftover:
 def leftovers(store: Path, older_than_s: float, now: float) -> Iterator[Leftover]:
     """What dead runs left in a store; live ones hold their lock and are not named. `now` is in seconds since 1970."""
     for path in sorted(store.glob(f"{CONDEMNED}*")):
-        yield Leftover(path, True, "its removal was interrupted")
+        # Of our own making, nothing else: where all may write, others may have put anything there.
+        if runs.RUN_ID.fullmatch(path.name.removeprefix(CONDEMNED)) and path.is_dir() and not path.is_symlink():
+            yield Leftover(path, True, "its removal was interrupted")
     for path in runs.without_journal(store):
         with contextlib.suppress(OSError):
             age_s, bare = now - path.stat().st_mtime, not any(path.iterdir())
@@ -95,7 +97,7 @@ def remove(leftover: Leftover) -> bool:
     except (FileNotFoundError, BlockingIOError):
         return False
     except OSError as error:
-        raise StoreError(f"{path}: cannot be removed ({error.strerror})") from None
+        raise StoreError(f"{path}: cannot be removed ({error.strerror or error})") from None
     return True
 
 

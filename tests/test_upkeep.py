@@ -158,6 +158,40 @@ def test_gc_clears_the_dead_and_nothing_else(tmp_path):
     alive._close()
 
 
+def test_gc_leaves_alone_what_only_looks_like_its_own(tmp_path):
+    store_, elsewhere = tmp_path / "s", tmp_path / "elsewhere"
+    for directory in (store_ / ".gone-mine", elsewhere):
+        directory.mkdir(parents=True)
+        (directory / "thesis.tex").write_text("mine")
+    run_id = store.new_run_id("x")
+    (store_ / ".gone-a").symlink_to(elsewhere)
+    (store_ / f".gone-{run_id}").symlink_to(elsewhere)
+    (store_ / f".tmp-{run_id}").symlink_to(elsewhere)
+    (store_ / f".gone-{store.new_run_id('file')}").write_text("mine")
+    full = store_ / f".tmp-{store.new_run_id('full')}"
+    full.mkdir()
+    (full / "record.json").write_text("{}")
+    aged(full, 90)
+    aged(elsewhere, 90)
+    before = sorted(tmp_path.rglob("*"))
+    done = gpuprof("store", "gc", "--store", store_)
+    assert (done.code, done.out) == (0, f"Nothing to remove in {store_}.\n")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_gc_goes_on_where_something_cannot_be_removed(tmp_path):
+    stuck, other = dead(tmp_path, age_s=90), dead(tmp_path, age_s=90)
+    in_the_way = stuck.with_name(stuck.name.replace(store.STAGING, upkeep.CONDEMNED))
+    in_the_way.write_text("a directory cannot be renamed to this")
+    told = gpuprof("store", "gc", "--store", tmp_path)
+    assert told.code == 2
+    assert f"{stuck}: cannot be removed (Not a directory)" in told.err
+    assert set(tmp_path.iterdir()) == {stuck, in_the_way}
+    done = gpuprof("store", "gc", "--store", tmp_path, "--json")
+    assert (done.code, done.json["removed"], list(done.json["failed"])) == (2, {}, [stuck.name])
+    assert not other.exists()
+
+
 def test_what_somebody_recovers_meanwhile_is_not_removed(tmp_path):
     path = dead(tmp_path, age_s=90)
     (found,) = upkeep.leftovers(tmp_path, DAY_S, path.stat().st_mtime + 90)

@@ -95,23 +95,28 @@ def gc(store: Path, older_than: float, dry_run: bool, as_json: bool) -> int:
 
     _must_be_there(store)
     out = console()
-    removed, kept = {}, {}
+    removed, kept, failed = {}, {}, {}
     for found in list(upkeep.leftovers(store, older_than * _DAY_S, time.time())):
         if not found.goes:
             kept[found.path.name] = found.why
         else:
             if not as_json:
                 say(out, f"{'would remove' if dry_run else 'removing'} {found.path}: {found.why}")
-            if dry_run or upkeep.remove(found):
-                removed[found.path.name] = found.why
+            try:
+                if dry_run or upkeep.remove(found):
+                    removed[found.path.name] = found.why
+            except StoreError as error:
+                failed[found.path.name] = str(error)
     if as_json:
-        print_json({"dry_run": dry_run, "removed": removed, "kept": kept})
-        return EXIT_OK
-    for name, why in kept.items():
-        say(out, f"kept {store / name}: {why}")
-    if not removed and not kept:
-        say(out, f"Nothing to remove in {store}.")
-    return EXIT_OK
+        print_json({"dry_run": dry_run, "removed": removed, "kept": kept, "failed": failed})
+    else:
+        for name, why in kept.items():
+            say(out, f"kept {store / name}: {why}")
+        for fault in failed.values():
+            say(console(stderr=True), f"gpuprof: {fault}", "bold red")
+        if not removed and not kept and not failed:
+            say(out, f"Nothing to remove in {store}.")
+    return StoreError.exit_code if failed else EXIT_OK
 
 
 @command.command(short_help="Bring the local index up to date.")
