@@ -188,9 +188,13 @@ class Index:
 
     def extent(self, *, anew: bool = False) -> tuple[int, int, str]:
         """Runs in the index, its size in bytes and its file ("" in memory), after a look at every record."""
+        return self._sound(lambda: self._extent(anew=anew))
+
+    def _extent(self, *, anew: bool) -> tuple[int, int, str]:
         if anew:
             self._database.execute("DELETE FROM runs")
             self._database.execute("DELETE FROM texts")
+            self.faults.clear()
             self._synchronise()
         self._refresh(EVERYTHING)
         (count,) = self._database.execute("SELECT COUNT(*) FROM runs").fetchone()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import gpuprof
+from gpuprof import environment
 from gpuprof.config import Suite
 from gpuprof.digest import Brief
 from gpuprof.index import Index
@@ -14,47 +14,61 @@ from gpuprof.record import Protocol
 from gpuprof.selector import Condition, Selector
 from gpuprof.telemetry import all_devices
 from gpuprof.telemetry.attribute import Match, attribute
-from gpuprof.telemetry.device import Backend, Lost
+from gpuprof.telemetry.device import Backend, Device, Lost
 from gpuprof.telemetry.patience import patiently
 
 # Of a protocol: how often is counted, not compared, and how long a repeat may take changes no result.
 _NOT_COMPARED = ("repeats", "timeout_s")
+# Of what a run's digest says: what can change a result, and is known before one is measured.
+_SENSED = ("driver_version", "partition", "power_limit_w", "ecc_enabled")
+_FACTS = ("gpuprof", "gpuprof_commit", "torch", "torch_build", "libraries", "variables", *_SENSED)
 
 
 @dataclass(frozen=True)
 class Conditions:
     """What has to be the same for a stored case to stand for one that would be measured now.
 
-    The driver is None where no telemetry says which it is: unknown equals unknown only. Hosts are not compared: two
-    machines with the same device model and versions are meant to share the work.
+    What is not in `facts` is unknown, as where no telemetry tells the driver: unknown equals unknown only. Hosts are
+    not compared: two machines with the same device model and versions are meant to share the work.
     """
 
     device: str
     simulated: bool
-    driver: Any
-    torch: str | None
-    gpuprof: str = gpuprof.__version__
+    facts: Mapping[str, Any]
 
-    def met_by(self, run: Brief) -> bool:
-        head, facts = run.head.data, run.facts.data
-        stored = Conditions(
-            head["device"], head["simulated"], facts.get("driver_version"), facts.get("torch"), facts["gpuprof"]
-        )
-        return stored == self
+    @classmethod
+    def of(cls, run: Brief) -> Conditions:
+        head = run.head.data
+        return cls(head["device"], head["simulated"], _facts(run.facts.data))
 
 
-def conditions(device: Mapping[str, Any], torch: str | None, backends: Sequence[Backend]) -> Conditions:
-    """Of measuring now on this device (fields of `record.Device`)."""
+def conditions(device: Mapping[str, Any], torch: Mapping[str, Any], backends: Sequence[Backend]) -> Conditions:
+    """Of measuring now on this device (fields of `record.Device`); `torch` is what its process says (Machine.torch)."""
     found = attribute(all_devices(list(backends)), device)
-    driver = None
+    facts = {**environment.describe(), **torch}
     if isinstance(found, Match):
-        try:
-            identity, _ = patiently(found.device.identity)
-        except Lost:
-            identity = {}
-        said = identity.get("driver_version")
-        driver = None if said is None else said.value
-    return Conditions(device["name"], isinstance(found, Match) and found.device.simulated, driver, torch)
+        facts |= _sensed(found.device.attributed())  # as a run reads them
+    return Conditions(device["name"], isinstance(found, Match) and found.device.simulated, _facts(facts))
+
+
+def _facts(said: Mapping[str, Any]) -> dict[str, Any]:
+    facts = {name: said[name] for name in _FACTS if said.get(name) is not None}
+    # Which card of a host, and for which job: no more compared than the host itself.
+    variables = facts.get("variables") or {}
+    facts["variables"] = {
+        name: value
+        for name, value in variables.items()
+        if name != "SLURM_JOB_ID" and not name.endswith("_VISIBLE_DEVICES")
+    }
+    return facts
+
+
+def _sensed(device: Device) -> dict[str, Any]:
+    try:
+        said, _ = patiently(lambda: device.identity() | device.facts())
+    except Lost:
+        return {}
+    return {name: said[name].value for name in _SENSED if name in said}
 
 
 def held(index: Index, suite: Suite, protocol: Protocol, now: Conditions, cores: int) -> dict[str, str]:
@@ -71,7 +85,7 @@ def held(index: Index, suite: Suite, protocol: Protocol, now: Conditions, cores:
 
     found: dict[str, str] = {}
     for run, _ in index.briefs(Selector((Condition("device", "=", now.device),))):
-        if now.met_by(run) and _compared(run.facts.data["protocol"]) == asked:
+        if Conditions.of(run) == now and _compared(run.facts.data["protocol"]) == asked:
             found |= {text.data["case_id"]: run.run_id for text, _ in run.cases if holds(text.data)}
     return found
 

@@ -112,4 +112,10 @@ def _looked_at(path: Path) -> tuple[bool, bool]:
 
 
 def _finder(index: Index, name: str) -> Callable[[], Digest]:
-    return lambda: next(index.digests([name]))
+    def find() -> Digest:
+        found = next(index.digests([name]), None)
+        if found is None:
+            raise StoreError(f"{index.store / name}: was removed while it was being read; run the command again")
+        return found
+
+    return find

@@ -27,7 +27,7 @@ import zlib
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from gpuprof.errors import PublishError, StoreError
 
@@ -119,12 +119,21 @@ class Journal:
 
 def _publish(staging: Path, record: RunRecord, raw: Raw) -> Path:
     target = staging.parent / record.run_id
-    for name, content in (("raw.npz", npz(raw)), ("record.json", record.to_json().encode())):
-        with (staging / name).open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    staging.rename(target)
+    text = record.to_json().encode()
+    with _opened(staging) as place:
+        for name, content in (("raw.npz", npz(raw)), ("record.json", text)):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=place)  # of an attempt before; it may be a link, and is not written through
+            with open(name, "xb", opener=lambda name, flags: os.open(name, flags, 0o666, dir_fd=place)) as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+    try:
+        staging.rename(target)
+    except OSError:
+        # Over NFS the answer may be lost: asked again, the server knows no such directory, having renamed it before.
+        if staging.exists() or (target / "record.json").read_bytes() != text:
+            raise
     # The run is published from here on, and the journal has done its work; what fails now costs nothing.
     with contextlib.suppress(OSError):
         (target / "journal.jsonl").unlink(missing_ok=True)
@@ -134,6 +143,24 @@ def _publish(staging: Path, record: RunRecord, raw: Raw) -> Path:
         finally:
             os.close(directory)
     return target
+
+
+@contextlib.contextmanager
+def _opened(staging: Path) -> Iterator[int]:
+    """Descriptor of a staging directory. Raises OSError for a link: where all may write, it may lead anywhere."""
+    descriptor = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def open_journal(staging: Path) -> BinaryIO:
+    """Open for writing, which an exclusive lock needs over NFS. Raises OSError, also for links and pipes."""
+    with _opened(staging) as place:
+        return open(
+            "journal.jsonl", "r+b", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, dir_fd=place)
+        )
 
 
 def npz(raw: Raw) -> bytes:
@@ -194,6 +221,8 @@ def read_raw(path: Path, prefix: str = "") -> Raw:
     file = (path if path.is_dir() else path.parent) / "raw.npz"
     found: Raw = {}
     try:
+        if file.exists() and not file.is_file():
+            raise StoreError(f"{file}: cannot be read (no file)")  # a pipe would be waited for
         with zipfile.ZipFile(file) as archive:
             wanted = [info for info in archive.infolist() if info.filename.startswith(prefix)]
             if sum(info.file_size for info in wanted) > _MOST_RAW_BYTES:
@@ -261,11 +290,10 @@ def unfinished(store: Path) -> Iterator[Path]:
             continue
         with contextlib.ExitStack() as stack:
             try:
-                # Open for writing: over NFS an exclusive lock needs it.
-                journal = stack.enter_context((path / "journal.jsonl").open("r+b"))
+                journal = stack.enter_context(open_journal(path))
                 fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                continue  # alive, or not ours to touch
+                continue  # alive, or not ours to touch, such as a link
             yield path
 
 
@@ -273,20 +301,40 @@ def without_journal(store: Path) -> Iterator[Path]:
     """Staging directories that hold no lock to ask: of a run that is just starting, or was killed in that moment."""
     with contextlib.suppress(OSError):
         for path in sorted(store.glob(f"{STAGING}*")):
-            if RUN_ID.fullmatch(path.name.removeprefix(STAGING)) and not (path / "journal.jsonl").exists():
+            named = RUN_ID.fullmatch(path.name.removeprefix(STAGING)) and not path.is_symlink()
+            if named and not os.path.lexists(path / "journal.jsonl"):
                 yield path
 
 
-def read_journal(staging: Path) -> list[dict[str, Any]]:
-    """Complete lines of a journal; a last line that was cut off is left out."""
-    lines = []
-    with (staging / "journal.jsonl").open(encoding="utf-8", errors="replace") as journal:
-        for text in journal:
-            try:
-                lines.append(json.loads(text))
-            except ValueError:
-                break
-    return lines
+def read_journal(staging: Path) -> tuple[list[dict[str, Any]], bool]:
+    """Lines of a journal, and whether one more was begun: a run killed while writing leaves a last line cut off.
+
+    Raises StoreError when any other line is damaged: what stands after it was measured all the same.
+    """
+    lines: list[dict[str, Any]] = []
+    damaged = 0
+    with open_journal(staging) as journal:
+        for number, text in enumerate(journal, 1):
+            if not text.strip():  # of the room that is made before the first line
+                continue
+            if damaged:
+                raise StoreError(
+                    f"{staging / 'journal.jsonl'}: line {damaged} is damaged and others follow it; with that line "
+                    "mended or taken out they can be recovered"
+                )
+            if (line := _line(text)) is None:
+                damaged = number
+            else:
+                lines.append(line)
+    return lines, damaged > 0
+
+
+def _line(text: bytes) -> dict[str, Any] | None:
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return line if isinstance(line, dict) and isinstance(line.get("type"), str) else None
 
 
 def publish_recovered(staging: Path, record: RunRecord, raw: Raw) -> Path:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gpuprof import store as runs
 from gpuprof.errors import StoreError
@@ -15,6 +16,7 @@ from gpuprof.errors import StoreError
 CONDEMNED = ".gone-"
 # A journal without a line, or none at all, may belong to a run that is just starting on another machine.
 EMPTY_AFTER_S = 60.0
+_BEFORE = {"run", "case", "inspected", "end"}  # lines of a journal that hold no measurement
 
 
 def verify(path: Path) -> str | None:
@@ -26,9 +28,15 @@ def verify(path: Path) -> str | None:
         return str(error)
     if record.run_id != path.name:
         return f"{path}: holds the record of another run, {record.run_id}"
-    known = {f"{case.case_id}/{repeat.index}" for case in record.cases for repeat in case.repeats}
-    strange = sorted(name for name in series if "/".join(name.split("/")[:2]) not in known)
-    return f"{path / 'raw.npz'}: holds {strange[0]!r}, of no repeat in the record" if strange else None
+    repeats = {f"{case.case_id}/{repeat.index}": repeat for case in record.cases for repeat in case.repeats}
+    owners = {name: "/".join(name.split("/")[:2]) for name in series}
+    if strange := sorted(name for name, owner in owners.items() if owner not in repeats):
+        return f"{path / 'raw.npz'}: holds {strange[0]!r}, of no repeat in the record"
+    timed = {owner for name, owner in owners.items() if series[name] and not name.startswith(f"{owner}/telemetry/")}
+    for name, repeat in repeats.items():
+        if repeat.outcome == "ok" and repeat.throughput is not None and name not in timed:
+            return f"{path / 'raw.npz'}: holds no times of {name!r}, which the record says was measured"
+    return None
 
 
 @dataclass(frozen=True)
@@ -43,10 +51,13 @@ class Leftover:
 def leftovers(store: Path, older_than_s: float, now: float) -> Iterator[Leftover]:
     """What dead runs left in a store; live ones hold their lock and are not named. `now` is in seconds since 1970."""
     for path in sorted(store.glob(f"{CONDEMNED}*")):
-        yield Leftover(path, True, "its removal was interrupted")
+        # Of our own making, nothing else: where all may write, others may have put anything there.
+        if runs.RUN_ID.fullmatch(path.name.removeprefix(CONDEMNED)) and path.is_dir() and not path.is_symlink():
+            yield Leftover(path, True, "its removal was interrupted")
     for path in runs.without_journal(store):
         with contextlib.suppress(OSError):
-            if now - path.stat().st_mtime > EMPTY_AFTER_S:
+            age_s, bare = now - path.stat().st_mtime, not any(path.iterdir())
+            if age_s > (EMPTY_AFTER_S if bare else older_than_s):
                 yield Leftover(path, True, "it holds no journal")
     for path in runs.unfinished(store):
         with contextlib.suppress(OSError):
@@ -54,16 +65,26 @@ def leftovers(store: Path, older_than_s: float, now: float) -> Iterator[Leftover
 
 
 def _judged(path: Path, older_than_s: float, age_s: float) -> Leftover:
-    repeats = sum(line.get("type") == "repeat" for line in runs.read_journal(path) if isinstance(line, dict))
-    if not repeats and not (path / "record.json").exists():
+    days = f"{age_s / 86_400:.1f} days old"
+    try:
+        lines, begun = runs.read_journal(path)
+    except StoreError as error:
+        return Leftover(path, age_s > older_than_s, f"it is {days}: {error}")
+    if not begun and nothing_measured(path, lines):
         early = age_s <= EMPTY_AFTER_S
         return Leftover(
             path, not early, "nothing had been measured" + (", but it may just be starting" if early else "")
         )
-    what = f"it holds {repeats} repeats and is {age_s / 86_400:.1f} days old"
+    repeats = sum(line["type"] == "repeat" for line in lines)
+    what = f"it holds {repeats or 'no whole'} repeats and is {days}"
     if age_s > older_than_s:
         return Leftover(path, True, what)
-    return Leftover(path, False, f"{what}: gpuprof recover saves them")
+    return Leftover(path, False, f"{what}: gpuprof recover saves them" if repeats else what)
+
+
+def nothing_measured(path: Path, lines: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a journal of these lines, and what else a dead run left, are worth nothing to anybody."""
+    return {line["type"] for line in lines} <= _BEFORE and not (path / "record.json").exists()
 
 
 def remove(leftover: Leftover) -> bool:
@@ -76,7 +97,7 @@ def remove(leftover: Leftover) -> bool:
     except (FileNotFoundError, BlockingIOError):
         return False
     except OSError as error:
-        raise StoreError(f"{path}: cannot be removed ({error.strerror})") from None
+        raise StoreError(f"{path}: cannot be removed ({error.strerror or error})") from None
     return True
 
 
@@ -85,6 +106,6 @@ def _condemned(path: Path) -> Path:
     target = path.with_name(path.name.replace(runs.STAGING, CONDEMNED, 1))
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(FileNotFoundError):
-            journal = stack.enter_context((path / "journal.jsonl").open("r+b"))
+            journal = stack.enter_context(runs.open_journal(path))
             fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return path.rename(target)

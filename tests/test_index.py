@@ -401,6 +401,16 @@ def test_a_directory_with_a_strange_name_is_a_side(runs, tmp_path):
         assert len(side(str(strange), runs).runs) == 4
 
 
+def test_a_run_removed_while_it_is_looked_at_is_told(runs):
+    path = store.run_directories(runs)[0]
+    with Sources(runs) as sources:
+        _, _, find = next(sources.dated(None, []))
+        shutil.rmtree(path)
+        names(runs)  # another process takes it out of the index
+        with pytest.raises(StoreError, match=f"{path.name}: was removed while it was being read"):
+            find()
+
+
 def test_by_device_simulated_runs_stand_apart(runs):
     publish(runs, 60, simulated=True)
     with Sources(runs) as sources:

@@ -13,12 +13,14 @@ from test_record import NOW, journal, repeat
 
 from gpuprof import plan, store, suite
 from gpuprof.assemble import assemble
+from gpuprof.digest import brief, digest
 from gpuprof.index import Index
 from gpuprof.resume import Conditions, conditions, held
-from gpuprof.telemetry.device import Backend, Device
+from gpuprof.telemetry.device import Absent, Backend, Device
 
 CORES = 2
-NOW_HERE = Conditions(device="test", simulated=False, driver=None, torch="2.9", gpuprof="0")
+SAMPLES = Path(__file__).parent / "data" / "samples" / "simulated"
+NOW_HERE = Conditions("test", simulated=False, facts={"gpuprof": "0", "torch": "2.9", "libraries": {}, "variables": {}})
 
 
 def planned(*options: str):
@@ -26,13 +28,14 @@ def planned(*options: str):
     return found
 
 
-def put(directory: Path, *repeats: dict, options: tuple[str, ...] = ()) -> str:
-    """Publish a run of the planned cases with these repeats."""
+def put(directory: Path, *repeats: dict, options: tuple[str, ...] = (), **environment) -> str:
+    """Publish a run of the planned cases with these repeats, in this environment."""
     what = planned(*options)
     header, _, *_, end = journal()
     header |= {"run_id": store.new_run_id("x"), "protocol": plan.protocol(what, quick=False).model_dump()}
-    header["environment"]["torch"] = "2.9"
-    del header["environment"]["absent"]["torch"]
+    header["environment"] |= {"torch": "2.9", **environment}
+    absent = header["environment"]["absent"]
+    header["environment"]["absent"] = {n: why for n, why in absent.items() if header["environment"][n] is None}
     lines = [header]
     for spec in what.cases:
         request = plan.case_request(spec, CORES)
@@ -60,13 +63,35 @@ def test_the_newest_run_that_holds_a_case_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     "other",
-    [{"device": "test 2"}, {"simulated": True}, {"driver": "575.1"}, {"torch": "2.10"}, {"gpuprof": "1"}],
-    ids=lambda o: next(iter(o)),
-)
+    [{"gpuprof": "1"}, {"gpuprof_commit": "0123456789ab"}, {"torch": "2.10"}, {"torch_build": "rocm"},
+     {"libraries": {"cudnn": "91002"}}, {"variables": {"CUDA_LAUNCH_BLOCKING": "1"}}, {"driver_version": "575.1"},
+     {"partition": "MIG"}, {"power_limit_w": 300.0}, {"ecc_enabled": False}],
+    ids=lambda other: next(iter(other)),
+)  # fmt: skip
 def test_other_conditions_hold_nothing(tmp_path, other):
     put(tmp_path / "s", *GOOD)
     assert find(tmp_path / "s", tmp_path)
-    assert find(tmp_path / "s", tmp_path, dataclasses.replace(NOW_HERE, **other)) == {}
+    assert find(tmp_path / "s", tmp_path, dataclasses.replace(NOW_HERE, facts=NOW_HERE.facts | other)) == {}
+
+
+def test_another_device_or_a_simulated_one_holds_nothing(tmp_path):
+    put(tmp_path / "s", *GOOD)
+    for other in ({"device": "test 2"}, {"simulated": True}):
+        assert find(tmp_path / "s", tmp_path, dataclasses.replace(NOW_HERE, **other)) == {}
+
+
+def test_what_was_different_then_holds_nothing_now(tmp_path):
+    stored = {"torch_build": "cuda", "gpuprof_commit": "0123456789ab", "libraries": {"cudnn": "91002"}}
+    put(tmp_path / "s", *GOOD, **stored, variables={"CUDA_LAUNCH_BLOCKING": "1"})
+    assert find(tmp_path / "s", tmp_path) == {}
+    same = NOW_HERE.facts | stored | {"variables": {"CUDA_LAUNCH_BLOCKING": "1"}}
+    assert find(tmp_path / "s", tmp_path, dataclasses.replace(NOW_HERE, facts=same))
+
+
+def test_another_card_or_job_is_no_other_condition(tmp_path):
+    """The tasks of an array share the work of one store, each on its own card."""
+    put(tmp_path / "s", *GOOD, variables={"SLURM_JOB_ID": "7", "CUDA_VISIBLE_DEVICES": "3", "ROCR_VISIBLE_DEVICES": ""})
+    assert find(tmp_path / "s", tmp_path)
 
 
 def test_another_case_protocol_or_number_of_threads_holds_nothing(tmp_path):
@@ -106,15 +131,38 @@ def test_a_sweep_is_held_in_part_and_over_several_runs(tmp_path):
 
 class Sensor(Device):
     def read_identity(self):
-        return {"driver_version": "575.51"}
+        return {"driver_version": "575.51", "partition": Absent("unsupported", "no such call")}
+
+    def read_facts(self):
+        return {"power_limit_w": 700.0, "ecc_enabled": False}
 
 
-def test_the_driver_is_what_telemetry_says_of_this_device():
+def test_conditions_are_what_torch_the_shell_and_telemetry_say(monkeypatch):
+    monkeypatch.setenv("CUDA_LAUNCH_BLOCKING", "1")
+    monkeypatch.setenv("HIP_VISIBLE_DEVICES", "3")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
     backend = Backend("nvidia", "NVML", (Sensor("nvidia", 0, "gpu", "NVML", simulated=True, uuids=frozenset({"a1"})),))
     device = {"kind": "gpu", "vendor": "nvidia", "name": "GPU", "uuid": "a1", "pci": None, "index": 0}
-    found = conditions(device, "2.9", [backend])
-    assert (found.device, found.driver, found.simulated) == ("GPU", "575.51", True)
-    assert conditions(device | {"uuid": "b2"}, "2.9", [backend]).driver is None
+    torch = {"torch": "2.9", "torch_build": "cuda", "libraries": {"cudnn": "91002"}}
+    found = conditions(device, torch, [backend])
+    assert (found.device, found.simulated) == ("GPU", True)
+    sensed = {"driver_version": "575.51", "power_limit_w": 700.0, "ecc_enabled": False}
+    assert found.facts.items() >= (torch | sensed).items()
+    assert found.facts["variables"]["CUDA_LAUNCH_BLOCKING"] == "1"
+    assert not {"HIP_VISIBLE_DEVICES", "SLURM_JOB_ID"} & set(found.facts["variables"])
+    assert "partition" not in found.facts
+    unknown = conditions(device | {"uuid": "b2"}, torch, [backend])
+    assert not sensed.keys() & unknown.facts.keys()
+
+
+@pytest.mark.parametrize("path", sorted(SAMPLES.iterdir()), ids=lambda path: path.name)
+def test_a_stored_run_tells_what_its_telemetry_said(path):
+    record = store.read(path)
+    said = record.telemetry.identity | record.cases[0].repeats[0].telemetry.before
+    names = ("driver_version", "partition", "power_limit_w", "ecc_enabled")
+    facts = Conditions.of(brief(digest(record))).facts
+    assert {name: facts.get(name) for name in names} == {name: said[name].value for name in names}
+    assert (facts["torch_build"], facts["libraries"]) == (record.environment.torch_build, record.environment.libraries)
 
 
 def test_a_real_run_is_resumed(stored_run, tmp_path):

@@ -120,7 +120,8 @@ def test_a_journal_cut_off_in_a_line_gives_its_complete_lines(tmp_path):
     whole = (log.path / "journal.jsonl").read_bytes()
     for cut in (len(whole) - 3, len(whole) // 2):
         (log.path / "journal.jsonl").write_bytes(whole[:cut])
-        found = store.read_journal(log.path)
+        found, begun = store.read_journal(log.path)
+        assert begun
         assert found == lines[: len(found)]
         assert len(found) < len(lines)
 
@@ -194,6 +195,48 @@ def test_what_cannot_be_published_is_saved_elsewhere(tmp_path, monkeypatch):
     saved = tmp_path / "gpuprof-rescued" / run_id
     assert str(saved) in str(caught.value)
     assert store.read(saved) == record
+
+
+def test_a_lost_answer_to_the_rename_is_no_failure(tmp_path, monkeypatch):
+    """NFS asks again when it hears nothing, and is told that what it renamed is not there."""
+    rename = Path.rename
+
+    def unheard(path, target):
+        rename(path, target)
+        return rename(path, target)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Path, "rename", unheard)
+    path = publish(tmp_path / "store")
+    assert sorted(p.name for p in path.iterdir()) == ["raw.npz", "record.json"]
+    assert store.run_directories(tmp_path / "store") == [path]
+    assert not (tmp_path / "gpuprof-rescued").exists()
+
+
+def test_a_run_of_that_name_by_another_is_not_taken_for_ones_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_id = store.new_run_id("x")
+    log = store.Journal(tmp_path / "store", run_id)
+    record, raw = finished(run_id)
+
+    def replaced(path, target):
+        target.mkdir()
+        (target / "record.json").write_text("{}")
+        shutil.rmtree(path)
+        raise FileNotFoundError(2, "No such file or directory")
+
+    with monkeypatch.context() as patch, pytest.raises(PublishError):
+        patch.setattr(Path, "rename", replaced)
+        log.publish(record, raw)
+    assert (tmp_path / "store" / run_id / "record.json").read_text() == "{}"
+
+
+def test_series_that_are_no_file_are_not_waited_for(tmp_path):
+    path = publish(tmp_path)
+    (path / "raw.npz").unlink()
+    os.mkfifo(path / "raw.npz")
+    with pytest.raises(StoreError, match=r"raw\.npz: cannot be read"):
+        store.read_raw(path)
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, gpuprof, variables
-from test_record import journal, repeat
+from test_record import NOW, journal, repeat
 from test_store import publish
 
 from gpuprof import store, upkeep
+from gpuprof.assemble import assemble
 
 DAY_S = 86_400
 
@@ -56,12 +58,23 @@ def strange_raw(run: Path) -> None:
     (run / "raw.npz").write_bytes(store.npz({"b/0/x": [1.0]}))
 
 
+def no_raw(run: Path) -> None:
+    (run / "raw.npz").write_bytes(store.npz({}))
+
+
+def half_raw(run: Path) -> None:
+    """Samples of both repeats, times of one alone."""
+    series = {"a/0/x": [1.0], "a/1/x": [], "a/0/telemetry/t_s": [1.0], "a/1/telemetry/t_s": [1.0]}
+    (run / "raw.npz").write_bytes(store.npz(series))
+
+
 @pytest.mark.parametrize(
     ("spoil", "what"),
     [
         (spoil_record, "record.json: not a JSON document"), (spoil_name, "holds the record of another run"),
         (without_raw, "raw.npz: cannot be read"), (cut_raw, "raw.npz: damaged"),
         (strange_raw, "holds 'b/0/x', of no repeat in the record"), (shutil.rmtree, None),
+        (no_raw, "holds no times of 'a/0'"), (half_raw, "holds no times of 'a/1'"),
     ],
 )  # fmt: skip
 def test_verify_names_what_is_wrong(tmp_path, spoil, what):
@@ -78,6 +91,26 @@ def test_verify_names_what_is_wrong(tmp_path, spoil, what):
     assert name[:-8] == runs[1].name[:-8]
     text = gpuprof("store", "verify", "--store", tmp_path)
     assert (text.code, what in text.out, "3 runs in" in text.out, "2 whole" in text.out) == (1, True, True, True)
+
+
+def test_verify_asks_for_no_times_where_nothing_was_measured(tmp_path):
+    lines = journal(repeat(0), repeat(1, outcome="crashed"))
+    lines[0] |= {"run_id": store.new_run_id("x")}
+    lines[3] |= {"raw": {}}
+    record, raw = assemble(lines, NOW)
+    assert list(raw) == ["a/0/x"]
+    assert upkeep.verify(store.Journal(tmp_path, record.run_id).publish(record, raw)) is None
+
+
+def test_verify_finds_kept_runs_whole(tmp_path):
+    """Real ones, of earlier schemas."""
+    schemas = set()
+    for file in (Path(__file__).parent / "data").rglob("record.json"):
+        data = json.loads(file.read_text())
+        shutil.copytree(file.parent, tmp_path / data["run_id"])
+        assert upkeep.verify(tmp_path / data["run_id"]) is None
+        schemas.add(data["schema"])
+    assert schemas >= {"gpuprof.record/1", "gpuprof.record/2"}
 
 
 def test_verify_accepts_what_a_writer_killed_after_publishing_left(tmp_path):
@@ -125,6 +158,40 @@ def test_gc_clears_the_dead_and_nothing_else(tmp_path):
     alive._close()
 
 
+def test_gc_leaves_alone_what_only_looks_like_its_own(tmp_path):
+    store_, elsewhere = tmp_path / "s", tmp_path / "elsewhere"
+    for directory in (store_ / ".gone-mine", elsewhere):
+        directory.mkdir(parents=True)
+        (directory / "thesis.tex").write_text("mine")
+    run_id = store.new_run_id("x")
+    (store_ / ".gone-a").symlink_to(elsewhere)
+    (store_ / f".gone-{run_id}").symlink_to(elsewhere)
+    (store_ / f".tmp-{run_id}").symlink_to(elsewhere)
+    (store_ / f".gone-{store.new_run_id('file')}").write_text("mine")
+    full = store_ / f".tmp-{store.new_run_id('full')}"
+    full.mkdir()
+    (full / "record.json").write_text("{}")
+    aged(full, 90)
+    aged(elsewhere, 90)
+    before = sorted(tmp_path.rglob("*"))
+    done = gpuprof("store", "gc", "--store", store_)
+    assert (done.code, done.out) == (0, f"Nothing to remove in {store_}.\n")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_gc_goes_on_where_something_cannot_be_removed(tmp_path):
+    stuck, other = dead(tmp_path, age_s=90), dead(tmp_path, age_s=90)
+    in_the_way = stuck.with_name(stuck.name.replace(store.STAGING, upkeep.CONDEMNED))
+    in_the_way.write_text("a directory cannot be renamed to this")
+    told = gpuprof("store", "gc", "--store", tmp_path)
+    assert told.code == 2
+    assert f"{stuck}: cannot be removed (Not a directory)" in told.err
+    assert set(tmp_path.iterdir()) == {stuck, in_the_way}
+    done = gpuprof("store", "gc", "--store", tmp_path, "--json")
+    assert (done.code, done.json["removed"], list(done.json["failed"])) == (2, {}, [stuck.name])
+    assert not other.exists()
+
+
 def test_what_somebody_recovers_meanwhile_is_not_removed(tmp_path):
     path = dead(tmp_path, age_s=90)
     (found,) = upkeep.leftovers(tmp_path, DAY_S, path.stat().st_mtime + 90)
@@ -152,6 +219,22 @@ def test_the_index_is_counted_and_made_anew(tmp_path):
     (tmp_path / "file").write_text("")
     nowhere = gpuprof("store", "index", "--store", tmp_path / "s", env={"XDG_CACHE_HOME": str(tmp_path / "file")})
     assert "in memory only" in nowhere.out
+
+
+@pytest.mark.parametrize("options", [(), ("--rebuild",)])
+def test_a_damaged_index_is_no_fault_of_the_store(tmp_path, options):
+    publish(tmp_path / "s")
+    bad = publish(tmp_path / "s")
+    spoil_record(bad)
+    env = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    ask = ("store", "index", "--store", tmp_path / "s", "--json")
+    before = gpuprof(*ask, env=env).json
+    with sqlite3.connect(before["file"]) as database:
+        database.execute("UPDATE texts SET text = text || 'x'")
+    for _ in range(2):
+        done = gpuprof(*ask, *options, env=env)
+        assert (done.code, done.json["runs"], len(done.json["faults"])) == (0, 1, 1)
+    assert done.json["file"] == before["file"]
 
 
 @pytest.mark.parametrize("action", ["verify", "gc", "index"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from gpuprof.cli.common import console, store_option
+from gpuprof.cli.common import console, say, store_option
 from gpuprof.errors import EXIT_OK, EXIT_RUN_FAILED, StoreError
 
 
@@ -18,34 +18,39 @@ from gpuprof.errors import EXIT_OK, EXIT_RUN_FAILED, StoreError
 def command(store: Path) -> int:
     """Turn the journals of runs whose supervisor was killed into records with the outcome `interrupted`.
 
-    Runs that are still going on are left alone.
+    Runs that are still going on are left alone. A journal that is damaged elsewhere than in its last line is named and
+    kept as it is.
 
     \b
     Example:
       gpuprof recover --store results
-    """
-    from pydantic import ValidationError
 
+    \b
+    Exit codes: 0 done, 1 some run cannot be recovered.
+    """
     from gpuprof import store as runs
     from gpuprof.assemble import assemble
-    from gpuprof.upkeep import EMPTY_AFTER_S
+    from gpuprof.upkeep import EMPTY_AFTER_S, nothing_measured
 
     out, code, count = console(), EXIT_OK, 0
     for staging in runs.unfinished(store):
         count += 1
         try:
-            lines, changed = runs.read_journal(staging), (staging / "journal.jsonl").stat().st_mtime
-            if not lines:
+            lines, begun = runs.read_journal(staging)
+            changed = (staging / "journal.jsonl").stat().st_mtime
+            if not lines and not begun and nothing_measured(staging, lines):
                 if time.time() - changed > EMPTY_AFTER_S:
                     shutil.rmtree(staging)
                     out.print(f"removed {staging}: nothing had been measured", markup=False, soft_wrap=True)
                 continue
+            if not lines:
+                raise StoreError("its journal holds no whole line")
             now = datetime.fromtimestamp(changed, timezone.utc).isoformat(timespec="milliseconds")
             record, raw = assemble(lines, now)
             path = runs.publish_recovered(staging, record, raw)
-        except (StoreError, ValidationError, ValueError, KeyError, IndexError, OSError) as error:
+        except (StoreError, ValueError, LookupError, TypeError, AttributeError, OSError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            console(stderr=True).print(f"{staging}: cannot be recovered: {reason}", markup=False)
+            say(console(stderr=True), f"{staging}: cannot be recovered: {reason}")
             code = EXIT_RUN_FAILED
             continue
         repeats = sum(len(case.repeats) for case in record.cases)

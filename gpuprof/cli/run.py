@@ -70,8 +70,9 @@ def command(
     and each headline number with its 95% interval.
 
     A CONFIG may be a suite file, which lists others. What is named twice is run once. --resume leaves out a case when
-    the store holds it for the same device model, driver, torch, gpuprof, protocol and threads, with as many good
-    repeats as are asked for; a case that computed wrong results is measured again.
+    the store holds it for the same device model, driver, partition, power limit, ECC, torch and its libraries, gpuprof
+    and its commit, environment variables, protocol and threads, with as many good repeats as are asked for; a case
+    that computed wrong results is measured again.
 
     \b
     Examples:
@@ -180,7 +181,7 @@ def _left(
     notice = console(stderr=True)
     with indexing() as progress, Index(store, progress=progress) as index:
         for suite, device in work:
-            now = conditions(device, machine.torch["torch"], backends)
+            now = conditions(device, machine.torch, backends)
             found = held(index, suite, plan.protocol(suite, quick=quick), now, environment.physical_cores())
             for case_id, run_id in sorted(found.items()):
                 say(notice, f"skipped {case_id} on {device['name']}: held by run {run_id}", "dim")

@@ -31,8 +31,8 @@ def command() -> None:
 def verify(store: Path, as_json: bool) -> int:
     """Read every published run and name what is wrong with it.
 
-    A run is whole when its record is valid, its raw series can be read and belong to repeats of the record, and the
-    directory has the run's name.
+    A run is whole when its record is valid, its raw series can be read, those of every measured repeat are there and
+    none of another, and the directory has the run's name.
 
     \b
     Example:
@@ -77,6 +77,8 @@ def verify(store: Path, as_json: bool) -> int:
 def gc(store: Path, older_than: float, dry_run: bool, as_json: bool) -> int:
     """Remove what killed runs left: journals in which nothing was measured, and those nobody recovered in time.
 
+    A damaged journal counts among the latter.
+
     Each is named before it is removed. A run that goes on holds a lock, on this machine or another, and is left alone;
     so are published runs. Where a file system keeps no locks between machines (NFS mounted with nolock), use it only
     while nothing runs.
@@ -93,23 +95,28 @@ def gc(store: Path, older_than: float, dry_run: bool, as_json: bool) -> int:
 
     _must_be_there(store)
     out = console()
-    removed, kept = {}, {}
+    removed, kept, failed = {}, {}, {}
     for found in list(upkeep.leftovers(store, older_than * _DAY_S, time.time())):
         if not found.goes:
             kept[found.path.name] = found.why
         else:
             if not as_json:
                 say(out, f"{'would remove' if dry_run else 'removing'} {found.path}: {found.why}")
-            if dry_run or upkeep.remove(found):
-                removed[found.path.name] = found.why
+            try:
+                if dry_run or upkeep.remove(found):
+                    removed[found.path.name] = found.why
+            except StoreError as error:
+                failed[found.path.name] = str(error)
     if as_json:
-        print_json({"dry_run": dry_run, "removed": removed, "kept": kept})
-        return EXIT_OK
-    for name, why in kept.items():
-        say(out, f"kept {store / name}: {why}")
-    if not removed and not kept:
-        say(out, f"Nothing to remove in {store}.")
-    return EXIT_OK
+        print_json({"dry_run": dry_run, "removed": removed, "kept": kept, "failed": failed})
+    else:
+        for name, why in kept.items():
+            say(out, f"kept {store / name}: {why}")
+        for fault in failed.values():
+            say(console(stderr=True), f"gpuprof: {fault}", "bold red")
+        if not removed and not kept and not failed:
+            say(out, f"Nothing to remove in {store}.")
+    return StoreError.exit_code if failed else EXIT_OK
 
 
 @command.command(short_help="Bring the local index up to date.")
@@ -136,7 +143,7 @@ def index(store: Path, rebuild: bool, as_json: bool) -> int:
     if as_json:
         print_json({"runs": count, "bytes": size, "file": file or None, "faults": faults})
         return EXIT_OK
-    where = f"in {file}" if file else "in memory only: this user's cache cannot be written"
+    where = f"in {file}" if file else "in memory only: this user's cache cannot be written, or was damaged"
     say(console(), f"{count:,} runs of {store}, {size / 1e6:,.1f} MB {where}")
     for fault in faults:
         say(console(stderr=True), f"left out: {fault}", "yellow")

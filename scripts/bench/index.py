@@ -34,7 +34,7 @@ import json, resource, sys, time
 from collections import deque
 from pathlib import Path
 from gpuprof import config, store
-from gpuprof.digest import digest
+from gpuprof.digest import brief, digest
 from gpuprof.index import Index
 from gpuprof.resume import Conditions, held
 from gpuprof.selector import parse
@@ -42,9 +42,7 @@ directory, asked = Path(sys.argv[1]), sys.argv[2]
 names = store.run_names(directory)
 record = store.read(directory / names[-1])
 last = record.started_at[:10]
-facts = digest(record).facts
-said = (facts.get("driver_version"), facts["torch"], facts["gpuprof"])
-conditions = Conditions(record.device.name, record.simulated, *said)
+conditions = Conditions.of(brief(digest(record)))
 protocol = record.protocol
 suites = [config.parse(config.Source(record.config.text, ""), [*record.config.overrides, *more], record.config)
           for more in ((), ("seed=7",))]
