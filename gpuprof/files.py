@@ -15,15 +15,18 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gpuprof"
 
 
-def to_file(path: Path, content: bytes, mode: int = 0o666) -> None:
-    """Raises GpuprofError when it cannot be written; what stood there before then stays. `mode` is less the umask."""
+def to_file(path: Path, content: bytes, *, mode: int = 0o666, through_link: bool = False) -> None:
+    """Raises GpuprofError when it cannot be written; what stood there before then stays. `mode` is less the umask.
+
+    A link is replaced, for somebody else may have laid it, or is written through where a user named it.
+    """
     if path.is_dir():
         raise UsageError(f"{path}: is a directory; -o names a file")
     try:
-        if path.exists() and not path.is_file():
+        if through_link and path.exists() and not path.is_file():
             path.write_bytes(content)  # a pipe or a device: nothing to put in its place
         else:
-            _replace(path.resolve(), content, mode)  # through a link, to what it points at
+            _replace(path.resolve() if through_link else path, content, mode)
     except OSError as error:
         raise GpuprofError(f"{path}: cannot be written ({error.strerror})") from None
 

@@ -65,7 +65,8 @@ class Night:
             parts.append("nothing slower")
         alone = sum(series.newest is None for series in self.judged)
         firsts = f", {alone} for the first time" if alone else ""
-        parts.append(f"{plural(len(self.judged), 'case')} measured{firsts}")
+        before = "" if any(one.fresh for one in self.measured) else " before (--again measures anew)"
+        parts.append(f"{plural(len(self.judged), 'case')} measured{before}{firsts}")
         parts.append(f"report {self.plan.place / 'report.html'}")
         return one_line(f"gpuprof {self.plan.night} on {socket.gethostname()}: {'; '.join(parts)}")
 
@@ -173,6 +174,16 @@ def _newest(text: str, found: Sequence[Found]) -> Evidence:
 # ---- for the monitoring
 
 
+def _labels(series: following.Series) -> str:
+    """As those of the run's own metrics, to be joined on."""
+    labels = {
+        "model": series.device,
+        "hostname": socket.gethostname(),
+        "case": series.points[-1].static.data["case_id"],
+    }
+    return ",".join(f'{name}="{openmetrics.escape(value)}"' for name, value in labels.items())
+
+
 def _textfile(night: Night) -> str:
     read = []
     for name in night.runs:
@@ -183,8 +194,7 @@ def _textfile(night: Night) -> str:
         ("gpuprof_nightly_regressions", "cases that became worse", [("", len(night.worse))]),
         ("gpuprof_nightly_failed", "configurations that were not measured", [("", len(night.failed))]),
         ("gpuprof_nightly_ratio", f"newest {METRIC} over the nights before", [
-            (f'{{case="{openmetrics.escape(s.title)}",model="{openmetrics.escape(s.device)}"}}', s.newest.ratio)
-            for s in night.judged if s.newest is not None
+            (f"{{{_labels(s)}}}", s.newest.ratio) for s in night.judged if s.newest is not None
         ]),
         ("gpuprof_nightly_finished_timestamp_seconds", "end of the last night", [("", round(time.time(), 3))]),
     )  # fmt: skip

@@ -18,6 +18,7 @@ _ALIASES = {"device.name": "device", "batch": "batch_size", "hostname": "host", 
 _CONDITION = re.compile(r"\s*([a-z_.]+)\s*(!=|>=|<=|=|~|>|<)\s*(.*?)\s*")
 _OPERATORS = re.compile(r"[=~<>]")
 _NUMBER = re.compile(r"\d+")
+_DATE = re.compile(r"\d[\d:.TZ+ -]*", re.IGNORECASE)
 _VERSIONS = ("torch", "driver")
 _NUMBERS = ("batch_size", "threads")
 
@@ -111,6 +112,8 @@ def _condition(part: str) -> Condition:
         raise UsageError(f"{part!r} names no value")
     if _OPERATORS.match(value):
         raise UsageError(f"{part!r} is no condition; the operators are = != ~ (contains) >= <= > and <")
+    if name == "date" and operator != "~" and not _DATE.fullmatch(value):
+        raise UsageError(f"{part!r}: write a date as 2026-11-01, or a part of it such as 2026-11")
     if name in _NUMBERS and operator != "~" and not value.isdecimal():
         raise UsageError(f"{part!r}: {name} is a number")
     if name in _VERSIONS and operator not in ("=", "!=", "~") and not _NUMBER.search(value):

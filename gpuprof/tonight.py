@@ -61,12 +61,13 @@ class Item:
 
 @dataclass(frozen=True)
 class Measured:
-    """One configuration in one night. `fault` is empty where all of it was measured."""
+    """One configuration in one night. `fault` is empty where all of it was measured, `fresh` that it was only now."""
 
     config: str
     signature: str
     runs: Sequence[str]
     fault: str = ""
+    fresh: bool = False
 
 
 @contextlib.contextmanager
@@ -75,7 +76,9 @@ def locked(out: Path) -> Iterator[int]:
     elsewhere = "name another directory with --out, on a local disk"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        file = (out / ".lock").open("a+", encoding="utf-8")
+        # Not through a link: in a store for all, somebody may have laid one.
+        handle = os.open(out / ".lock", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
+        file = os.fdopen(handle, "a+", encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{out}: cannot be used ({error.strerror}); {elsewhere}") from None
     with file:
@@ -95,21 +98,32 @@ def locked(out: Path) -> Iterator[int]:
 
 
 def measure(plan: Plan, lock: int, tell: Callable[[str], None]) -> Iterator[Measured]:
-    """`tell` gets a line before each configuration. KeyboardInterrupt ends the one at work in peace, and all others."""
+    """What the plan names, and what this night has measured besides, under another plan, so that it is judged as well.
+
+    `tell` gets a line before each measurement. KeyboardInterrupt ends the one at work in peace, and all others.
+    """
     items = _items(plan)
     known = {one.signature: one for one in _remembered(plan.place / "night.json")}
+    named = {item.signature for item in items}
+    yield from [one for one in known.values() if one.signature not in named and not one.fault and _stored(plan, one)]
     for number, item in enumerate(items):
         before = known.get(item.signature)
-        if before is None or plan.again or before.fault or not all((plan.store / r).is_dir() for r in before.runs):
+        if before is None or plan.again or before.fault or not _stored(plan, before):
             tell(f"{number + 1} of {len(items)}: {item.config}")
             before = _run(plan, item, plan.place / f"{number}-{Path(item.config).stem}.log", lock)
             known[item.signature] = before
-            document = {"night": plan.night, "measured": [asdict(one) for one in known.values()]}
+            remembered = [{k: v for k, v in asdict(one).items() if k != "fresh"} for one in known.values()]
+            document = {"night": plan.night, "measured": remembered}
             try:
                 to_file(plan.place / "night.json", (json.dumps(document, indent=1) + "\n").encode())
             except GpuprofError as error:  # what was measured is in the store all the same
                 before = replace(before, fault=before.fault or str(error))
+            before = replace(before, fresh=True)
         yield before
+
+
+def _stored(plan: Plan, one: Measured) -> bool:
+    return all((plan.store / run).is_dir() for run in one.runs)
 
 
 def _items(plan: Plan) -> list[Item]:
@@ -131,7 +145,7 @@ def _items(plan: Plan) -> list[Item]:
 def _remembered(file: Path) -> list[Measured]:
     """Nothing where it cannot be read: what is not known is measured again."""
     try:
-        found = [Measured(**one) for one in json.loads(file.read_text("utf-8"))["measured"]]
+        found = [Measured(**one, fresh=False) for one in json.loads(file.read_text("utf-8"))["measured"]]
         return [one for one in found if all(map(RUN_ID.fullmatch, one.runs)) and isinstance(one.fault, str)]
     except (OSError, ValueError, TypeError, KeyError):
         return []
@@ -152,7 +166,7 @@ def _run(plan: Plan, item: Item, log: Path, lock: int) -> Measured:
     if code is None:
         fault = f"not over after {plan.timeout_s:,.0f} s"
     elif code != EXIT_OK:
-        fault = _fault(answer, records) or f"gpuprof run ended with code {code}"
+        fault = _fault(item.config, answer, records) or f"gpuprof run ended with code {code}"
     if fault and log.is_file():
         fault += f"; see {log}"
     # A rescued record lies elsewhere, and is no part of the history until it was put here.
@@ -189,9 +203,9 @@ def _end(process: subprocess.Popen[bytes]) -> bytes:
         return process.communicate()[0]
 
 
-def _fault(answer: Any, records: Sequence[dict[str, Any]]) -> str:
+def _fault(config: str, answer: Any, records: Sequence[dict[str, Any]]) -> str:
     if isinstance(answer, dict) and "error" in answer:
-        return str(answer["error"]["message"])
+        return str(answer["error"]["message"]).removeprefix(f"{config}: ")
     return listed([
         f"{case['case_id']}: {case['reason'] or 'wrong results'}" for one in records for case in one["cases"]
         if case["outcome"] != "ok" or case["correctness"]["verdict"] == "wrong"

@@ -74,7 +74,7 @@ def test_dry_run_tells_cases_order_and_time():
     assert len(plan["order"]) == 6
     assert 10 < plan["estimate_s"] < 600
     text = gpuprof("run", CONFIGS / "lstm.yaml", "--dry-run")
-    assert "1 cases x 5 fresh processes" in text.out
+    assert "1 case x 5 fresh processes" in text.out
     assert "nothing was run" in text.out
 
 

@@ -280,10 +280,13 @@ def _umask() -> int:
 def test_a_link_stays_and_a_device_is_written_to(tmp_path):
     (tmp_path / "real").write_bytes(b"old")
     (tmp_path / "link").symlink_to("real")
-    files.to_file(tmp_path / "link", b"new")
+    files.to_file(tmp_path / "link", b"new", through_link=True)
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real").read_bytes() == b"new"
-    files.to_file(Path("/dev/null"), b"new")
+    files.to_file(tmp_path / "link", b"newer")  # nobody named it
+    assert not (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"new"
+    files.to_file(Path("/dev/null"), b"new", through_link=True)
     assert Path("/dev/null").is_char_device()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sys
 from datetime import datetime, timedelta, timezone
 
@@ -267,7 +268,7 @@ def test_tonight_alone_counts_where_it_is_asked_for():
 def test_sparkline():
     assert sparkline([1, 2, 4, 8]) == "▁▃▆█"
     assert sparkline([7, 7, 7]) == "▄▄▄"
-    assert len(sparkline(range(1, 100))) == 32
+    assert len(sparkline(range(1, 100))) == 16
 
 
 def shown(worse: bool = True, **then) -> History:
@@ -282,7 +283,8 @@ def test_every_form_tells_the_change():
     assert "<script>alert(1)" not in html
     assert "kernel 1 →" in html
     for text in (html, markdown.render(told)):
-        assert "regression 2026-09-2" in text
+        assert re.search(r"regression 0\.[89]", text)
+        assert "since 2026-09-2" in text
         assert "0.9" in text
     (chart,) = [b for s in told.sections for b in s.blocks if type(b).__name__ == "Chart"]
     picture = drawing.svg(chart.spec)

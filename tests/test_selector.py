@@ -70,6 +70,7 @@ def test_other_names_of_a_field(alias, field):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("date>=yesterday", "write a date as 2026-11-01"),
         ("vender=nvidia", "no field 'vender' to select by; did you mean 'vendor'?"),
         ("batchsize=3", "did you mean 'batch_size'?"), ("colour=red", "there are run, date, outcome"),
         ("vendor=", "names no value"), ("vendor=nvidia,", "'' is no condition"), ("nvidia", "is no condition"),

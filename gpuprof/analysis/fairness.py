@@ -100,7 +100,7 @@ def _sides(baseline: Evidence, candidate: Evidence, pairs: Sequence[Pair]) -> It
         if values[0] != values[1] or mixed_:
             yield Entry(_TITLES.get(name, name), left, right, weight, why)
     if not any(pair.allowed for pair in pairs):
-        counts = tuple(f"{len(side.cases)} cases" for side in both)
+        counts = tuple(f"{len(side.cases)} case{'s' * (len(side.cases) != 1)}" for side in both)
         yield Entry("cases", counts[0], counts[1], "blocks", NOTHING)
     if any(value > 1 for side in both for value in _values(side, "shared_by")):
         shares = tuple(_text(side, "shared_by") for side in both)

@@ -114,6 +114,14 @@ class Regression:
     suspects: tuple[Suspect, ...]
     settled: bool  # a change of the level; else the newest run alone
 
+    @property
+    def cautions(self) -> list[str]:
+        """What the run itself says against its numbers, whether or not the runs before said the same."""
+        case = self.since.static.data
+        said = {"others used the host's cores": case["crowded"], "it was not steady": case["steady"] is False,
+                f"throttled: {case['slowed']}": case["slowed"]}  # fmt: skip
+        return [text for text, so in said.items() if so]
+
 
 def segments(series: Series) -> list[tuple[int, int]]:
     ends = [change.position for change in series.changes]
@@ -343,6 +351,7 @@ _FACTS = {
 _MAPPINGS = ("libraries", "variables", "protocol")  # told of name by name, as are the case's parameters and switches
 _CASE = {
     "precision": "arithmetic that ran", "threads": "CPU threads", "fallback": "substitute", "regime": "regime",
+    "steady": "steady state", "crowded": "others on the host's cores", "doubtful": "doubtful sensors",
 }  # fmt: skip
 # A condition of the case, how much of it is a difference, and whether that is relative.
 _CONDITIONS = (

@@ -78,7 +78,7 @@ def command(selected: tuple[str, ...], name: str, output: Path | None, direction
     if output is None or str(output) == "-":
         target.to_stdout(content, name)
     else:
-        files.to_file(output, content if isinstance(content, bytes) else content.encode())
+        files.to_file(output, content if isinstance(content, bytes) else content.encode(), through_link=True)
     return EXIT_OK
 
 

@@ -65,7 +65,7 @@ def command(
     from gpuprof.errors import UsageError
     from gpuprof.tonight import Plan
 
-    name = night or datetime.now().astimezone().date().isoformat()
+    name = datetime.now().astimezone().date().isoformat() if night is None else night
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
         raise UsageError(f"--night {name!r}: letters, digits, '-', '_' and '.' only")
     options = [*(["--quick"] if quick else []), *(["--device", device] if device else [])]

@@ -208,7 +208,7 @@ def _dry_run(suites: list[Suite], quick: bool, as_json: bool) -> int:
         return EXIT_OK
     for document in documents:
         repeats, cases = document["protocol"]["repeats"], document["cases"]
-        click.echo(f"{document['file']}: {len(cases)} cases x {repeats} fresh processes")
+        click.echo(f"{document['file']}: {len(cases)} case{'s' * (len(cases) != 1)} x {repeats} fresh processes")
         for case in cases:
             params = "".join(f", {key}={value}" for key, value in case["params"].items())
             threads = f"{case['threads']} CPU threads"

@@ -66,8 +66,10 @@ def hand_out(story: Story, document: Callable[[], Any], form: str, output: Path 
             sys.stdout.buffer.write(content)
             sys.stdout.buffer.flush()
         else:
-            to_file(output, content)
-            click.echo(f"wrote {output}", err=True)
+            from gpuprof.export.runs import one_line
+
+            to_file(output, content, through_link=True)
+            click.echo(f"wrote {one_line(str(output))}", err=True)
 
 
 def _rendered(story: Story, document: Callable[[], Any], form: str) -> bytes:

@@ -28,7 +28,7 @@ from gpuprof.report.telling import NONE, listed, number, plural, shortened, time
 
 SCHEMA = "gpuprof.history/1"
 _BARS = "▁▂▃▄▅▆▇█"
-_MOST_BARS = 32
+_MOST_BARS = 16
 _MOST_CHARTS = 24
 _MOST_SUSPECTS = 6
 
@@ -83,7 +83,8 @@ def regression(one: Regression) -> str:
     metric = BY_KEY[one.series.metric].title
     why = suspects(one.suspects, most=3)
     since = f"since {one.since.at[:10]}" if one.settled else f"in the run of {one.since.at[:10]}"
-    return f"{one.series.title}: {times(one.ratio)} {metric} {since} ({why or 'nothing else changed'})"
+    said = "; ".join([why or ("" if one.cautions else "nothing else changed"), *one.cautions]).strip("; ")
+    return f"{one.series.title}: {times(one.ratio)} {metric} {since} ({said})"
 
 
 def suspects(found: Sequence[Suspect], most: int = _MOST_SUSPECTS) -> str:
@@ -102,50 +103,52 @@ def sparkline(values: Sequence[float], width: int = _MOST_BARS) -> str:
 
 def _series(found: History) -> Iterable[Block]:
     unit = BY_KEY[found.metric].unit
-    worse, alive = {id(one.series) for one in found.worse}, set(map(id, living(found.series)))
+    worse, alive = {id(one.series): one for one in found.worse}, set(map(id, living(found.series)))
     rows = []
     for series in sorted(found.series, key=lambda s: id(s) not in worse):
         change = series.changes[-1] if series.changes else None
         newest = series.newest
-        verdict = Cell("regression", "bad") if id(series) in worse else Cell(series.short or "steady", "dim")
-        if change is not None and id(series) not in worse:
-            verdict = _direction(change)
+        verdict = Cell(series.short or "steady", "dim")
         if id(series) not in alive:
             verdict = Cell(f"ended {series.points[-1].at[:10]}", "dim")
+        elif now := worse.get(id(series)):
+            verdict = Cell(f"regression {times(now.ratio)}", "bad", note=f"since {now.since.at[:10]}")
+        elif change is not None:
+            verdict = Cell(f"{_direction(change)} {times(change.ratio)}", "dim", note=f"since {change.at[:10]}")
         rows.append([
-            Cell(series.title), Cell(series.device + (" (simulated)" if series.simulated else "")),
-            Cell(str(len(series.points)), number=True), Cell(sparkline(series.values)),
-            number(series.values[-1], unit),
+            Cell(series.title), Cell(series.device + (" (simulated)" if series.simulated else "")), verdict,
+            Cell(str(len(series.points)), number=True), number(series.values[-1], unit),
             Cell(NONE, "dim", number=True) if newest is None
             else Cell(times(newest.ratio), number=True, note=times_interval(newest.ci95)),
-            verdict,
+            Cell(sparkline(series.values)),
         ])  # fmt: skip
     yield Table(
         f"{BY_KEY[found.metric].title}, {BY_KEY[found.metric].better} is better",
-        ("case", "device", "runs", "last runs", "newest", "over those before", "verdict"), rows,
+        ("case", "device", "verdict", "runs", "newest run", "over those of its level", "last runs"), rows,
     )  # fmt: skip
     if found.skipped:
         yield Notice(f"{plural(len(found.skipped), 'record')} could not be read and were left out:", "warn")
         yield Bullets([shortened(line, 300) for line in sorted(found.skipped)[:20]])
 
 
-def _direction(change: Change) -> Cell:
-    word = "regression" if change.worse else "improvement"
-    return Cell(f"{word} {change.at[:10]}", "warn" if change.worse else "good")
+def _direction(change: Change) -> str:
+    return "regression" if change.worse else "improvement"
 
 
 def _changes(found: History) -> Iterable[Block]:
     unit = BY_KEY[found.metric].unit
     rows = [
-        [Cell(series.title), Cell(change.at[:10], note=change.run_id), _direction(change),
+        [Cell(series.title), Cell(change.at[:10], note=change.run_id),
+         Cell(_direction(change), "bad" if change.worse else "good"),
          Cell(times(change.ratio), "strong", number=True), number(change.before, unit), number(change.after, unit),
          Cell(suspects(change.suspects) or "nothing that the records hold", "plain" if change.suspects else "dim")]
         for series in found.series for change in reversed(series.changes)
     ]  # fmt: skip
     rows += [
         [Cell(one.series.title), Cell(one.since.at[:10], note=one.since.run_id), Cell("newest run is worse", "bad"),
-         Cell(times(one.ratio), "strong", number=True), Cell(NONE), number(one.since.value, unit),
-         Cell(suspects(one.suspects) or "nothing that the records hold", "plain" if one.suspects else "dim")]
+         Cell(times(one.ratio), "strong", number=True), number(one.since.value / one.ratio, unit),
+         number(one.since.value, unit), Cell("; ".join(filter(None, [suspects(one.suspects), *one.cautions]))
+                                             or "nothing that the records hold")]
         for one in found.worse if not one.settled
     ]  # fmt: skip
     if rows:

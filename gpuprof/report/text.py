@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gpuprof.report.story import Block, Bullets, Cell, Chart, Notice, Story, Table, Tone
+from gpuprof.report.telling import plural
 from gpuprof.report.terminal import printable
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def render(story: Story) -> Iterator[RenderableType]:
         if parts:
             yield Text(f"\n{section.title}", "bold underline")
             yield from parts
-    yield Text(f"\nThe page has the charts, the method and {len(folded)} more tables: -o report.html", "dim")
+    more = f", the method and {plural(len(folded), 'more table')}" if folded else " and the method"
+    yield Text(f"\nThe page has the charts{more}: -o report.html", "dim")
 
 
 def _block(block: Block) -> Iterator[RenderableType]:
