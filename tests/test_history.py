@@ -268,7 +268,7 @@ def test_tonight_alone_counts_where_it_is_asked_for():
 def test_sparkline():
     assert sparkline([1, 2, 4, 8]) == "▁▃▆█"
     assert sparkline([7, 7, 7]) == "▄▄▄"
-    assert len(sparkline(range(1, 100))) == 16
+    assert len(sparkline(range(1, 100))) == 12
 
 
 def shown(worse: bool = True, **then) -> History:

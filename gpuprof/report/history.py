@@ -28,7 +28,7 @@ from gpuprof.report.telling import NONE, listed, number, plural, shortened, time
 
 SCHEMA = "gpuprof.history/1"
 _BARS = "▁▂▃▄▅▆▇█"
-_MOST_BARS = 16
+_MOST_BARS = 12
 _MOST_CHARTS = 24
 _MOST_SUSPECTS = 6
 
@@ -116,7 +116,7 @@ def _series(found: History) -> Iterable[Block]:
         elif change is not None:
             verdict = Cell(f"{_direction(change)} {times(change.ratio)}", "dim", note=f"since {change.at[:10]}")
         rows.append([
-            Cell(series.title), Cell(series.device + (" (simulated)" if series.simulated else "")), verdict,
+            Cell(series.title), verdict, Cell(series.device + (" (simulated)" if series.simulated else "")),
             Cell(str(len(series.points)), number=True), number(series.values[-1], unit),
             Cell(NONE, "dim", number=True) if newest is None
             else Cell(times(newest.ratio), number=True, note=times_interval(newest.ci95)),
@@ -124,7 +124,7 @@ def _series(found: History) -> Iterable[Block]:
         ])  # fmt: skip
     yield Table(
         f"{BY_KEY[found.metric].title}, {BY_KEY[found.metric].better} is better",
-        ("case", "device", "verdict", "runs", "newest run", "over those of its level", "last runs"), rows,
+        ("case", "verdict", "device", "runs", "newest run", "over those of its level", "last runs"), rows,
     )  # fmt: skip
     if found.skipped:
         yield Notice(f"{plural(len(found.skipped), 'record')} could not be read and were left out:", "warn")
