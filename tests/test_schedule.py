@@ -150,8 +150,19 @@ def test_the_command(tmp_path):
     ]  # fmt: skip
     line = gpuprof("schedule", "render", "cron", "--command", "/opt/x/scripts/compare_nightly 'a b.yaml'")
     assert line.out == "17 2 * * * /opt/x/scripts/compare_nightly 'a b.yaml'\n"
-    workflow = yaml.safe_load(gpuprof("schedule", "render", "github", "configs/lstm.yaml").out)
-    assert workflow["jobs"]["nightly"]["steps"][1]["run"].endswith("-- configs/lstm.yaml")
+    workflow = yaml.safe_load(gpuprof("schedule", "render", "github", "--store", "/srv/x", "configs/lstm.yaml").out)
+    _, run, upload = workflow["jobs"]["nightly"]["steps"]
+    assert run["run"] == "gpuprof nightly --store /srv/x -- configs/lstm.yaml"
+    assert upload["with"]["path"] == "/srv/x/nightly"
+    assert gpuprof("schedule", "render", "github", "--command", "/opt/night").code == 0  # has no store
+
+
+def test_a_workflow_holds_no_path_of_the_machine_that_writes_it(tmp_path):
+    """Neither of the default store, nor of a relative one, nor of this user's variable."""
+    for arguments, variables in (([], {}), (["--store", "results"], {}), ([], {"GPUPROF_STORE": str(tmp_path)})):
+        done = gpuprof("schedule", "render", "github", *arguments, env=variables)
+        assert (done.code, done.out) == (2, "")
+        assert "--store has to be an absolute path on the runners" in done.err
 
 
 @pytest.mark.parametrize(
