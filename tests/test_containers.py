@@ -21,6 +21,7 @@ from conftest import ROOT
 VENDORS = ("cuda", "rocm")
 DOCKERFILES = {vendor: ROOT / f"Dockerfile.{vendor}" for vendor in VENDORS}
 UID = "10001"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 _WHY_NOT = standin.missing()
 needs_engine = pytest.mark.skipif(bool(_WHY_NOT), reason=f"cannot build images: {_WHY_NOT}")
 pytestmark = pytest.mark.container
@@ -150,7 +151,9 @@ def images(engine, plain, wheels, libraries, tmp_path_factory) -> dict[str, str]
     (amd / "opt/venv/pyvenv.cfg").write_text(f"home = {home}\n")
     bases["rocm"] = engine.image("amd", name, amd, PATH="/opt/venv/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
     for vendor, base in bases.items():
-        engine.build(DOCKERFILES[vendor], base, f"gpuprof-{vendor}", *_mounts(wheels))
+        engine.build(
+            DOCKERFILES[vendor], base, f"gpuprof-{vendor}", *_mounts(wheels), "--build-arg", f"REVISION={COMMIT}"
+        )
     return {vendor: f"localhost/gpuprof-{vendor}" for vendor in VENDORS}
 
 
@@ -171,6 +174,7 @@ def test_what_an_image_says_of_itself(engine, images):
         assert {f"org.opencontainers.image.{key}" for key in ("title", "licenses", "version", "revision")} <= set(
             labels
         )
+        assert labels["org.opencontainers.image.revision"] == COMMIT
         assert ("NVIDIA_DRIVER_CAPABILITIES=compute,utility" in config["Env"]) == (vendor == "cuda")
 
 
