@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import platform
+import re
 import socket
 import subprocess
 from datetime import datetime, timezone
@@ -57,7 +58,7 @@ def describe() -> dict[str, Any]:
         "cpu": "/proc/cpuinfo names none",
         "memory_total_bytes": "/proc/meminfo has no total",
         "container": "no sign of a container",
-        "gpuprof_commit": "not running from a checkout that git can read",
+        "gpuprof_commit": "neither a checkout that git can read nor an image that was built with its commit",
     }
     return {
         **facts,
@@ -173,10 +174,12 @@ def _container() -> str | None:
 
 
 def _commit() -> str | None:
-    """Commit of the checkout that gpuprof runs from, with `+changes` where files differ from it."""
+    """Commit of the checkout that gpuprof runs from, with `+changes` where files differ from it; or an image's."""
     root = Path(__file__).parent.parent
     if not (root / ".git").exists():
-        return None
+        # As much of it as git tells below, so that an image and a checkout of one commit are told the same.
+        told = re.fullmatch(r"([0-9a-f]{7,12})[0-9a-f]*(\+changes)?", os.environ.get("GPUPROF_REVISION", ""))
+        return "".join(told.groups("")) if told else None
     try:
         found = subprocess.run(
             ["git", "-C", str(root), "describe", "--always", "--dirty=+changes", "--abbrev=12", "--exclude=*"],  # noqa: S607

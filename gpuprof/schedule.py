@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,8 @@ NAME = "gpuprof-nightly"
 # By commit, which nobody can move; the tag is for the reader.
 _CHECKOUT = "actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8 # v5.0.0"
 _UPLOAD = "actions/upload-artifact@ea165f8d65b6e75b540449e92b4886f43607fa02 # v4.6.2"
-_HOURS = 6
+_STOP_S = 120  # for `gpuprof nightly` to end what it measures, and to keep it
+_CRON_BYTES = 998  # Debian's crontab(5) refuses a longer command, its ancestors cut it short
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Schedule:
         if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", self.at):
             raise UsageError(f"--at {self.at!r} is no time of day; write HH:MM, such as 02:17")
         for word in (*self.command, self.reports):
-            if any(c < " " or "\x7f" <= c <= "\x9f" or c in "\u2028\u2029" or "\ud800" <= c <= "\udfff" for c in word):
+            if any(map(_unheld, word)):
                 raise UsageError(f"{word!r}: a control character, which a schedule cannot hold")
 
     @property
@@ -42,6 +44,12 @@ class Schedule:
     @property
     def minute(self) -> int:
         return int(self.at[3:])
+
+
+def _unheld(c: str) -> bool:
+    """Control characters, line ends, lone surrogates, and what Unicode calls noncharacters."""
+    code = ord(c)
+    return unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
 
 
 def systemd(plan: Schedule) -> dict[str, str]:
@@ -57,7 +65,10 @@ Description=gpuprof: nightly comparison
 [Service]
 Type=oneshot
 ExecStart=:{" ".join(map(_unit_word, plan.command))}
-TimeoutStartSec={_HOURS}h
+# gpuprof nightly limits each configuration. It alone is told to stop: it ends the run, which keeps what is done.
+TimeoutStartSec=infinity
+KillMode=mixed
+TimeoutStopSec={_STOP_S}
 """
     timer = f"""\
 [Unit]
@@ -86,6 +97,12 @@ def cron(plan: Schedule) -> dict[str, str]:
         if "\\" in word:
             raise UsageError(f"{word!r}: implementations of cron disagree on backslashes; use systemd, or another path")
     line = shlex.join(plan.command).replace("%", "\\%")  # a bare one ends the line
+    length = len(line.encode())
+    if length > _CRON_BYTES:
+        raise UsageError(
+            f"the command has {length} bytes, and cron takes {_CRON_BYTES}: put it into a script and name that with "
+            "--command, or use systemd"
+        )
     return {f"{NAME}.cron": f"{plan.minute} {plan.hour} * * * {line}\n"}
 
 
@@ -119,7 +136,7 @@ jobs:
       matrix:
         gpu: [cuda, rocm]
     runs-on: [self-hosted, "${{{{ matrix.gpu }}}}"]
-    timeout-minutes: {60 * _HOURS}
+    timeout-minutes: {23 * 60}  # GitHub's 6 hours would end a long night; gpuprof nightly limits each configuration
     steps:
       - uses: {_CHECKOUT}
         with:
@@ -130,8 +147,8 @@ jobs:
 
 
 def _scalar(text: str) -> str:
-    """A JSON string is a YAML string, on one line, whatever is in it."""
-    return json.dumps(text)
+    """A JSON string is a YAML string, on one line, but for JSON's escapes of what lies beyond U+FFFF."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _expression_free(text: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import zipfile
 from collections.abc import Iterable, Sequence
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 SITE = "/opt/site"  # where the site-packages of the tests are mounted
 WHEELS = "/opt/wheels"
@@ -26,6 +28,12 @@ _USERLAND = (
     "zlib1g",
 )  # fmt: skip
 _NEEDLESS = ("/usr/share/doc/", "/usr/share/man/", "/usr/share/locale/", "/usr/share/info/", "/usr/share/lintian/")
+# As docs/containers.md says: a read-only root, and no rights.
+_SAFE = (
+    "--pull", "never", "--network", "none", "--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges",
+    # podman asks for more than root itself may have in a container, where the hard limits are lower.
+    "--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096",
+)  # fmt: skip
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -87,14 +95,26 @@ class Engine:
         )  # fmt: skip
 
     def run(self, image: str, *arguments: object, options: Sequence[object] = (), ok: bool = True):
-        """As docs/containers.md says, on a read-only root and with no rights; without podman's health timer."""
-        return self.podman(
-            "run", "--rm", "--pull", "never", "--network", "none", "--no-healthcheck", "--read-only",
-            "--cap-drop", "all", "--security-opt", "no-new-privileges",
-            # podman asks for more than root itself may have in a container, where the hard limits are lower.
-            "--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096",
-            *options, image, *arguments, ok=ok,
-        )  # fmt: skip
+        return self.podman("run", "--rm", "--no-healthcheck", *_SAFE, *options, image, *arguments, ok=ok)
+
+    def health(self, image: str, options: Sequence[object] = ()) -> tuple[int, str]:
+        """The exit code of the image's own health check in a running container, and the first 500 bytes it printed."""
+        no_timer = {**os.environ, "DISABLE_HC_SYSTEMD": "true"}
+        idle = ["--entrypoint", "sleep", image, "300"]
+        name = self.podman("run", "--detach", *_SAFE, *options, *idle, env=no_timer).stdout.strip()
+        # It cleans up by itself after the container's end: not when the storage is gone, which it would lay out anew.
+        monitor = os.pidfd_open(self._state(name)["ConmonPid"])
+        try:
+            self.podman("healthcheck", "run", name, ok=False)
+            last = self._state(name)["Health"]["Log"][-1]
+        finally:
+            self.podman("rm", "--force", "--time", "0", name)
+            select.select([monitor], [], [], 60)
+            os.close(monitor)
+        return last["ExitCode"], last["Output"]
+
+    def _state(self, container: str) -> dict[str, Any]:
+        return json.loads(self.podman("inspect", container).stdout)[0]["State"]
 
     def close(self) -> None:
         for place in (self.directory / "overlay" / "overlay", self.directory):
@@ -238,10 +258,13 @@ def unpack(archive: Path, site: Path) -> None:
 # ---- a device as the container device interface tells it
 
 
-def specify(kind: str, nodes: Sequence[str], mounts: dict[str, Path], variables: dict[str, str]) -> Path:
-    """A CDI specification of one device named "standin", whose device files lead nowhere. The caller removes it."""
+def specify(kind: str, nodes: Sequence[str], mounts: dict[str, Path], variables: dict[str, str], **rights: int) -> Path:
+    """A CDI specification of one device named "standin", whose device files lead nowhere. The caller removes it.
+
+    `rights` are fileMode, uid and gid of the device files; without, they belong to the user of the container.
+    """
     edits = {
-        "deviceNodes": [{"path": node, "hostPath": "/dev/null", "permissions": "rw"} for node in nodes],
+        "deviceNodes": [{"path": node, "hostPath": "/dev/null", "permissions": "rw", **rights} for node in nodes],
         "mounts": [
             {"hostPath": str(source), "containerPath": place, "options": ["ro", "nosuid", "nodev", "bind"]}
             for place, source in mounts.items()

@@ -21,6 +21,7 @@ from conftest import ROOT
 VENDORS = ("cuda", "rocm")
 DOCKERFILES = {vendor: ROOT / f"Dockerfile.{vendor}" for vendor in VENDORS}
 UID = "10001"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 _WHY_NOT = standin.missing()
 needs_engine = pytest.mark.skipif(bool(_WHY_NOT), reason=f"cannot build images: {_WHY_NOT}")
 pytestmark = pytest.mark.container
@@ -150,7 +151,9 @@ def images(engine, plain, wheels, libraries, tmp_path_factory) -> dict[str, str]
     (amd / "opt/venv/pyvenv.cfg").write_text(f"home = {home}\n")
     bases["rocm"] = engine.image("amd", name, amd, PATH="/opt/venv/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
     for vendor, base in bases.items():
-        engine.build(DOCKERFILES[vendor], base, f"gpuprof-{vendor}", *_mounts(wheels))
+        engine.build(
+            DOCKERFILES[vendor], base, f"gpuprof-{vendor}", *_mounts(wheels), "--build-arg", f"REVISION={COMMIT}"
+        )
     return {vendor: f"localhost/gpuprof-{vendor}" for vendor in VENDORS}
 
 
@@ -171,6 +174,7 @@ def test_what_an_image_says_of_itself(engine, images):
         assert {f"org.opencontainers.image.{key}" for key in ("title", "licenses", "version", "revision")} <= set(
             labels
         )
+        assert labels["org.opencontainers.image.revision"] == COMMIT
         assert ("NVIDIA_DRIVER_CAPABILITIES=compute,utility" in config["Env"]) == (vendor == "cuda")
 
 
@@ -197,26 +201,25 @@ def _results(tmp_path: Path, uid: str) -> Path:
 @pytest.mark.parametrize("vendor, uid, repeats", [("cuda", UID, 2), ("rocm", "54321", 1)])
 def test_a_run_as_no_root_on_a_root_that_cannot_be_written(engine, images, tmp_path, vendor, uid, repeats):
     results = _results(tmp_path, uid)
-    options = [*_mounts(), "--volume", f"{results}:/results", "--tmpfs", "/tmp:size=1g"]
+    options = [*_mounts(), "--volume", f"{results}:/results", "--tmpfs", "/tmp:size=1g", "--hostname", "gpu-host"]
     options += [] if uid == UID else ["--user", f"{uid}:{uid}"]
     short = ("--set", f"repeats={repeats}", "--set", "threads=1")
     engine.run(images[vendor], "run", "configs/lstm.yaml", "--quick", *short, options=options)
     (path,) = results.glob("*/record.json")
     record = json.loads(path.read_text())
     assert path.stat().st_uid == int(uid)
-    assert record["environment"]["container"] == "podman"
+    about = record["environment"]
+    assert (about["container"], about["hostname"], about["gpuprof_commit"]) == ("podman", "gpu-host", COMMIT[:12])
     (case,) = record["cases"]
     assert case["correctness"]["verdict"] == "pass"
     assert [repeat["outcome"] for repeat in case["repeats"]] == ["ok"] * repeats
 
 
 @needs_engine
-def test_the_health_check_passes_without_a_gpu(engine, images):
+def test_the_health_check_passes_without_a_gpu(engine, images, tmp_path):
     for image in images.values():
-        done = engine.run(image, options=[*_mounts(), "--entrypoint", "gpuprof"], ok=False)
-        assert done.returncode == 0
-        done = engine.run(image, "doctor", "--quick", options=_mounts(), ok=False)
-        assert done.returncode == 0, done.stdout
+        code, told = engine.health(image, options=[*_mounts(), "--volume", f"{tmp_path}:/sys/bus/pci/devices:ro"])
+        assert (code, "only the CPU can be measured" in told) == (0, True), told
 
 
 # ---- devices
@@ -251,6 +254,35 @@ def test_a_device_comes_in_by_its_cdi_specification(engine, images, libraries, t
     ]
     without = json.loads(engine.run(images[vendor], "devices", "--json", options=_mounts()).stdout)
     assert not [gpu for gpu in without if gpu["vendor"] in ("nvidia", "amd")]
+
+
+@needs_engine
+@pytest.mark.parametrize(
+    "vendor, kind, card, nodes, rights, says",
+    [
+        ("cuda", "nvidia.com/gpu", ("0x10de", "nvidia"), ("/dev/nvidia0", "/dev/nvidiactl"), {}, "libnvidia-ml"),
+        ("rocm", "amd.com/gpu", ("0x1002", "amdgpu"), ("/dev/kfd", "/dev/dri/renderD128"),
+         {"uid": 0, "gid": 992, "fileMode": 0o660}, "no permission to open /dev/dri/renderD128, /dev/kfd"),
+    ],
+    ids=["no library", "no permission"],
+)  # fmt: skip
+def test_the_health_check_fails_where_a_gpu_cannot_be_used(
+    engine, images, tmp_path, vendor, kind, card, nodes, rights, says
+):
+    """The device files are there, but not all that they need. On the PCI bus, which is the host's, there is a GPU."""
+    maker, driver = card
+    place = tmp_path / "0000:41:00.0"
+    (place / driver).mkdir(parents=True)
+    (place / "driver").symlink_to(driver)
+    (place / "vendor").write_text(maker)
+    (place / "class").write_text("0x030200")
+    tmp_path.chmod(0o755)
+    specification = standin.specify(kind, nodes, {"/sys/bus/pci/devices": tmp_path}, {}, **rights)
+    try:
+        code, told = engine.health(images[vendor], options=[*_mounts(), "--device", f"{kind}=standin"])
+    finally:
+        specification.unlink()
+    assert (code, says in told) == (1, True), told
 
 
 # ---- the vendor's torch

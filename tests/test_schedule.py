@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import gpuprof
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gpuprof.errors import UsageError
 from gpuprof.schedule import FORMS, Schedule
@@ -61,8 +63,9 @@ def test_the_service_has_each_argument_as_it_was():
     (line,) = [line for line in text.splitlines() if line.startswith("ExecStart=:")]
     words = re.findall(r'"(?:[^"\\]|\\.)*"', line.removeprefix("ExecStart=:"))
     assert [unquoted(word) for word in words] == ["/bin/true", *ARGUMENTS, "back\\slash\\"]
-    for setting in ("Type=oneshot", "TimeoutStartSec="):
-        assert setting in text
+    # A night takes as long as its configurations do, and whoever stops it leaves the run to `gpuprof nightly`.
+    for setting in ("Type=oneshot", "TimeoutStartSec=infinity", "KillMode=mixed", "TimeoutStopSec=120"):
+        assert f"\n{setting}\n" in text
     timer = FORMS["systemd"](plan(at="23:05"))["gpuprof-nightly.timer"]
     for setting in ("OnCalendar=*-*-* 23:05:00", "Persistent=true", "RandomizedDelaySec="):
         assert setting in timer
@@ -83,6 +86,18 @@ def test_the_cron_line_runs_what_was_asked_for():
         FORMS["cron"](plan("a\\b"))
 
 
+def test_a_line_longer_than_cron_reads_is_refused():
+    """In bytes, and as written: with what is quoted and escaped."""
+    room = 998 - len("/bin/true ")
+    for word, bytes_each in (("a", 1), ("é", 2), ("%", 2)):
+        quotes = 0 if word != "é" else 2  # shlex quotes what is not ASCII
+        fits = (room - quotes) // bytes_each
+        line = FORMS["cron"](plan(word * fits))["gpuprof-nightly.cron"].rstrip("\n")
+        assert 996 < len(line.split(" ", 5)[5].encode()) <= 998
+        with pytest.raises(UsageError, match=r"cron takes 998: put it into a script"):
+            FORMS["cron"](plan(word * (fits + 1)))
+
+
 def test_the_workflow_is_yaml_with_pinned_actions():
     text = FORMS["github"](plan(*ARGUMENTS, reports="/srv/a b: ${{ secrets.X }} #"))["gpuprof-nightly.yml"]
     found = yaml.safe_load(text)
@@ -101,9 +116,19 @@ def test_the_workflow_is_yaml_with_pinned_actions():
     assert shlex.split(written) == ["/bin/true", *ARGUMENTS]
 
 
+@given(st.lists(st.text() | st.text("${} '\"\\") | st.sampled_from([*HOSTILE, "🚀", "\ufeff"]), max_size=4))
+def test_the_workflow_hands_on_each_argument(words):
+    try:
+        asked = plan(*words)
+    except UsageError:
+        return
+    step = yaml.safe_load(FORMS["github"](asked)["gpuprof-nightly.yml"])["jobs"]["nightly"]["steps"][1]
+    assert shlex.split(step["run"].replace("${{ '${{' }}", "${{")) == ["/bin/true", *words]
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_control_characters_are_refused(form):
-    for bad in ("a\nb", "\x00", "\x1b[2J", "\u2028", "\udc80"):
+    for bad in ("a\nb", "\x00", "\x1b[2J", "\x85", "\u2028", "\udc80", "\ufdd0", "\ufffe", "\U0001ffff"):
         with pytest.raises(UsageError, match="control character"):
             FORMS[form](plan(bad))
 
@@ -125,8 +150,19 @@ def test_the_command(tmp_path):
     ]  # fmt: skip
     line = gpuprof("schedule", "render", "cron", "--command", "/opt/x/scripts/compare_nightly 'a b.yaml'")
     assert line.out == "17 2 * * * /opt/x/scripts/compare_nightly 'a b.yaml'\n"
-    workflow = yaml.safe_load(gpuprof("schedule", "render", "github", "configs/lstm.yaml").out)
-    assert workflow["jobs"]["nightly"]["steps"][1]["run"].endswith("-- configs/lstm.yaml")
+    workflow = yaml.safe_load(gpuprof("schedule", "render", "github", "--store", "/srv/x", "configs/lstm.yaml").out)
+    _, run, upload = workflow["jobs"]["nightly"]["steps"]
+    assert run["run"] == "gpuprof nightly --store /srv/x -- configs/lstm.yaml"
+    assert upload["with"]["path"] == "/srv/x/nightly"
+    assert gpuprof("schedule", "render", "github", "--command", "/opt/night").code == 0  # has no store
+
+
+def test_a_workflow_holds_no_path_of_the_machine_that_writes_it(tmp_path):
+    """Neither of the default store, nor of a relative one, nor of this user's variable."""
+    for arguments, variables in (([], {}), (["--store", "results"], {}), ([], {"GPUPROF_STORE": str(tmp_path)})):
+        done = gpuprof("schedule", "render", "github", *arguments, env=variables)
+        assert (done.code, done.out) == (2, "")
+        assert "--store has to be an absolute path on the runners" in done.err
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def command() -> None:
     Examples:
       gpuprof schedule render systemd --store /srv/gpuprof -o ~/.config/systemd/user
       gpuprof schedule render cron --at 03:40
-      gpuprof schedule render github -o .github/workflows
+      gpuprof schedule render github --store /srv/gpuprof -o .github/workflows
     """
 
 
@@ -29,7 +29,7 @@ def command() -> None:
               help="Run this, quoted as in a shell, in place of gpuprof nightly.")  # fmt: skip
 @click.option("--at", default="02:17", show_default=True, metavar="HH:MM", help="Local time; for github, UTC.")
 @click.option("--store", type=click.Path(path_type=Path), default=DEFAULT_STORE, envvar="GPUPROF_STORE",
-              show_default=True, help="Directory that holds the runs.")  # fmt: skip
+              show_default=True, help="Directory that holds the runs; github: on the runner.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Write into this directory.")
 def render(
     form: str, configs: tuple[str, ...], line: str | None, at: str, store: Path, output: Path | None
@@ -37,17 +37,21 @@ def render(
     """Units for systemd, a line for crontab, or a workflow for GitHub's self-hosted runners labelled cuda and rocm.
 
     CONFIG is configs/reference.yaml of this directory by default. For systemd and cron paths are made absolute; for
-    github those of CONFIG files stay, for they are looked up in the checkout.
+    github those of CONFIG files stay, for they are looked up in the checkout, and --store has to be given: an absolute
+    path on the runners.
 
     \b
     Examples:
       gpuprof schedule render systemd configs/lstm.yaml configs/cnn.yaml
       gpuprof schedule render cron --command '/opt/gpuprof/scripts/compare_nightly /opt/gpuprof/configs/lstm.yaml'
+      gpuprof schedule render github --store /srv/gpuprof configs/lstm.yaml
     """
     from gpuprof import schedule
     from gpuprof.errors import UsageError
     from gpuprof.files import to_file
 
+    if form == "github" and line is None:
+        _on_the_runner(store)
     words = _words(line) if line is not None else _nightly(configs, store, absolute=form != "github")
     reports = "" if line is not None else str(store.absolute() / "nightly")
     files = schedule.FORMS[form](schedule.Schedule(words, at, reports))
@@ -63,6 +67,19 @@ def render(
         to_file(output / name, text.encode())
         click.echo(f"wrote {output / name}", err=True)
     return EXIT_OK
+
+
+def _on_the_runner(store: Path) -> None:
+    from click.core import ParameterSource
+
+    from gpuprof.errors import UsageError
+
+    given = click.get_current_context().get_parameter_source("store") is ParameterSource.COMMANDLINE
+    if not given or not store.is_absolute():
+        raise UsageError(
+            "github: --store has to be an absolute path on the runners, such as /srv/gpuprof: this machine's own mean "
+            "nothing there, and what lies in a checkout is gone with the next job"
+        )
 
 
 def _words(line: str) -> list[str]:
