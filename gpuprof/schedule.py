@@ -58,6 +58,7 @@ def systemd(plan: Schedule) -> dict[str, str]:
         raise UsageError(f"{plan.command[0]!r}: systemd takes no quotes or backslashes in the name of a program")
     service = f"""\
 # systemctl --user daemon-reload && systemctl --user enable --now {NAME}.timer
+# loginctl enable-linger: without it, a user's timers stop when the last session ends.
 # Exit code 5 (something became slower) counts as failed: `systemctl --user status {NAME}` shows the line.
 [Unit]
 Description=gpuprof: nightly comparison

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import gpuprof
+from conftest import ROOT, gpuprof
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -178,6 +178,16 @@ def test_wrong_usage_is_told(arguments, message):
     done = gpuprof("schedule", "render", *arguments)
     assert done.code == 2
     assert message in done.err
+
+
+def test_options_of_the_night_and_what_is_not_there(tmp_path):
+    done = gpuprof("schedule", "render", "cron", "configs/lstm.yaml", "--with", "--device gpu:1 --set 'a=b c'")
+    assert f"--device gpu:1 --set 'a=b c' -- {ROOT / 'configs/lstm.yaml'}" in done.out
+    done = gpuprof("schedule", "render", "cron", "configs/lstm.yaml", "--with", "'")
+    assert (done.code, "--with" in done.err) == (2, True)
+    done = gpuprof("schedule", "render", "systemd", tmp_path / "nosuch.yaml")
+    assert done.code == 2
+    assert "no such file, and the schedule would fail every night" in done.err
 
 
 def test_nothing_to_run_is_told(tmp_path):

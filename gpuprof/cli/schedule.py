@@ -27,12 +27,13 @@ def command() -> None:
 @click.argument("configs", nargs=-1, metavar="[CONFIG...]")
 @click.option("--command", "line", metavar="LINE", default=None,
               help="Run this, quoted as in a shell, in place of gpuprof nightly.")  # fmt: skip
+@click.option("--with", "more", default="", metavar="OPTIONS", help="Options for `gpuprof nightly`, as one argument.")
 @click.option("--at", default="02:17", show_default=True, metavar="HH:MM", help="Local time; for github, UTC.")
 @click.option("--store", type=click.Path(path_type=Path), default=DEFAULT_STORE, envvar="GPUPROF_STORE",
               show_default=True, help="Directory that holds the runs; github: on the runner.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Write into this directory.")
 def render(
-    form: str, configs: tuple[str, ...], line: str | None, at: str, store: Path, output: Path | None
+    form: str, configs: tuple[str, ...], more: str, line: str | None, at: str, store: Path, output: Path | None
 ) -> int:  # fmt: skip
     """Units for systemd, a line for crontab, or a workflow for GitHub's self-hosted runners labelled cuda and rocm.
 
@@ -43,6 +44,7 @@ def render(
     \b
     Examples:
       gpuprof schedule render systemd configs/lstm.yaml configs/cnn.yaml
+      gpuprof schedule render systemd --with '--device gpu:1 --least 0.05' -o ~/.config/systemd/user
       gpuprof schedule render cron --command '/opt/gpuprof/scripts/compare_nightly /opt/gpuprof/configs/lstm.yaml'
       gpuprof schedule render github --store /srv/gpuprof configs/lstm.yaml
     """
@@ -52,7 +54,7 @@ def render(
 
     if form == "github" and line is None:
         _on_the_runner(store)
-    words = _words(line) if line is not None else _nightly(configs, store, absolute=form != "github")
+    words = _words(line) if line is not None else _nightly(configs, more, store, absolute=form != "github")
     reports = "" if line is not None else str(store.absolute() / "nightly")
     files = schedule.FORMS[form](schedule.Schedule(words, at, reports))
     if output is None:
@@ -64,7 +66,7 @@ def render(
     except OSError as error:
         raise UsageError(f"{output}: cannot be made ({error.strerror})") from None
     for name, text in files.items():
-        to_file(output / name, text.encode())
+        to_file(output / name, text.encode(), through_link=True)
         click.echo(f"wrote {output / name}", err=True)
     return EXIT_OK
 
@@ -96,7 +98,8 @@ def _words(line: str) -> list[str]:
     return words
 
 
-def _nightly(configs: tuple[str, ...], store: Path, *, absolute: bool) -> list[str]:
+def _nightly(configs: tuple[str, ...], more: str, store: Path, *, absolute: bool) -> list[str]:
+    import shlex
     import sys
 
     from gpuprof.errors import UsageError
@@ -105,6 +108,12 @@ def _nightly(configs: tuple[str, ...], store: Path, *, absolute: bool) -> list[s
     if not configs and not suite.is_file():
         raise UsageError(f"no {suite} here; name the configurations to run every night")
     named = configs or (str(suite),)
+    if absent := [one for one in named if absolute and not Path(one).is_file()]:
+        raise UsageError(f"{absent[0]}: no such file, and the schedule would fail every night")
+    try:
+        options = shlex.split(more)
+    except ValueError as error:
+        raise UsageError(f"--with {more!r}: {error}") from None
     files = [str(Path(one).absolute()) if absolute else one for one in named]
     program = [sys.executable, "-m", "gpuprof"] if absolute else ["gpuprof"]
-    return [*program, "nightly", "--store", str(store.absolute()), "--", *files]
+    return [*program, "nightly", "--store", str(store.absolute()), *options, "--", *files]
