@@ -87,6 +87,15 @@ def nothing_measured(path: Path, lines: Sequence[Mapping[str, Any]]) -> bool:
     return {line["type"] for line in lines} <= _BEFORE and not (path / "record.json").exists()
 
 
+def empty(path: Path) -> bool:
+    """Whether a dead run's directory is worth nothing; False where its journal is damaged."""
+    try:
+        lines, begun = runs.read_journal(path)
+    except StoreError:
+        return False
+    return not begun and nothing_measured(path, lines)
+
+
 def remove(leftover: Leftover) -> bool:
     """Remove it whole; False when it is gone already, or somebody is at work on it. Raises StoreError."""
     path = leftover.path

@@ -30,19 +30,21 @@ def command(store: Path) -> int:
     """
     from gpuprof import store as runs
     from gpuprof.assemble import assemble
-    from gpuprof.upkeep import EMPTY_AFTER_S, nothing_measured
+    from gpuprof.upkeep import EMPTY_AFTER_S, empty
 
     out, code, count = console(), EXIT_OK, 0
     for staging in runs.unfinished(store):
         count += 1
         try:
-            lines, begun = runs.read_journal(staging)
             changed = (staging / "journal.jsonl").stat().st_mtime
-            if not lines and not begun and nothing_measured(staging, lines):
+            if empty(staging):
                 if time.time() - changed > EMPTY_AFTER_S:
                     shutil.rmtree(staging)
-                    out.print(f"removed {staging}: nothing had been measured", markup=False, soft_wrap=True)
+                    say(out, f"removed {staging}: nothing had been measured")
+                else:
+                    say(out, f"left {staging} alone: nothing had been measured, but it may just be starting")
                 continue
+            lines, _ = runs.read_journal(staging)
             if not lines:
                 raise StoreError("its journal holds no whole line")
             now = datetime.fromtimestamp(changed, timezone.utc).isoformat(timespec="milliseconds")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import filterfalse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,9 +102,10 @@ def command(
     from gpuprof.cli.progress import Progress
     from gpuprof.signals import terminate_as_interrupt
     from gpuprof.store import unfinished
+    from gpuprof.upkeep import empty
 
     notice = console(stderr=True)
-    for dead in unfinished(store):
+    for dead in filterfalse(empty, unfinished(store)):
         say(notice, f"An earlier run was killed ({dead.name}). To save what it measured: {recover_hint(store)}")
     records: list[RunRecord] = []
     codes = [EXIT_OK]
