@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import simulators
+from backends import ask, devices_command, releases, server  # noqa: F401 - fixtures
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = ROOT / "configs"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_backends import ask, libraries, server  # noqa: F401 - fixtures
 
 from gpuprof.telemetry.attribute import VISIBILITY, Match, attribute, spellings
 from gpuprof.telemetry.device import Device
@@ -231,7 +230,7 @@ def who(*arguments):
 """
 
 
-def test_four_gpus_as_torch_names_them(ask):  # noqa: F811
+def test_four_gpus_as_torch_names_them(ask):
     code = (
         MATCHES
         + """
@@ -246,7 +245,7 @@ say([who("nvidia", "0b1b2c3d-1111-2222-3333-444455556666", "0000:43:00.0"), who(
     ]  # fmt: skip
 
 
-def test_mig_instances_as_torch_names_them(ask):  # noqa: F811
+def test_mig_instances_as_torch_names_them(ask):
     code = (
         MATCHES
         + """
@@ -256,7 +255,7 @@ say([who("nvidia", name + "-1111-2222-3333-444455556666", "0000:1b:00.0") for na
     assert ask("h100_mig", code) == [["nvidia:0", "UUID"]] * 2
 
 
-def test_radeon_without_a_unique_id(ask):  # noqa: F811
+def test_radeon_without_a_unique_id(ask):
     scenario = {"gpus": [{"like": "rx6900xt"}, {"like": "rx6900xt", "pci": "0000:83:00.0", "hip_id": 1}]}
     code = (
         MATCHES
@@ -269,7 +268,7 @@ say([who("amd", uuid("XX"), "0000:83:00.0"), who("amd", uuid("XX"), "0000:03:00.
     assert isinstance(none, str)
 
 
-def test_fifth_partition_reads_the_package_s_power_that_the_list_counts_once(ask):  # noqa: F811
+def test_fifth_partition_reads_the_package_s_power_that_the_list_counts_once(ask):
     code = (
         MATCHES
         + """
@@ -293,7 +292,7 @@ say([alone.id, one.by, attributed.id, signals(alone)["power_instant_w"][:2], sig
     assert scope == ["socket, shared by 8 devices", 8]
 
 
-def test_either_die_of_an_mi250_reads_the_power_of_both(ask):  # noqa: F811
+def test_either_die_of_an_mi250_reads_the_power_of_both(ask):
     code = (
         MATCHES
         + """
@@ -310,7 +309,7 @@ say(rows)
     assert first[1:] == second[1:] and first[1] == "socket, shared by 2 devices" and first[2] == 540
 
 
-def test_package_of_which_nobody_reports_the_power_says_so(ask):  # noqa: F811
+def test_package_of_which_nobody_reports_the_power_says_so(ask):
     silent = {"power": None, "sensor": None, "counter": None}
     scenario = {"gpus": [{"like": "mi250x", **silent}, {"like": "mi250x", **silent, "pci": "0000:c6:00.0", "hip_id": 1,
                                                         "hip_uuid": "GPU-d211223344556677"}]}  # fmt: skip
@@ -321,5 +320,5 @@ def test_package_of_which_nobody_reports_the_power_says_so(ask):  # noqa: F811
         assert said["temperature_core_c"][0] == 44
 
 
-def test_a_device_that_shares_nothing_is_itself(ask):  # noqa: F811
+def test_a_device_that_shares_nothing_is_itself(ask):
     assert ask("two_and_two", "say([g.attributed() is g for g in gpus])") == [True] * 4
