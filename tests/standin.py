@@ -172,7 +172,7 @@ def userland(target: Path) -> Path:
         linked = done(["ldd", executable, *(stdlib / "lib-dynload").glob("*.so")]).stdout
         _copy({path for path in re.findall(r"=> (/\S+)", linked) if not path.startswith(sys.base_prefix)}, target)
         (target / "usr/local/bin/python3").symlink_to(PYTHON)
-    done(["ldconfig", "-r", target])
+    done(["/sbin/ldconfig", "-r", target])  # no part of every PATH
     return target
 
 
