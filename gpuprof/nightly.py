@@ -19,7 +19,7 @@ from gpuprof import store as runs
 from gpuprof.analysis import compare as comparing
 from gpuprof.analysis import history as following
 from gpuprof.analysis.evidence import Evidence, complete, fold
-from gpuprof.analysis.history import Found
+from gpuprof.analysis.series import Found
 from gpuprof.errors import EXIT_OK, EXIT_REGRESSION, EXIT_RUN_FAILED, GpuprofError, StoreError, UsageError
 from gpuprof.export import openmetrics
 from gpuprof.export.runs import one_line

@@ -16,10 +16,10 @@ from gpuprof.analysis.history import (
     Change,
     Regression,
     Series,
-    Suspect,
     living,
     segments,
 )
+from gpuprof.analysis.suspects import Suspect
 from gpuprof.metrics import BY_KEY
 from gpuprof.report import charts
 from gpuprof.report.comparison import SIMULATED

@@ -22,7 +22,8 @@ from collections.abc import Callable
 
 from gpuprof.analysis import history
 from gpuprof.analysis.effect import LEVEL
-from gpuprof.analysis.history import Point, change_points
+from gpuprof.analysis.history import change_points
+from gpuprof.analysis.series import Point
 from gpuprof.digest import shared
 
 CV, OUTLIERS, BEFORE, WITHIN = 0.01, 0.03, 40, 3
