@@ -67,7 +67,9 @@ class Night:
         firsts = f", {alone} for the first time" if alone else ""
         before = "" if any(one.fresh for one in self.measured) else " before (--again measures anew)"
         parts.append(f"{plural(len(self.judged), 'case')} measured{before}{firsts}")
-        parts.append(f"report {self.plan.place / 'report.html'}")
+        report = str(self.plan.place / "report.html")
+        if not any(one.startswith(report) for one in self.unwritten):
+            parts.append(f"report {report}")
         return one_line(f"gpuprof {self.plan.night} on {socket.gethostname()}: {'; '.join(parts)}")
 
 

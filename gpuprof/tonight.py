@@ -74,27 +74,27 @@ class Measured:
 def locked(out: Path) -> Iterator[int]:
     """Gives the lock's file descriptor: whoever inherits it holds the lock, too. Raises LockedError, UsageError."""
     elsewhere = "name another directory with --out, on a local disk"
+    place = out / ".lock"
     try:
         out.mkdir(parents=True, exist_ok=True)
         # Not through a link: in a store for all, somebody may have laid one.
-        handle = os.open(out / ".lock", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
-        file = os.fdopen(handle, "a+", encoding="utf-8")
+        lock = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     except OSError as error:
         raise UsageError(f"{out}: cannot be used ({error.strerror}); {elsewhere}") from None
-    with file:
+    try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            file.seek(0)
-            holder = one_line(file.read()) or "another process"
-            raise LockedError(f"a nightly run is already at work ({holder} holds {out / '.lock'})") from None
+            holder = one_line(os.pread(lock, 200, 0).decode(errors="replace")) or "another process"
+            raise LockedError(f"a nightly run is already at work ({holder} holds {place})") from None
         except OSError as error:
             raise UsageError(f"{out}: files cannot be locked there ({error.strerror}); {elsewhere}") from None
-        with contextlib.suppress(OSError):  # a full disk: it is locked all the same
-            file.truncate(0)
-            file.write(f"process {os.getpid()} since {environment.utc_now()}")
-            file.flush()
-        yield file.fileno()
+        with contextlib.suppress(OSError):  # on a full disk it is locked all the same
+            os.ftruncate(lock, 0)
+            os.write(lock, f"process {os.getpid()} since {environment.utc_now()}".encode())
+        yield lock
+    finally:
+        os.close(lock)
 
 
 def measure(plan: Plan, lock: int, tell: Callable[[str], None]) -> Iterator[Measured]:

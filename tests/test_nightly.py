@@ -277,6 +277,7 @@ def test_files_that_cannot_be_written_are_told_and_the_night_goes_on(machine):
     done = machine.night("a", night(0, 100), night(1, 100), configs=("x.yaml", "y.yaml"))
     assert done.exit_code == 1
     assert len(done.judged[0].points) == 2
+    assert "; report " not in done.line
     for name in ("x.yaml: ", "y.yaml: ", "report.html", "gpuprof_nightly.prom"):
         assert f"FAILED: {name}" in done.line or f"{name}: is a directory" in done.line
 
