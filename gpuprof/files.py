@@ -21,7 +21,7 @@ def to_file(path: Path, content: bytes, *, mode: int = 0o666, through_link: bool
     A link is replaced, for somebody else may have laid it, or is written through where a user named it.
     """
     if path.is_dir():
-        raise UsageError(f"{path}: is a directory; -o names a file")
+        raise UsageError(f"{path}: is a directory, and a file is to be written")
     try:
         if through_link and path.exists() and not path.is_file():
             path.write_bytes(content)  # a pipe or a device: nothing to put in its place

@@ -86,7 +86,8 @@ def run(
             plan.place.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"{plan.place}: cannot be made ({error.strerror}); name another with --out") from None
-        night = Night(plan, list(measure(plan, lock, tell)))
+        night = Night(plan, [])
+        night.measured = list(measure(plan, lock, tell, night.unwritten))
         with Sources(plan.store) as sources:
             skipped: list[str] = []
             found = list(sources.dated(None, skipped))
@@ -108,8 +109,9 @@ def _write(night: Night, file: Path, text: str) -> None:
 
 def _judge(night: Night, found: Sequence[Found], skipped: list[str], last: int, least: float) -> Story:
     plan, tonight = night.plan, set(night.runs)
-    # Tonight comes last, whatever the clock says of it, and whatever was measured since.
-    found = sorted(found, key=lambda one: one[0].run_id in tonight)
+    # Tonight comes last, and of it what this plan names, whatever the clock says and whatever was measured since.
+    place = {run: number for number, one in enumerate(night.measured, 1) for run in one.runs}
+    found = sorted(found, key=lambda one: place.get(one[0].run_id, 0))
     series = following.history(found, METRIC)
     night.judged = [one for one in series if one.points[-1].run_id in tonight]
     seen = {point.run_id for one in night.judged for point in one.points}
@@ -177,12 +179,14 @@ def _newest(text: str, found: Sequence[Found]) -> Evidence:
 
 
 def _labels(series: following.Series) -> str:
-    """As those of the run's own metrics, to be joined on."""
+    """As those of the run's own metrics, to be joined on, and what else tells one series from another."""
+    point = series.points[-1]
+    facts = point.facts.data
     labels = {
-        "model": series.device,
-        "hostname": socket.gethostname(),
-        "case": series.points[-1].static.data["case_id"],
-    }
+        "model": series.device, "machine": series.machine, "hostname": socket.gethostname(),
+        "simulated": str(series.simulated).lower(), "case": point.static.data["case_id"],
+        "config": str(facts.get("config_file", "")), "protocol": str(facts.get("protocol", {}).get("name", "")),
+    }  # fmt: skip
     return ",".join(f'{name}="{openmetrics.escape(value)}"' for name, value in labels.items())
 
 

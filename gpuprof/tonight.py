@@ -4,8 +4,8 @@
     OUT/<night>/night.json          what was measured: a configuration that is there is not measured again
     OUT/<night>/<n>-<config>.log    what `gpuprof run` said, where there was no terminal to say it to
 
-A suite is measured configuration by configuration. One that fails costs itself alone: it is reported, and tried again
-when the night is run again.
+A suite is measured configuration by configuration, if all of it can be read. One that fails costs itself alone: it is
+reported, and tried again when the night is run again.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import hashlib
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -24,12 +25,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from gpuprof import environment, suite
-from gpuprof.errors import EXIT_OK, ConfigError, GpuprofError, LockedError, UsageError
+from gpuprof import store as runs
+from gpuprof.errors import EXIT_OK, ConfigError, GpuprofError, LockedError, StoreError, UsageError
 from gpuprof.export.runs import one_line
 from gpuprof.files import to_file
 from gpuprof.report.telling import listed
 from gpuprof.signals import undisturbed
-from gpuprof.store import RUN_ID
 
 _GRACE_S = 60.0  # for a run that is told to end, to keep what it has
 
@@ -89,23 +90,22 @@ def locked(out: Path) -> Iterator[int]:
             raise LockedError(f"a nightly run is already at work ({holder} holds {place})") from None
         except OSError as error:
             raise UsageError(f"{out}: files cannot be locked there ({error.strerror}); {elsewhere}") from None
-        with contextlib.suppress(OSError):  # on a full disk it is locked all the same
-            os.ftruncate(lock, 0)
-            os.write(lock, f"process {os.getpid()} since {environment.utc_now()}".encode())
+        _sign(lock)
         yield lock
     finally:
         os.close(lock)
 
 
-def measure(plan: Plan, lock: int, tell: Callable[[str], None]) -> Iterator[Measured]:
-    """What the plan names, and what this night has measured besides, under another plan, so that it is judged as well.
+def measure(plan: Plan, lock: int, tell: Callable[[str], None], unwritten: list[str]) -> Iterator[Measured]:
+    """What this night has measured before under another plan, so that it is judged as well; then what this plan names.
 
-    `tell` gets a line before each measurement. KeyboardInterrupt ends the one at work in peace, and all others.
+    `tell` gets a line before each measurement, `unwritten` what could not be remembered. KeyboardInterrupt ends the run
+    at work in peace, and all others.
     """
     items = _items(plan)
     known = {one.signature: one for one in _remembered(plan.place / "night.json")}
     named = {item.signature for item in items}
-    yield from [one for one in known.values() if one.signature not in named and not one.fault and _stored(plan, one)]
+    yield from [replace(o, fault="") for o in known.values() if o.signature not in named and _stored(plan, o)]
     for number, item in enumerate(items):
         before = known.get(item.signature)
         if before is None or plan.again or before.fault or not _stored(plan, before):
@@ -117,13 +117,21 @@ def measure(plan: Plan, lock: int, tell: Callable[[str], None]) -> Iterator[Meas
             try:
                 to_file(plan.place / "night.json", (json.dumps(document, indent=1) + "\n").encode())
             except GpuprofError as error:  # what was measured is in the store all the same
-                before = replace(before, fault=before.fault or str(error))
+                unwritten.append(str(error))
             before = replace(before, fresh=True)
         yield before
 
 
 def _stored(plan: Plan, one: Measured) -> bool:
-    return all((plan.store / run).is_dir() for run in one.runs)
+    return bool(one.runs) and all(_readable(plan.store / run) for run in one.runs)
+
+
+def _readable(run: Path) -> bool:
+    try:
+        runs.read(run)
+    except StoreError:
+        return False
+    return True
 
 
 def _items(plan: Plan) -> list[Item]:
@@ -146,9 +154,11 @@ def _remembered(file: Path) -> list[Measured]:
     """Nothing where it cannot be read: what is not known is measured again."""
     try:
         found = [Measured(**one, fresh=False) for one in json.loads(file.read_text("utf-8"))["measured"]]
-        return [one for one in found if all(map(RUN_ID.fullmatch, one.runs)) and isinstance(one.fault, str)]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return []
+    texts = [(one.config, one.signature, one.fault, *one.runs) for one in found if isinstance(one.runs, list)]
+    sound = len(texts) == len(found) and all(isinstance(text, str) for some in texts for text in some)
+    return [one for one in found if all(map(runs.RUN_ID.fullmatch, one.runs))] if sound else []
 
 
 def _run(plan: Plan, item: Item, log: Path, lock: int) -> Measured:
@@ -159,48 +169,67 @@ def _run(plan: Plan, item: Item, log: Path, lock: int) -> Measured:
         return Measured(item.config, item.signature, [], one_line(f"{error.filename or log}: {error.strerror}"))
     try:
         answer: Any = json.loads(output)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = []
-    records = [one for one in (answer if isinstance(answer, list) else [answer]) if "run_id" in one]
+    answers = answer if isinstance(answer, list) else [answer]
+    records = [one for one in answers if isinstance(one, dict) and isinstance(one.get("run_id"), str)]
+    # A rescued record lies elsewhere, and is no part of the history until it was put here.
+    stored = [one["run_id"] for one in records if _readable(plan.store / one["run_id"])]
     fault = ""
     if code is None:
         fault = f"not over after {plan.timeout_s:,.0f} s"
     elif code != EXIT_OK:
         fault = _fault(item.config, answer, records) or f"gpuprof run ended with code {code}"
+    elif not stored:
+        fault = "the store has no readable record of it"
     if fault and log.is_file():
         fault += f"; see {log}"
-    # A rescued record lies elsewhere, and is no part of the history until it was put here.
-    stored = [one["run_id"] for one in records if (plan.store / one["run_id"]).is_dir()]
     return Measured(item.config, item.signature, stored, one_line(fault))
 
 
 def _call(command: Sequence[str], log: Path, lock: int, timeout_s: float) -> tuple[int | None, bytes]:
     """Exit code (None: it took too long and was ended) and stdout."""
     with contextlib.ExitStack() as stack:
-        # In a terminal its progress is shown as it comes.
-        errors: IO[bytes] | None = None if sys.stderr.isatty() else stack.enter_context(log.open("wb"))
-        # In a session of its own, so that Ctrl-C reaches it once, by us.
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, start_new_session=True, pass_fds=(lock,)
-        )
+        errors: IO[bytes] | None = None
+        if not sys.stderr.isatty():  # in a terminal its progress is shown as it comes
+            log.unlink(missing_ok=True)
+            errors = stack.enter_context(log.open("xb"))  # not through a link
         try:
+            with undisturbed(afterwards=True):  # what was started is known, and can be ended
+                # In a session of its own, so that Ctrl-C reaches it once, by us.
+                process = subprocess.Popen(
+                    command, stdout=subprocess.PIPE, stderr=errors, start_new_session=True, pass_fds=(lock,)
+                )
+                _sign(lock, process.pid)
             output, _ = process.communicate(timeout=timeout_s)
-        except (subprocess.TimeoutExpired, KeyboardInterrupt) as stopped:
+        except KeyboardInterrupt:
             with undisturbed():
+                _end(process)
+            raise
+        except subprocess.TimeoutExpired:
+            with undisturbed(afterwards=True):
                 output = _end(process)
-            if isinstance(stopped, KeyboardInterrupt):
-                raise
             return None, output
         return process.returncode, output
 
 
 def _end(process: subprocess.Popen[bytes]) -> bytes:
     process.terminate()
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         return process.communicate(timeout=_GRACE_S)[0]
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.communicate()[0]
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):  # a driver may hold it for ever
+        return process.communicate(timeout=_GRACE_S / 10)[0]
+    return b""
+
+
+def _sign(lock: int, *others: int) -> None:
+    """Into the lock's file, for whoever finds it held; on a full disk it is locked all the same."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(lock, 0)
+        named = " and ".join(map(str, (os.getpid(), *others)))
+        os.pwrite(lock, f"process {named} since {environment.utc_now()}".encode(), 0)
 
 
 def _fault(config: str, answer: Any, records: Sequence[dict[str, Any]]) -> str:

@@ -84,7 +84,8 @@ def _judged(path: Path, older_than_s: float, age_s: float) -> Leftover:
 
 def nothing_measured(path: Path, lines: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a journal of these lines, and what else a dead run left, are worth nothing to anybody."""
-    return {line["type"] for line in lines} <= _BEFORE and not (path / "record.json").exists()
+    told = {line["type"] for line in lines} <= _BEFORE and not (path / "record.json").exists()
+    return told and not any("'verdict': 'wrong'" in str(line.get("data")) for line in lines)  # a finding, too
 
 
 def empty(path: Path) -> bool:

@@ -236,8 +236,13 @@ def test_a_series_that_has_ended_is_not_worse_for_ever():
     there = [night(100 + i, 100, host="other") for i in range(2)]
     assert regressions(followed(*gone))
     series = followed(*gone, *there)
-    assert regressions(series) == []
-    told = markdown.render(story(History("all", RATE, series, []), "now"))
+    over = analysis.ended(series, "2026-12-12")
+    assert [one.machine for one in over] == [series[0].machine]
+    ahead = followed(*gone, night(20_000, 100, host="ahead"))  # by one clock that is wrong
+    assert analysis.ended(ahead, "2026-09-29") == []
+    assert analysis.ended([], "2026-09-29") == []
+    assert analysis.ended(series, "no date") == []
+    told = markdown.render(story(History("all", RATE, series, [], ended=over), "now"))
     assert "1 not judged" in told
     assert "ended 2026-09-28" in told
 

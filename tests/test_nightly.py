@@ -25,6 +25,7 @@ from gpuprof import store as runs
 from gpuprof.errors import LockedError, UsageError
 from gpuprof.files import to_file
 from gpuprof.record import RunRecord
+from gpuprof.signals import terminate_as_interrupt
 
 SCRIPT = ROOT / "scripts" / "compare_nightly"
 # A batch of one, so that the step-by-step cells take some six times as long as the fused kernel.
@@ -262,12 +263,30 @@ def test_a_plan_that_fails_takes_nothing_from_the_same_night(machine):
     assert machine.night("a").failed == []  # what was wrong is not held against the night
 
 
+def test_a_night_is_judged_by_what_the_plan_names(machine):
+    publish(machine.store, *((night(i, 100 + i % 3), {}) for i in range(20)))
+    assert machine.night("a", night(20, 101)).exit_code == 0
+    assert machine.night("a", night(21, 50), overrides=("params.fused=false",)).exit_code == 5
+    assert machine.night("a").exit_code == 0  # measured before the other
+
+
+def test_cards_of_one_model_are_told_apart(machine):
+    for i in range(2):
+        machine.night(f"n{i}", *(night(3 * i + j, 100, gpu=gpu, config=config)
+                                 for j, (gpu, config) in enumerate([("A", "x"), ("B", "x"), ("A", "y")])),
+                      configs=("x.yaml", "y.yaml", "z.yaml"))  # fmt: skip
+    text = (machine.out / "gpuprof_nightly.prom").read_text()
+    ratios = [line.partition("}")[0] for line in text.splitlines() if line.startswith("gpuprof_nightly_ratio{")]
+    assert len(set(ratios)) == len(ratios) == 3
+
+
 def test_a_run_whose_record_is_gone_is_a_failure(machine, monkeypatch):
     record = night(0, 100)
     (machine.store / record.run_id).mkdir()
-    done = machine.night("a", (0, record.to_json().encode()))
-    assert done.exit_code == 1
-    assert "FAILED: x.yaml: the store has no readable record of it" in done.line
+    for answer in (record.to_json().encode(), b"", b"5", b"null", b"[1]", b'"run_id"', b"[" * 100_000):
+        done = machine.night("a", (0, answer))  # and tried again each time
+        assert done.exit_code == 1
+        assert "FAILED: x.yaml: the store has no readable record of it" in done.line
 
 
 def test_files_that_cannot_be_written_are_told_and_the_night_goes_on(machine):
@@ -278,20 +297,23 @@ def test_files_that_cannot_be_written_are_told_and_the_night_goes_on(machine):
     assert done.exit_code == 1
     assert len(done.judged[0].points) == 2
     assert "; report " not in done.line
-    for name in ("x.yaml: ", "y.yaml: ", "report.html", "gpuprof_nightly.prom"):
-        assert f"FAILED: {name}" in done.line or f"{name}: is a directory" in done.line
+    for name in ("night.json", "report.html", "gpuprof_nightly.prom"):
+        assert f"{name}: is a directory" in done.line
+    assert done.failed == []
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"measured": [{"config": "x.yaml"}]}', '{"measured": [null]}',
                                   '{"measured": [{"config": "x", "signature": "y", "runs": null}]}',
-                                  '{"measured": [{"config": "x", "signature": "y", "runs": ["../.."]}]}'])  # fmt: skip
+                                  '{"measured": [{"config": "x", "signature": "y", "runs": ["../.."]}]}',
+                                  '{"measured": [{"config": "x", "signature": ["y"], "runs": []}]}',
+                                  pytest.param("[" * 100_000, id="deep")])  # fmt: skip
 def test_a_memory_that_is_damaged_is_none(machine, text):
     (machine.out / "a").mkdir(parents=True)
     (machine.out / "a" / "night.json").write_text(text)
     assert machine.night("a", night(0, 100)).exit_code == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_night_that_is_ended_ends_its_run_in_peace_or_leaves_it_the_lock(tmp_path, number):
     out, store = tmp_path / "out", tmp_path / "store"
     options = ("--store", store, "--out", out, "--night", "a", "--quick", "--device", "cpu", "--set", "repeats=2")
@@ -340,6 +362,35 @@ def test_a_run_that_takes_too_long_is_ended_and_keeps_what_it_has(tmp_path):
     slow = "trap 'echo {}; exit' TERM; echo; while :; do sleep 0.02; done"
     code, output = tonight._call(["sh", "-c", slow], tmp_path / "log", 0, 1.0)
     assert (code, output) == (None, b"\n{}\n")
+
+
+def test_a_run_that_does_not_end_is_ended_with_what_it_started(tmp_path, monkeypatch):
+    monkeypatch.setattr(tonight, "_GRACE_S", 0.5)
+    stubborn = "trap '' TERM; sleep 1000 & wait; wait"
+    assert tonight._call(["sh", "-c", stubborn], tmp_path / "log", 0, 0.5) == (None, b"")
+
+
+def test_a_signal_while_a_run_is_started_leaves_none_behind(tmp_path, monkeypatch):
+    started = []
+
+    class Popen(subprocess.Popen):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            started.append(self)
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(subprocess, "Popen", Popen)
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"), terminate_as_interrupt():
+        tonight._call(["sleep", "1000"], tmp_path / "log", 0, 100.0)
+    assert started[0].returncode == -signal.SIGTERM
+
+
+def test_a_log_is_not_written_through_a_link(tmp_path):
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "log").symlink_to(tmp_path / "precious")
+    assert tonight._call(["sh", "-c", "echo said >&2"], tmp_path / "log", 0, 100.0) == (0, b"")
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert (tmp_path / "log").read_text() == "said\n"
 
 
 def test_a_file_system_without_locks_is_not_another_night(tmp_path, monkeypatch):

@@ -185,6 +185,10 @@ def test_options_of_the_night_and_what_is_not_there(tmp_path):
     assert f"--device gpu:1 --set 'a=b c' -- {ROOT / 'configs/lstm.yaml'}" in done.out
     done = gpuprof("schedule", "render", "cron", "configs/lstm.yaml", "--with", "'")
     assert (done.code, "--with" in done.err) == (2, True)
+    done = gpuprof("schedule", "render", "cron", "configs/lstm.yaml", "--with", "--leest 0.5")
+    assert (done.code, "--leest" in done.err) == (2, True)
+    done = gpuprof("schedule", "render", "cron", "configs/lstm.yaml", "--command", "/bin/true")
+    assert (done.code, "have no place beside it" in done.err) == (2, True)
     done = gpuprof("schedule", "render", "systemd", tmp_path / "nosuch.yaml")
     assert done.code == 2
     assert "no such file, and the schedule would fail every night" in done.err

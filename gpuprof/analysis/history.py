@@ -141,10 +141,8 @@ def regressions(
 ) -> list[Regression]:
     """What is worse now: the level is below the best that the `last` runs and the run before them had.
 
-    A series too short for change points is judged by its newest run; with `tonight` so is every other one, too. One
-    that has ended is not judged.
+    A series too short for change points is judged by its newest run; with `tonight` so is every other one, too.
     """
-    found = living(found)
     judged = [s for s in found if s.newest is not None and s.newest.p is not None and (tonight or s.short)]
     adjusted = effects.holm([s.newest.p for s in judged if s.newest is not None and s.newest.p is not None])
     sure = {id(s) for s, p in zip(judged, adjusted, strict=True) if p < LEVEL}
@@ -175,14 +173,19 @@ def _settled(series: Series, last: int, least: float) -> Regression | None:
     return Regression(series, ratio, series.points[cause.position], cause.suspects, settled=True)
 
 
-def living(found: Sequence[Series]) -> list[Series]:
-    """Without those that have ended: what a retired machine measured last is not worse for ever."""
-    newest = [series.points[-1].at[:10] for series in found]
+def ended(found: Sequence[Series], now: str) -> list[Series]:
+    """Those that are not to be judged: what a retired machine measured last is not worse for ever.
+
+    `now` (ISO 8601), because a clock that is ahead must not end all the others.
+    """
+    days = [series.points[-1].at[:10] for series in found]
     try:
-        first = (date.fromisoformat(max(newest)) - timedelta(days=ENDED)).isoformat()
-    except ValueError:  # none at all, or no date
-        return list(found)
-    return [series for series, day in zip(found, newest, strict=True) if day >= first]
+        tomorrow = (date.fromisoformat(now[:10]) + timedelta(days=1)).isoformat()
+        newest = date.fromisoformat(max(day for day in days if day <= tomorrow))
+        first = (newest - timedelta(days=ENDED)).isoformat()
+    except (ValueError, OverflowError):  # none at all, or no date
+        return []
+    return [series for series, day in zip(found, days, strict=True) if day < first]
 
 
 def _counts(ratio: float, least: float) -> bool:
@@ -190,7 +193,7 @@ def _counts(ratio: float, least: float) -> bool:
 
 
 def _is_worse(ratio: float, metric: str) -> bool:
-    return (ratio < 1) == (BY_KEY[metric].better == "higher")
+    return ratio < 1 if BY_KEY[metric].better == "higher" else ratio > 1
 
 
 def _middle(values: Sequence[float]) -> float:

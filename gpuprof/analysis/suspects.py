@@ -10,6 +10,7 @@ from typing import Any
 
 from gpuprof.analysis.series import Point
 from gpuprof.digest import as_text
+from gpuprof.errors import StoreError
 from gpuprof.metrics import UNTHROTTLED
 
 _FACTS = {
@@ -53,7 +54,7 @@ def suspects(before: Sequence[Point], after: Sequence[Point]) -> Iterator[Suspec
         other = statistics.mode(known.get(name, "none") for known in reversed(right))
         if one != other:
             yield Suspect(name, one, other)
-    conditions = [[point.find() for point in side] for side in (before, after)]
+    conditions = [[_facts(point) for point in side] for side in (before, after)]
     for key, title, much, relative, show in _CONDITIONS:
         medians = [_median(facts.get(key) for facts in side) for side in conditions]
         if medians[0] is not None and medians[1] is not None:
@@ -65,6 +66,13 @@ def suspects(before: Sequence[Point], after: Sequence[Point]) -> Iterator[Suspec
         one_share, other_share = shares[0].get(reason, 0.0), shares[1].get(reason, 0.0)
         if abs(one_share - other_share) > _THROTTLED:
             yield Suspect(f"throttled: {reason.replace('_', ' ')}", f"{one_share:.0%}", f"{other_share:.0%}")
+
+
+def _facts(point: Point) -> dict[str, Any]:
+    try:
+        return point.find()
+    except StoreError:  # removed meanwhile
+        return {}
 
 
 def _circumstances(point: Point) -> dict[str, str]:

@@ -35,9 +35,10 @@ def command(
     one machine measured for one case of one configuration file. Ten runs are needed to find change points; a shorter
     series has its newest run compared with those before it.
 
-    --check looks for what is worse now: the last change of a series was for the worse, lies within the last --last
-    runs, and is at least --least. In a series too short for change points, its newest run is worse than those before
-    it (95%, corrected for the number of series).
+    --check looks for what is worse now: the level is worse, by --least, than the best that the last --last runs and
+    the run before them had. In a series too short for change points, its newest run is worse than those before it
+    (95%, corrected for the number of series). A series has ended, and is not judged, when its newest run is 30 days
+    older than the newest of all.
 
     \b
     Examples:
@@ -64,12 +65,15 @@ def command(
     skipped: list[str] = []
     with indexing() as progress, Sources(store, progress) as sources:
         series = analysis.history(sources.dated(selector, skipped), metric)
-        worse = analysis.regressions(series, last=last, least=least)
+        now = environment.utc_now()
+        ended = analysis.ended(series, now)
+        over = set(map(id, ended))
+        judged = [one for one in series if id(one) not in over]
+        worse = analysis.regressions(judged, last=last, least=least)
     if not series:
         faults = f"; {len(skipped)} records cannot be read, the first: {skipped[0]}" if skipped else ""
         asked = f" that fulfils {selector!r}" if selector else ""
         raise StoreError(f"no run with {metric} in {store}{asked}{faults}. `gpuprof run CONFIG` makes the first.")
-    found = History(selector or str(store), metric, series, worse, skipped, last)
-    now = environment.utc_now()
+    found = History(selector or str(store), metric, series, worse, skipped, last, ended)
     hand_out(story(found, now), lambda: document(found, now), form, output)
     return EXIT_REGRESSION if check and worse else EXIT_OK

@@ -41,9 +41,9 @@ def command(
     and tonight's runs against the other vendor's latest ones where the store holds such; gpuprof_nightly.prom is for
     node_exporter's textfile collector. Both are replaced atomically.
 
-    Slower means: the level of the last runs is below the one before (see `gpuprof history --help`), or this night is
-    below the runs before it, at 95% and by --least. What this night has already measured is not measured twice; what
-    failed is tried again.
+    Slower means: the level of the last runs is worse than that of the runs before (see `gpuprof history --help`), or
+    this night is worse than the runs before it, at 95% and by --least. What this night has already measured is not
+    measured twice; what failed is tried again.
 
     \b
     Examples:

@@ -52,6 +52,8 @@ def render(
     from gpuprof.errors import UsageError
     from gpuprof.files import to_file
 
+    if line is not None and (configs or more):
+        raise UsageError("--command is all that is run: CONFIG files and --with have no place beside it")
     if form == "github" and line is None:
         _on_the_runner(store)
     words = _words(line) if line is not None else _nightly(configs, more, store, absolute=form != "github")
@@ -102,6 +104,7 @@ def _nightly(configs: tuple[str, ...], more: str, store: Path, *, absolute: bool
     import shlex
     import sys
 
+    from gpuprof.cli.nightly import command as nightly
     from gpuprof.errors import UsageError
 
     suite = Path("configs/reference.yaml")
@@ -115,5 +118,9 @@ def _nightly(configs: tuple[str, ...], more: str, store: Path, *, absolute: bool
     except ValueError as error:
         raise UsageError(f"--with {more!r}: {error}") from None
     files = [str(Path(one).absolute()) if absolute else one for one in named]
+    try:
+        nightly.make_context("nightly", [*options, "--", *files])
+    except click.ClickException as error:
+        raise UsageError(f"--with {more!r}: {error.format_message()}") from None
     program = [sys.executable, "-m", "gpuprof"] if absolute else ["gpuprof"]
     return [*program, "nightly", "--store", str(store.absolute()), *options, "--", *files]

@@ -16,7 +16,6 @@ from gpuprof.analysis.history import (
     Change,
     Regression,
     Series,
-    living,
     segments,
 )
 from gpuprof.analysis.suspects import Suspect
@@ -41,6 +40,7 @@ class History:
     worse: Sequence[Regression]
     skipped: Sequence[str] = ()
     last: int = RECENT
+    ended: Sequence[Series] = ()  # of `series`, not judged
 
     @property
     def simulated(self) -> bool:
@@ -71,8 +71,8 @@ def headline(found: History) -> str:
     changes = sum(len(series.changes) for series in found.series)
     short = sum(bool(series.short) for series in found.series)
     unclear = f", {short} too short to tell" if short else ""
-    if over := len(found.series) - len(living(found.series)):
-        unclear += f", {over} not judged (no run in {ENDED} days before the newest of all)"
+    if found.ended:
+        unclear += f", {len(found.ended)} not judged (no run in {ENDED} days before the newest of all)"
     return (
         f"No new regression in {plural(len(found.series), 'series', 'series')}: {plural(changes, 'change')}{unclear}."
     )
@@ -103,13 +103,13 @@ def sparkline(values: Sequence[float], width: int = _MOST_BARS) -> str:
 
 def _series(found: History) -> Iterable[Block]:
     unit = BY_KEY[found.metric].unit
-    worse, alive = {id(one.series): one for one in found.worse}, set(map(id, living(found.series)))
+    worse, ended = {id(one.series): one for one in found.worse}, set(map(id, found.ended))
     rows = []
     for series in sorted(found.series, key=lambda s: id(s) not in worse):
         change = series.changes[-1] if series.changes else None
         newest = series.newest
         verdict = Cell(series.short or "steady", "dim")
-        if id(series) not in alive:
+        if id(series) in ended:
             verdict = Cell(f"ended {series.points[-1].at[:10]}", "dim")
         elif now := worse.get(id(series)):
             verdict = Cell(f"regression {times(now.ratio)}", "bad", note=f"since {now.since.at[:10]}")
@@ -183,7 +183,7 @@ _METHOD = (
 
 
 def document(found: History, now: str) -> dict[str, Any]:
-    metric, alive = BY_KEY[found.metric], set(map(id, living(found.series)))
+    metric, ended = BY_KEY[found.metric], set(map(id, found.ended))
     return {
         "schema": SCHEMA,
         "gpuprof": gpuprof.__version__,
@@ -195,10 +195,11 @@ def document(found: History, now: str) -> dict[str, Any]:
         "regressions": [
             {"case": r.series.title, "workload": r.series.workload, "device": r.series.device,
              "machine": r.series.machine, "ratio": r.ratio, "since": r.since.run_id, "at": r.since.at,
-             "kind": "change" if r.settled else "newest run", "suspects": [asdict(s) for s in r.suspects]}
+             "kind": "change" if r.settled else "newest run", "suspects": [asdict(s) for s in r.suspects],
+             "cautions": r.cautions}
             for r in found.worse
         ],
-        "series": [_document(series) | {"judged": id(series) in alive} for series in found.series],
+        "series": [_document(series) | {"judged": id(series) not in ended} for series in found.series],
         "skipped": sorted(found.skipped),
     }  # fmt: skip
 

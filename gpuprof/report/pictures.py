@@ -47,7 +47,7 @@ def of_cases(cases: Sequence[Shown], sides: Sequence[str], timeline: Timeline, w
         for case in cases for p in _PERCENTILES for row in _points([case], f"latency_{p}_s")
     ]  # fmt: skip
     if latency:
-        said = _said(latency, "s")
+        said = _said([{**row, "label": f"{row['label']} {row['percentile']}"} for row in latency], "s")
         yield Chart("latency", "Latency of single requests", said, charts.latency(latency, sides))
     energy = [
         {**row, "energy_j": row["value"], "throughput": rate}
