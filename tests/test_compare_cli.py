@@ -232,6 +232,13 @@ def test_comparing_imports_neither_torch_nor_scipy():
     assert not imported_by("compare", *SIDES["gpu"]) & {"torch", "torchvision", "scipy", "numpy", "jinja2"}
 
 
+def test_a_page_from_an_index_at_hand_needs_no_records(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    page = ("report", "--store", SAMPLES / "cpu", "-o", tmp_path / "page.html")
+    assert gpuprof(*page).code == 0
+    assert not imported_by(*page) & {"torch", "torchvision", "scipy", "numpy", "pydantic"}
+
+
 def test_a_mistake_under_json_is_one_document():
     done = gpuprof("compare", LSTM_1, LSTM_2, "--json", "--format", "md")
     assert done.code == done.json["error"]["exit_code"] == 2

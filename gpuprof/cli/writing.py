@@ -66,10 +66,11 @@ def hand_out(story: Story, document: Callable[[], Any], form: str, output: Path 
             sys.stdout.buffer.write(content)
             sys.stdout.buffer.flush()
         else:
-            from gpuprof.export.runs import one_line
+            from gpuprof.report.terminal import printable
 
             to_file(output, content, through_link=True)
-            click.echo(f"wrote {one_line(str(output))}", err=True)
+            shown = " ".join(printable(str(output)).split())
+            click.echo(f"wrote {shown}", err=True)
 
 
 def _rendered(story: Story, document: Callable[[], Any], form: str) -> bytes:
