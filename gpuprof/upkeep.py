@@ -84,8 +84,15 @@ def _judged(path: Path, older_than_s: float, age_s: float) -> Leftover:
 
 def nothing_measured(path: Path, lines: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a journal of these lines, and what else a dead run left, are worth nothing to anybody."""
-    told = {line["type"] for line in lines} <= _BEFORE and not (path / "record.json").exists()
-    return told and not any("'verdict': 'wrong'" in str(line.get("data")) for line in lines)  # a finding, too
+    measured = not {line["type"] for line in lines} <= _BEFORE or (path / "record.json").exists()
+    return not measured and not any(map(_found_wrong, lines))
+
+
+def _found_wrong(line: Mapping[str, Any]) -> bool:
+    """Of a line about a case's checks: that its results are wrong is worth something."""
+    data = line.get("data")
+    correctness = data.get("correctness") if isinstance(data, dict) else None
+    return isinstance(correctness, dict) and correctness.get("verdict") == "wrong"
 
 
 def empty(path: Path) -> bool:

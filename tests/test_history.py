@@ -21,7 +21,7 @@ from gpuprof.assemble import assemble
 from gpuprof.digest import brief, digest
 from gpuprof.record import RunRecord
 from gpuprof.report import drawing, markdown, page
-from gpuprof.report.history import History, sparkline, story
+from gpuprof.report.history import History, regression, sparkline, story
 
 sys.path.insert(0, str(ROOT / "scripts" / "bench"))
 import changes as bench
@@ -257,6 +257,19 @@ def test_a_short_series_is_judged_by_its_newest_run():
     assert regressions(followed(night(0, 100, scatter=0.5), night(1, 50, scatter=0.5))) == []
     assert regressions(followed(night(0, 100, processes=1), night(1, 50, processes=1))) == []
     assert regressions(followed(night(0, 50), night(1, 100))) == []
+
+
+def test_what_a_run_says_against_itself_stands_beside_its_regression():
+    bad = night(1, 50).model_dump(mode="json", by_alias=True)
+    bad["cases"][0]["steady"] = False
+    bad["cases"][0]["absent"].pop("steady", None)
+    (found,) = regressions(followed(night(0, 100), RunRecord.model_validate(bad)))
+    assert found.cautions == ["it was not steady"]
+    (quiet,) = regressions(followed(night(0, 100), night(1, 50)))
+    assert quiet.cautions == []
+    assert "(nothing else changed)" in regression(quiet)
+    assert "it was not steady)" in regression(found)
+    assert "nothing else changed" not in regression(found)
 
 
 def test_tonight_alone_counts_where_it_is_asked_for():

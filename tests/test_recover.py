@@ -11,7 +11,7 @@ from conftest import gpuprof
 from test_record import journal, repeat
 from test_upkeep import DAY_S, aged, dead
 
-from gpuprof import store
+from gpuprof import store, upkeep
 
 REPEATS = 50
 
@@ -97,6 +97,16 @@ def test_a_record_that_could_not_be_published_is_not_nothing(tmp_path):
     assert done.code == 1
     assert "its journal holds no whole line" in done.err
     assert (staging / "record.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "nothing"),
+    [({"correctness": {"verdict": "pass"}}, True), ({"failed": "no memory"}, True), (None, True),
+     ({"correctness": 5}, True), ({"correctness": {"verdict": "wrong"}}, False)],
+)  # fmt: skip
+def test_checks_alone_are_nothing_unless_they_found_wrong_results(tmp_path, data, nothing):
+    lines = [{"type": "run"}, {"type": "case"}, {"type": "inspected", "case_id": "a", "data": data}]
+    assert upkeep.nothing_measured(tmp_path, lines) is nothing
 
 
 def test_a_journal_that_holds_the_wrong_things_is_named(tmp_path):
