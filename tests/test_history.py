@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import sys
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -257,6 +258,13 @@ def test_a_short_series_is_judged_by_its_newest_run():
     assert regressions(followed(night(0, 100, scatter=0.5), night(1, 50, scatter=0.5))) == []
     assert regressions(followed(night(0, 100, processes=1), night(1, 50, processes=1))) == []
     assert regressions(followed(night(0, 50), night(1, 100))) == []
+
+
+def test_a_simulated_device_is_named_above_everything():
+    series = [replace(one, simulated=True) for one in followed(night(0, 100, gpu="NVIDIA H100"))]
+    told = story(History("all", RATE, series, []), "now")
+    assert told.banners[0].startswith("SIMULATED: a vendor simulator stood for NVIDIA H100.")
+    assert story(History("all", RATE, followed(night(0, 100)), []), "now").banners == []
 
 
 def test_what_a_run_says_against_itself_stands_beside_its_regression():

@@ -43,8 +43,9 @@ class History:
     ended: Sequence[Series] = ()  # of `series`, not judged
 
     @property
-    def simulated(self) -> bool:
-        return any(series.simulated for series in self.series)
+    def simulated(self) -> list[str]:
+        """Devices that a simulator stood for."""
+        return sorted({series.device for series in self.series if series.simulated})
 
 
 def story(found: History, now: str) -> Story:
@@ -59,7 +60,7 @@ def story(found: History, now: str) -> Story:
         title=f"{BY_KEY[found.metric].title} over time: {shortened(found.what)}",
         headline=headline(found),
         tone="bad" if found.worse else "plain",
-        banners=[SIMULATED] if found.simulated else [],
+        banners=[SIMULATED.format(names=" and ".join(found.simulated))] if found.simulated else [],
         sections=[section for section in sections if section.blocks],
         made=f"gpuprof {gpuprof.__version__}, {now}, from {plural(len(runs), 'run')}",
     )
@@ -188,7 +189,7 @@ def document(found: History, now: str) -> dict[str, Any]:
         "schema": SCHEMA,
         "gpuprof": gpuprof.__version__,
         "made_at": now,
-        "simulated": found.simulated,
+        "simulated": bool(found.simulated),
         "metric": {"key": metric.key, "unit": metric.unit, "better": metric.better},
         "last": found.last,
         "headline": headline(found),
