@@ -29,6 +29,7 @@ from gpuprof.worker.timing import Blocks, Meter
 GOAL = 1.01
 # Network, batch size, steps of a block: blocks of some tens of milliseconds on one core (VGG16: one step).
 NETS = {"cnn": (32, 2), "rnn": (32, 4), "lstm": (32, 3), "gru": (32, 2), "vgg16": (1, 1)}
+GPU_BLOCK_S = 0.02  # on a GPU a block of a few steps is mostly the synchronisation at its end
 PAIRS_A_BUILD = 10  # where memory came to lie moves a side by some 0.5%: many builds, few pairs each
 
 
@@ -114,6 +115,9 @@ def gpuprof_loop(net: str, device: ComputeDevice, batch: int, steps: int) -> tup
 
 def compare(net: str, device: ComputeDevice, pairs: int) -> tuple[float, float, float]:
     batch, steps = NETS[net]
+    if device.is_gpu:
+        probe, _ = gpuprof_loop(net, device, batch, 5)
+        steps = max(5, round(5 * GPU_BLOCK_S / min(probe() for _ in range(5))))
     logs: list[float] = []
     for _ in range(max(1, pairs // PAIRS_A_BUILD)):
         ours, weights = gpuprof_loop(net, device, batch, steps)
