@@ -78,8 +78,8 @@ def test_noise_of_the_libraries_reaches_neither_stdout_nor_stderr(ask, devices_c
 
 
 NVML_CODES = {
-    3: "unsupported", 13: "unsupported", 25: "unsupported", 4: "no_permission", 15: "lost", 16: "lost",
-    1: "transient", 10: "transient", 18: "transient", 999: "transient",
+    2: "unsupported", 3: "unsupported", 13: "unsupported", 25: "unsupported", 4: "no_permission", 15: "lost",
+    16: "lost", 1: "transient", 10: "transient", 18: "transient", 999: "transient",
 }  # fmt: skip
 AMD_CODES = {
     2: "unsupported", 3: "unsupported", 40: "unsupported", 42: "unsupported", 43: "unsupported", 52: "unsupported",

@@ -32,12 +32,14 @@ INSTALL = (
 # nvml.h: what each error says about trying again.
 _STATUS = {
     3: "unsupported", 13: "unsupported", 25: "unsupported",
+    2: "unsupported",  # an H200, which has no fan, says so of fan 0
     9: "unsupported", 12: "unsupported",  # of nvmlInit: no driver
     4: "no_permission",
     15: "lost", 16: "lost",
 }  # fmt: skip
 
 _SAID = {
+    2: "no such part or quantity on this device",
     3: "not supported by this device", 13: "not in this driver", 25: "another version in this driver",
     4: "no permission", 15: "the GPU is lost", 16: "the GPU needs a reset",
 }  # fmt: skip
