@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import json
 import math
 import statistics
@@ -16,12 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from gpuprof.metrics import METRICS
+from gpuprof.metrics import METRICS, Metric
 
 if TYPE_CHECKING:
     from gpuprof.record import Case, RunRecord, SensorReading
-
-VERSION = 10  # of this file's meaning: an index of another version is made anew
 
 # Run-level facts of telemetry's first look, by their name in the record.
 _READ_BEFORE = ("power_limit_w", "power_limit_default_w", "ecc_enabled", "core_clock_max_hz")
@@ -93,6 +92,23 @@ _STATIC = (
 Numbers = Sequence[float]
 PER_METRIC = 4
 NOTABLE = 0.05  # share of the time from which on throttling, or others on the host's cores, are told
+_MEANING = 11  # raise it where a value comes to mean something else and none of the tables below shows it
+
+
+def version(metrics: Sequence[Metric] = METRICS) -> int:
+    """What tells an index that holds something else: it is made anew. 31 bits, as SQLite keeps a signed 32-bit number.
+
+    It follows the tables by itself: a row more in METRICS moves every number that an index holds.
+    """
+    tables = (
+        _MEANING, [(metric.key, metric.unit, metric.each is not None) for metric in metrics], PER_METRIC, NOTABLE,
+        _STATIC, _READ_BEFORE, _IDENTITY,
+        [[one.name for one in dataclasses.fields(kind)] for kind in (CaseDigest, Digest)],
+    )  # fmt: skip
+    return int.from_bytes(hashlib.sha256(json.dumps(tables).encode()).digest()[:4], "big") >> 1
+
+
+VERSION = version()
 
 
 class Shared:
