@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import subprocess
 import sys
 
+import click
 import pytest
 from conftest import CONFIGS, ROOT, command, gpuprof, variables
 from rich.console import Console
@@ -14,7 +16,7 @@ from test_record import NOW, journal, repeat
 
 from gpuprof import __version__, metrics
 from gpuprof.assemble import assemble
-from gpuprof.cli import COMMANDS
+from gpuprof.cli import COMMANDS, app
 from gpuprof.report import terminal
 
 HEAVY = ("torch", "torchvision", "numpy", "scipy", "rich", "pydantic", "yaml")
@@ -48,6 +50,13 @@ def test_help_is_quick_and_says_how(arguments):
         assert "Example" in done.out
         assert "gpuprof " + (arguments[0] if arguments[0] != "--help" else "run") in done.out
         assert "pip install gpuprof" not in done.out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_lives_in_the_module_of_its_whole_name(name):
+    module = importlib.import_module(f"gpuprof.cli.{name.replace('-', '_')}")
+    assert module.command.name == name
+    assert app.group.get_command(click.Context(app.group), name) is module.command
 
 
 def test_version():
