@@ -298,18 +298,6 @@ def test_a_simulated_run_says_so():
     assert "SIMULATED" in rendered(assemble(lines, NOW)[0])
 
 
-@pytest.mark.parametrize(
-    ("value", "unit", "text"),
-    [
-        (1234567, "samples/s", "1,234,567 samples/s"), (12.3456, "samples/s", "12.35 samples/s"), (0, "B", "0 B"),
-        (0.00123456, "s", "1.235 ms"), (2.5e-7, "s", "250.0 ns"), (61.2345, "s", "61.23 s"),
-        (3 * 2**30, "B", "3.000 GiB"),
-    ],
-)  # fmt: skip
-def test_numbers_read_well(value, unit, text):
-    assert metrics.show(value, unit) == text
-
-
 def test_the_table_of_metrics_reads_a_real_record(stored_run):
     from gpuprof.record import RunRecord
 

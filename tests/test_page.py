@@ -402,7 +402,7 @@ def test_latency_is_in_milliseconds_and_energy_in_readable_joules():
     (row,) = charts.energy([
         {"label": "a", "side": "x", "throughput": 1e3, "energy_j": 0.025, "low": 0.02, "high": 0.03},
     ])["data"]["values"]  # fmt: skip
-    assert (row["energy"], row["shown"], row["interval"]) == (25.0, "25.00 mJ", "20.00 – 30.00 mJ")
+    assert (row["energy"], row["shown"], row["interval"]) == (25.0, "25.00 mJ", "20.00 mJ – 30.00 mJ")
 
 
 def test_a_long_timeline_is_thinned_and_keeps_its_peak():

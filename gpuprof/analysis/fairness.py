@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from gpuprof.analysis.evidence import RUNS, CaseEvidence, Evidence
 from gpuprof.analysis.pairing import NAMES, Pair, shown
-from gpuprof.metrics import show
+from gpuprof.units import show
 
 Weight = Literal["blocks", "weakens", "noted"]
 WEIGHTS: tuple[Weight, ...] = ("blocks", "weakens", "noted")

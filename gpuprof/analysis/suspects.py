@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gpuprof import units
 from gpuprof.analysis.series import Point
 from gpuprof.digest import as_text
 from gpuprof.errors import StoreError
@@ -28,7 +29,7 @@ _CASE = {
 # A condition of the case, how much of it is a difference, and whether that is relative.
 _CONDITIONS = (
     ("temperature_start_c", "temperature at start", 3.0, False, lambda v: f"{v:.0f} °C"),
-    ("core_clock_hz", "core clock", 0.01, True, lambda v: f"{v / 1e6:,.0f} MHz"),
+    ("core_clock_hz", "core clock", 0.01, True, lambda v: units.show(v, "Hz")),
 )
 _THROTTLED = 0.02  # share of the window
 

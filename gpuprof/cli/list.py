@@ -22,8 +22,8 @@ def command(store: Path, as_json: bool) -> int:
       gpuprof list --store /results --json
     """
     from gpuprof import store as runs
-    from gpuprof.metrics import show
     from gpuprof.record import RunRecord
+    from gpuprof.units import show
 
     found: list[RunRecord] = []
     damaged: list[str] = []

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import gpuprof
+from gpuprof import units
 from gpuprof.analysis import effect
 from gpuprof.analysis.compare import HEADLINE, Side, side, titles
 from gpuprof.analysis.evidence import CaseEvidence, Evidence, Key
@@ -116,7 +117,7 @@ def _glance(found: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
             values = [_side(case, metric) for metric in _SHOWN]
             cells += [number(v.value, BY_KEY[m].unit, v.ci95) for m, v in zip(_SHOWN, values, strict=True)]
             joules = _side(case, _JOULES).value
-            cells.append(Cell(f"{1 / joules:,.4g}", number=True) if joules else Cell(NONE, "dim", number=True))
+            cells.append(Cell(units.number(1 / joules), number=True) if joules else Cell(NONE, "dim", number=True))
             table.append([*cells, _checks(case)])
     heads = ("case", "device", *(BY_KEY[metric].title for metric in _SHOWN), "samples a joule", "checks")
     if table:

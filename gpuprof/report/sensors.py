@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gpuprof.metrics import show
 from gpuprof.report.terminal import printable
+from gpuprof.units import show
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpuprof.analysis.stats import Interval
-from gpuprof.metrics import show, show_interval
 from gpuprof.report.story import Cell, Tone
+from gpuprof.units import show, show_interval
 
 NONE = "–"
 

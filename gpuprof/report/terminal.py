@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from gpuprof.metrics import BY_KEY, METRICS, UNTHROTTLED, Reading, show, show_interval
+from gpuprof.metrics import BY_KEY, METRICS, UNTHROTTLED, Reading
+from gpuprof.units import show, show_interval
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -150,8 +151,9 @@ def _card(case: Case, planned: int, source: TelemetrySource | None) -> Renderabl
         table.add_row(metric.title, text)
     if case.throughput_per_s is not None and case.flops_per_sample is not None:
         rate = case.throughput_per_s.value * case.flops_per_sample
-        table.add_row("FLOP rate", Text.assemble(
-            f"{rate / 1e9:,.4g} GFLOP/s", (f"   {case.flops_per_sample:,} FLOPs a sample", "dim")))  # fmt: skip
+        table.add_row(
+            "FLOP rate", Text.assemble(show(rate, "FLOP/s"), (f"   {case.flops_per_sample:,} FLOPs a sample", "dim"))
+        )
     if case.trainable_parameters is not None and case.parameters is not None:
         more = "" if case.parameters == case.trainable_parameters else f" of {case.parameters:,}"
         table.add_row("parameters", f"{case.trainable_parameters:,} trainable{more}")
