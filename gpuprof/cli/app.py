@@ -79,7 +79,7 @@ def _fail(message: str, code: int, as_json: bool, usage: click.Context | None = 
     if as_json:
         click.echo(json.dumps({"error": {"message": message, "exit_code": code}}))
     else:
-        from gpuprof.report.terminal import printable
+        from gpuprof.text import printable
 
         for line in printable(message).splitlines():
             click.echo(f"gpuprof: {line}", err=True)

@@ -14,7 +14,8 @@ from gpuprof.metrics import BY_KEY, METRICS, UNTHROTTLED
 from gpuprof.report import pictures
 from gpuprof.report.pictures import Timeline
 from gpuprof.report.story import Block, Bullets, Cell, Notice, Section, Story, Table, Tone, without_empty
-from gpuprof.report.telling import NONE, listed, number, percent, plural, shortened, times, times_interval
+from gpuprof.report.telling import NONE, number, percent, times, times_interval
+from gpuprof.text import listed, plural, shortened
 from gpuprof.units import show
 
 SIMULATED = "SIMULATED: a vendor simulator stood for {names}. What is said of it was measured on no such hardware."

@@ -16,7 +16,8 @@ from gpuprof.report import pictures
 from gpuprof.report.comparison import CONDITIONS, METHOD, SIMULATED
 from gpuprof.report.pictures import Timeline
 from gpuprof.report.story import Block, Bullets, Cell, Notice, Section, Story, Table, Tone, without_empty
-from gpuprof.report.telling import NONE, listed, number, plural, shortened, times, times_interval
+from gpuprof.report.telling import NONE, number, times, times_interval
+from gpuprof.text import listed, plural, shortened
 
 _SHOWN = (HEADLINE, "latency_p50_s", "energy_j_per_sample", "power_mean_w", "peak_memory_bytes")
 _MOST_RUNS = 100

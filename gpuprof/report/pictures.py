@@ -11,7 +11,8 @@ from gpuprof.analysis.evidence import CaseEvidence
 from gpuprof.metrics import BY_KEY
 from gpuprof.report import charts
 from gpuprof.report.story import Chart
-from gpuprof.report.telling import plural, shortened, times
+from gpuprof.report.telling import times
+from gpuprof.text import plural, shortened
 from gpuprof.units import show
 
 _JOULES = "energy_j_per_sample"

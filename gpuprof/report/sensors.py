@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gpuprof.report.terminal import printable
+from gpuprof.text import printable
 from gpuprof.units import show
 
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gpuprof.metrics import BY_KEY, METRICS, UNTHROTTLED, Reading
+from gpuprof.text import cleaned
 from gpuprof.units import show, show_interval
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def render(record: RunRecord, width: int = 132) -> Iterator[RenderableType]:
     """One card a case for up to two cases, one row a case for more; then whatever a reader must know."""
     from rich.text import Text
 
-    record = type(record).model_validate(_printable(record.model_dump(mode="json", by_alias=True)))
+    record = type(record).model_validate(cleaned(record.model_dump(mode="json", by_alias=True)))
     device = record.device
     threads = _threads(sorted({case.threads for case in record.cases}))
     where = f"{device.name}, {threads}" if device.kind == "cpu" else device.name
@@ -53,20 +54,6 @@ def render(record: RunRecord, width: int = 132) -> Iterator[RenderableType]:
     style = _OUTCOMES.get(record.outcome, "bold red")
     reason = f": {record.reason}" if record.reason else ""
     yield Text.assemble((record.outcome, style), f"{reason}   run {record.run_id}")
-
-
-def printable(text: str) -> str:
-    """The text without control characters: a record or a file name must not steer the reader's terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
-def _printable(value: Any) -> Any:
-    """The same for every text inside plain data."""
-    if isinstance(value, dict):
-        return {key: _printable(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_printable(inner) for inner in value]
-    return printable(value) if isinstance(value, str) else value
 
 
 def title(case: Case) -> list[str]:
