@@ -75,14 +75,23 @@ def _of(part: str, field: str) -> Callable[[Case, Repeat], float | None]:
     return each
 
 
+def joules_per_sample(repeat: Repeat, batch_size: int, field: str, method: str | None) -> float | None:
+    """A field of the throughput window's energy over the samples of that window.
+
+    None where the process has no energy by this method: another method's is no repeat of the same measurement.
+    """
+    telemetry, window = repeat.telemetry, repeat.throughput
+    energy = None if telemetry is None else telemetry.energy.get("throughput")
+    if energy is None or window is None or energy.method != method or window.steps == 0:
+        return None
+    joules: float | None = getattr(energy, field)
+    return None if joules is None else joules / (window.steps * batch_size)
+
+
 def _joules(field: str) -> Callable[[Case, Repeat], float | None]:
     def each(case: Case, repeat: Repeat) -> float | None:
-        telemetry, window = repeat.telemetry, repeat.throughput
-        energy = None if telemetry is None else telemetry.energy.get("throughput")
-        if energy is None or window is None or energy.method != case.energy_method or window.steps == 0:
-            return None
-        joules = getattr(energy, field)
-        return None if joules is None or joules <= 0 else joules / (window.steps * case.batch_size)
+        joules = joules_per_sample(repeat, case.batch_size, field, case.energy_method)
+        return None if joules is None or joules <= 0 else joules
 
     return each
 
