@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from gpuprof import throttling
 from gpuprof.metrics import METRICS, Metric
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ _STATIC = (
 Numbers = Sequence[float]
 PER_METRIC = 4
 NOTABLE = 0.05  # share of the time from which on throttling, or others on the host's cores, are told
-_MEANING = 11  # raise it where a value comes to mean something else and none of the tables below shows it
+_MEANING = 12  # raise it where a value comes to mean something else and none of the tables below shows it
 
 
 def version(metrics: Sequence[Metric] = METRICS) -> int:
@@ -102,7 +103,7 @@ def version(metrics: Sequence[Metric] = METRICS) -> int:
     """
     tables = (
         _MEANING, [(metric.key, metric.unit, metric.each is not None) for metric in metrics], PER_METRIC, NOTABLE,
-        _STATIC, _READ_BEFORE, _IDENTITY,
+        _STATIC, _READ_BEFORE, _IDENTITY, throttling.against_its_will((*throttling.REASONS, throttling.NONE)),
         [[one.name for one in dataclasses.fields(kind)] for kind in (CaseDigest, Digest)],
     )  # fmt: skip
     return int.from_bytes(hashlib.sha256(json.dumps(tables).encode()).digest()[:4], "big") >> 1
@@ -157,15 +158,15 @@ def static(case: CaseDigest) -> str:
     """The part of a case that later runs of it have in common with it."""
     facts = case.facts
     shares = facts.get("throttled_share") or {}
-    slowed = sorted(name for name, share in shares.items() if share > NOTABLE and name not in ("idle", "none"))
+    slowed = sorted(name for name, share in throttling.throttled(shares).items() if share > NOTABLE)
     doubts = [check for check in facts.get("checks") or () if not check.startswith("throttled")]
     crowded = max(facts.get("cpu_waiting") or 0.0, facts.get("cpu_stolen") or 0.0) > NOTABLE
     return as_text(
         {name: getattr(case, name) for name in _STATIC}
         | {
             "flags": as_text(facts.get("flags")), "slowed": ", ".join(slowed), "doubtful": bool(doubts),
-            "crowded": crowded, "repeats": len(case.order), "memory_scope": facts.get("memory_scope"),
-            "weights": facts.get("weights"),
+            "clocks_held": shares.get(throttling.CLOCKS_SETTING, 0.0) > NOTABLE, "crowded": crowded,
+            "repeats": len(case.order), "memory_scope": facts.get("memory_scope"), "weights": facts.get("weights"),
         }
     )  # fmt: skip
 

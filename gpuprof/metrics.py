@@ -124,6 +124,4 @@ METRICS = (
     Metric("power_mean_w", "power", "W", "lower", _summary("power_w", "mean"), _sensed("power_w", "mean")),
     Metric("temperature_max_c", "temperature", "°C", "lower", _summary("temperature_c", "max"), ratio=False),
 )
-# Shares of `throttled_share` in which nothing slowed the device down that was asked for.
-UNTHROTTLED = ("idle", "clocks_setting", "none")
 BY_KEY = {metric.key: metric for metric in METRICS}

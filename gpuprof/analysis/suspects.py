@@ -12,7 +12,7 @@ from gpuprof import units
 from gpuprof.analysis.series import Point
 from gpuprof.digest import as_text
 from gpuprof.errors import StoreError
-from gpuprof.metrics import UNTHROTTLED
+from gpuprof.throttling import against_its_will
 
 _FACTS = {
     "driver_version": "driver", "torch": "PyTorch", "torch_build": "torch build", "gpuprof": "gpuprof",
@@ -95,5 +95,5 @@ def _median(values: Iterable[Any]) -> float | None:
 def _throttling(facts: Sequence[dict[str, Any]]) -> dict[str, float]:
     """By reason, the median share; a run that does not tell has none."""
     shares = [one.get("throttled_share") or {} for one in facts]
-    reasons = {reason for one in shares for reason in one if reason not in UNTHROTTLED}
+    reasons = {reason for one in shares for reason in against_its_will(one)}
     return {reason: statistics.median(one.get(reason, 0.0) for one in shares) for reason in sorted(reasons)}

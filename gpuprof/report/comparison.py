@@ -10,12 +10,13 @@ import gpuprof
 from gpuprof import units
 from gpuprof.analysis.compare import HEADLINE, Claim, Compared, Comparison
 from gpuprof.analysis.evidence import CaseEvidence, Evidence
-from gpuprof.metrics import BY_KEY, METRICS, UNTHROTTLED
+from gpuprof.metrics import BY_KEY, METRICS
 from gpuprof.report import pictures
 from gpuprof.report.pictures import Timeline
 from gpuprof.report.story import Block, Bullets, Cell, Notice, Section, Story, Table, Tone, without_empty
 from gpuprof.report.telling import NONE, number, percent, times, times_interval
 from gpuprof.text import listed, plural, shortened
+from gpuprof.throttling import throttled
 from gpuprof.units import show
 
 SIMULATED = "SIMULATED: a vendor simulator stood for {names}. What is said of it was measured on no such hardware."
@@ -344,8 +345,7 @@ def _fact(name: str, spell: Callable[[Any], str]) -> Callable[[CaseEvidence], st
 
 
 def _throttled(shares: dict[str, float]) -> str:
-    slow = {name: share for name, share in shares.items() if name not in UNTHROTTLED}
-    return ", ".join(f"{name.replace('_', ' ')} {share:.0%}" for name, share in slow.items()) or "no"
+    return ", ".join(f"{name.replace('_', ' ')} {share:.0%}" for name, share in throttled(shares).items()) or "no"
 
 
 def _temperatures(case: CaseEvidence) -> str:

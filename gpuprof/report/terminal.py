@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gpuprof.metrics import BY_KEY, METRICS, UNTHROTTLED, Reading
+from gpuprof.metrics import BY_KEY, METRICS, Reading
 from gpuprof.text import cleaned
+from gpuprof.throttling import throttled
 from gpuprof.units import show, show_interval
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def _beside(key: str, case: Case, source: TelemetrySource | None) -> str:
 
 def _throttled(case: Case) -> str:
     """Shares of the window in which something slowed the device down."""
-    slow = {name: share for name, share in (case.throttled_share or {}).items() if name not in UNTHROTTLED}
+    slow = throttled(case.throttled_share or {})
     return ", ".join(f"{name.replace('_', ' ')} {share:.0%}" for name, share in slow.items()) or "no"
 
 
