@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gpuprof.analysis.stats import geometric_interval
+from gpuprof.metrics import joules_per_sample
 from gpuprof.record import (
     CASE_TELEMETRY,
     OLDER,
@@ -210,19 +211,24 @@ def _telemetry(repeats: list[Repeat], batch_size: int) -> tuple[dict[str, Any], 
     first = watched[0][0]
     reasons = dict.fromkeys(CASE_TELEMETRY, "the device did not say")
 
-    # Repeats in which another method had to be used are no repeats of the same measurement.
-    counted = [(t.energy["throughput"], p.steps * batch_size) for t, p in watched if "throughput" in t.energy]
-    counted = [(energy, samples) for energy, samples in counted if energy.method == counted[0][0].method]
-    no_energy = next((t.energy_absent["throughput"] for t, _ in watched if "throughput" in t.energy_absent), "")
+    energies = [t.energy["throughput"] for t, _ in watched if "throughput" in t.energy]
+    method = energies[0].method if energies else None
+
+    def each(field: str) -> list[float]:
+        known = (joules_per_sample(repeat, batch_size, field, method) for repeat in good)
+        return [value for value in known if value is not None]
+
+    absent = (t.energy_absent["throughput"] for t, _ in watched if "throughput" in t.energy_absent)
+    no_energy = next(absent, "no step was made in the window")
     reasons |= dict.fromkeys([name for name in CASE_TELEMETRY if name.startswith("energy_")], no_energy)
-    if counted:
-        values["energy_method"] = counted[0][0].method
-        values["energy_error_j_per_sample"] = statistics.fmean(e.error_j / samples for e, samples in counted)
-        values["energy_j_per_sample"] = _positive([e.energy_j / samples for e, samples in counted])
+    if counted := each("energy_j"):
+        values["energy_method"] = method
+        values["energy_error_j_per_sample"] = statistics.fmean(each("error_j"))
+        values["energy_j_per_sample"] = _positive(counted)
         reasons["energy_j_per_sample"] = "the counter did not move in the window"
-        above = [e.above_idle_j / samples for e, samples in counted if e.above_idle_j is not None]
+        above = each("above_idle_j")
         values["energy_above_idle_j_per_sample"] = _positive(above) if len(above) == len(counted) else None
-        reasons["energy_above_idle_j_per_sample"] = _why_not_above(counted[0][0])
+        reasons["energy_above_idle_j_per_sample"] = _why_not_above(energies[0])
 
     idle = [t.idle_power_w for t, _ in watched if t.idle_power_w is not None]
     values["idle_power_w"] = statistics.fmean(idle) if idle else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import json
 import math
 import statistics
@@ -16,12 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from gpuprof.metrics import METRICS
+from gpuprof import throttling
+from gpuprof.metrics import METRICS, Metric
 
 if TYPE_CHECKING:
     from gpuprof.record import Case, RunRecord, SensorReading
-
-VERSION = 10  # of this file's meaning: an index of another version is made anew
 
 # Run-level facts of telemetry's first look, by their name in the record.
 _READ_BEFORE = ("power_limit_w", "power_limit_default_w", "ecc_enabled", "core_clock_max_hz")
@@ -93,6 +93,23 @@ _STATIC = (
 Numbers = Sequence[float]
 PER_METRIC = 4
 NOTABLE = 0.05  # share of the time from which on throttling, or others on the host's cores, are told
+_MEANING = 12  # raise it where a value comes to mean something else and none of the tables below shows it
+
+
+def version(metrics: Sequence[Metric] = METRICS) -> int:
+    """What tells an index that holds something else: it is made anew. 31 bits, as SQLite keeps a signed 32-bit number.
+
+    It follows the tables by itself: a row more in METRICS moves every number that an index holds.
+    """
+    tables = (
+        _MEANING, [(metric.key, metric.unit, metric.each is not None) for metric in metrics], PER_METRIC, NOTABLE,
+        _STATIC, _READ_BEFORE, _IDENTITY, throttling.against_its_will((*throttling.REASONS, throttling.NONE)),
+        [[one.name for one in dataclasses.fields(kind)] for kind in (CaseDigest, Digest)],
+    )  # fmt: skip
+    return int.from_bytes(hashlib.sha256(json.dumps(tables).encode()).digest()[:4], "big") >> 1
+
+
+VERSION = version()
 
 
 class Shared:
@@ -141,15 +158,15 @@ def static(case: CaseDigest) -> str:
     """The part of a case that later runs of it have in common with it."""
     facts = case.facts
     shares = facts.get("throttled_share") or {}
-    slowed = sorted(name for name, share in shares.items() if share > NOTABLE and name not in ("idle", "none"))
+    slowed = sorted(name for name, share in throttling.throttled(shares).items() if share > NOTABLE)
     doubts = [check for check in facts.get("checks") or () if not check.startswith("throttled")]
     crowded = max(facts.get("cpu_waiting") or 0.0, facts.get("cpu_stolen") or 0.0) > NOTABLE
     return as_text(
         {name: getattr(case, name) for name in _STATIC}
         | {
             "flags": as_text(facts.get("flags")), "slowed": ", ".join(slowed), "doubtful": bool(doubts),
-            "crowded": crowded, "repeats": len(case.order), "memory_scope": facts.get("memory_scope"),
-            "weights": facts.get("weights"),
+            "clocks_held": shares.get(throttling.CLOCKS_SETTING, 0.0) > NOTABLE, "crowded": crowded,
+            "repeats": len(case.order), "memory_scope": facts.get("memory_scope"), "weights": facts.get("weights"),
         }
     )  # fmt: skip
 

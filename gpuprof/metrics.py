@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -76,14 +75,23 @@ def _of(part: str, field: str) -> Callable[[Case, Repeat], float | None]:
     return each
 
 
+def joules_per_sample(repeat: Repeat, batch_size: int, field: str, method: str | None) -> float | None:
+    """A field of the throughput window's energy over the samples of that window.
+
+    None where the process has no energy by this method: another method's is no repeat of the same measurement.
+    """
+    telemetry, window = repeat.telemetry, repeat.throughput
+    energy = None if telemetry is None else telemetry.energy.get("throughput")
+    if energy is None or window is None or energy.method != method or window.steps == 0:
+        return None
+    joules: float | None = getattr(energy, field)
+    return None if joules is None else joules / (window.steps * batch_size)
+
+
 def _joules(field: str) -> Callable[[Case, Repeat], float | None]:
     def each(case: Case, repeat: Repeat) -> float | None:
-        telemetry, window = repeat.telemetry, repeat.throughput
-        energy = None if telemetry is None else telemetry.energy.get("throughput")
-        if energy is None or window is None or energy.method != case.energy_method or window.steps == 0:
-            return None
-        joules = getattr(energy, field)
-        return None if joules is None or joules <= 0 else joules / (window.steps * case.batch_size)
+        joules = joules_per_sample(repeat, case.batch_size, field, case.energy_method)
+        return None if joules is None or joules <= 0 else joules
 
     return each
 
@@ -116,40 +124,4 @@ METRICS = (
     Metric("power_mean_w", "power", "W", "lower", _summary("power_w", "mean"), _sensed("power_w", "mean")),
     Metric("temperature_max_c", "temperature", "°C", "lower", _summary("temperature_c", "max"), ratio=False),
 )
-# Shares of `throttled_share` in which nothing slowed the device down that was asked for.
-UNTHROTTLED = ("idle", "clocks_setting", "none")
 BY_KEY = {metric.key: metric for metric in METRICS}
-
-
-def show(value: float, unit: str) -> str:
-    """A value with its unit, readable: 4 significant digits and a prefix where the unit takes one."""
-    if unit == "B":
-        for step, name in ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB")):
-            if value >= step:
-                return f"{value / step:.{_digits(value / step)}f} {name}"
-        return f"{value:.0f} B"
-    if unit == "°C":
-        return f"{value:.1f} °C"
-    if unit == "Hz":
-        return f"{value / 1e6:,.0f} MHz"
-    if unit == "J":
-        for step, name in ((1e6, "MJ"), (1e3, "kJ"), (1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ")):
-            if abs(value) >= step:
-                return f"{value / step:.{_digits(value / step)}f} {name}"
-        return f"{value * 1e9:.1f} nJ"
-    if unit == "s":
-        for step, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
-            if value >= step:
-                return f"{value / step:.{_digits(value / step)}f} {name}"
-        return f"{value * 1e9:.1f} ns"
-    return f"{value:,.{_digits(value)}f} {unit}".strip()
-
-
-def show_interval(interval: Interval, unit: str) -> str:
-    low, high = (show(bound, unit) for bound in interval)
-    return f"{low.removesuffix(' ' + unit)} – {high}"
-
-
-def _digits(value: float) -> int:
-    """Decimals that make four significant digits, none for 1000 and above."""
-    return 0 if value == 0 else max(0, 3 - max(0, math.floor(math.log10(abs(value)))))

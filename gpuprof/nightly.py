@@ -22,14 +22,13 @@ from gpuprof.analysis.evidence import Evidence, complete, fold
 from gpuprof.analysis.series import Found
 from gpuprof.errors import EXIT_OK, EXIT_REGRESSION, EXIT_RUN_FAILED, GpuprofError, StoreError, UsageError
 from gpuprof.export import openmetrics
-from gpuprof.export.runs import one_line
 from gpuprof.files import to_file
 from gpuprof.report import comparison, page
 from gpuprof.report.history import History, regression, story
 from gpuprof.report.story import Notice, Section, Story
-from gpuprof.report.telling import plural
 from gpuprof.sides import Sources
 from gpuprof.signals import terminate_as_interrupt
+from gpuprof.text import one_line, plural
 from gpuprof.tonight import Measured, Plan, locked, measure
 
 METRIC = comparing.HEADLINE

@@ -27,10 +27,9 @@ from typing import IO, Any
 from gpuprof import environment, suite
 from gpuprof import store as runs
 from gpuprof.errors import EXIT_OK, ConfigError, GpuprofError, LockedError, StoreError, UsageError
-from gpuprof.export.runs import one_line
 from gpuprof.files import to_file
-from gpuprof.report.telling import listed
 from gpuprof.signals import undisturbed
+from gpuprof.text import listed, one_line
 
 _GRACE_S = 60.0  # for a run that is told to end, to keep what it has
 

@@ -1,14 +1,18 @@
 """Make gpuprof/worker/references.json: float64 CPU references of the correctness gate for the shipped configurations.
 
-python scripts/make_references.py            # about a minute; VGG16 is what takes it
+python scripts/make_references.py                                   # about a minute; VGG16 is what takes it
+python scripts/make_references.py configs/rnn.yaml -o rnn.json      # of some, to look at
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from gpuprof import config
+from gpuprof import suite
 from gpuprof.case import CaseSpec
 from gpuprof.worker import correctness
 
@@ -16,14 +20,26 @@ ROOT = Path(__file__).parent.parent
 
 
 def main() -> None:
-    references = {}
-    for path in sorted((ROOT / "configs").glob("*.yaml")):
-        spec = config.load(path).cases[0]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("configs", nargs="*", type=Path, metavar="CONFIG", help="default: every file of configs/")
+    parser.add_argument("-o", "--output", type=Path, help=f"default: {correctness.SHIPPED.name} beside the gate")
+    options = parser.parse_args()
+    if options.configs and options.output is None:
+        parser.error("the shipped file holds every configuration: name another with -o")
+    found = references(options.configs or sorted((ROOT / "configs").glob("*.yaml")))
+    (options.output or correctness.SHIPPED).write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+
+
+def references(paths: Sequence[Path]) -> dict[str, Any]:
+    """By `correctness.reference_key`, the reference of each configuration's first case; a line is printed of each."""
+    found = {}
+    for one in suite.load(paths):
+        spec = one.cases[0]
         case = CaseSpec(**{**vars(spec), "threads": spec.threads or 1})
         reference = correctness.compute_reference(case)
-        references[correctness.reference_key(case)] = correctness.reference_as_json(reference)
-        print(f"{path.name}: loss {reference.loss:.6f} -> {reference.loss_curve[-1]:.6f}")
-    correctness.SHIPPED.write_text(json.dumps(references, indent=1) + "\n", "utf-8")
+        found[correctness.reference_key(case)] = correctness.reference_as_json(reference)
+        print(f"{Path(one.record.file).name}: loss {reference.loss:.6f} -> {reference.loss_curve[-1]:.6f}")
+    return found
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from backends import METRICS, MHZ, check, many, promised
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gpuprof import throttling
 from gpuprof.telemetry import amd, amd_library, energy, host, nvidia, quantities, sampler
 from gpuprof.telemetry.device import Absent
 
@@ -337,7 +338,7 @@ RANGES = {
     "gpu_utilization_pct": (0, 100), "memory_utilization_pct": (0, 100),
     "temperature_core_c": (0, 200), "temperature_hotspot_c": (0, 200), "temperature_memory_c": (0, 200),
     "core_clock_hz": (1e6, 65534e6), "memory_clock_hz": (1e6, 65534e6),
-    "throttle": (0, 2 ** len(quantities.THROTTLE_REASONS) - 1),
+    "throttle": (0, 2 ** len(throttling.REASONS) - 1),
 }  # fmt: skip
 
 
@@ -403,8 +404,8 @@ def test_no_number_of_a_library_makes_a_reading_leave_its_range(value):
     ):  # fmt: skip
         found = read(value, "thing")
         assert isinstance(found, Absent) or least <= found <= most
-    assert 0 <= nvidia._unified(value) < 2 ** len(quantities.THROTTLE_REASONS)
-    assert 0 <= amd_library.throttle(value) < 2 ** len(quantities.THROTTLE_REASONS)
+    assert 0 <= nvidia._unified(value) < 2 ** len(throttling.REASONS)
+    assert 0 <= amd_library.throttle(value) < 2 ** len(throttling.REASONS)
     joules = amd_library.joules(value)
     assert isinstance(joules, Absent) == (value in (0, 2**64 - 1))
     assert amd_library.generation(value) in range(1, 7) or isinstance(amd_library.generation(value), Absent)
@@ -416,7 +417,7 @@ def test_no_number_of_a_library_makes_a_reading_leave_its_range(value):
     (0x100, ["clocks_setting"]), (0x200, ["other"]), (0x8004, ["power_cap", "other"]),
 ])  # fmt: skip
 def test_nvidia_throttle_bits(mask, reasons):
-    assert quantities.reasons(int(nvidia._unified(mask))) == reasons
+    assert throttling.reasons(int(nvidia._unified(mask))) == reasons
 
 
 @pytest.mark.parametrize(("bit", "reason"), [
@@ -424,4 +425,4 @@ def test_nvidia_throttle_bits(mask, reasons):
     (45, "thermal"), (46, "hw_slowdown"), (47, "hw_slowdown"), (63, "other"),
 ])  # fmt: skip
 def test_amd_throttle_bits(bit, reason):
-    assert quantities.reasons(int(amd_library.throttle(1 << bit))) == [reason]
+    assert throttling.reasons(int(amd_library.throttle(1 << bit))) == [reason]

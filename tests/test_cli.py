@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import subprocess
 import sys
 
+import click
 import pytest
 from conftest import CONFIGS, ROOT, command, gpuprof, variables
 from rich.console import Console
@@ -14,7 +16,7 @@ from test_record import NOW, journal, repeat
 
 from gpuprof import __version__, metrics
 from gpuprof.assemble import assemble
-from gpuprof.cli import COMMANDS
+from gpuprof.cli import COMMANDS, app
 from gpuprof.report import terminal
 
 HEAVY = ("torch", "torchvision", "numpy", "scipy", "rich", "pydantic", "yaml")
@@ -48,6 +50,13 @@ def test_help_is_quick_and_says_how(arguments):
         assert "Example" in done.out
         assert "gpuprof " + (arguments[0] if arguments[0] != "--help" else "run") in done.out
         assert "pip install gpuprof" not in done.out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_lives_in_the_module_of_its_whole_name(name):
+    module = importlib.import_module(f"gpuprof.cli.{name.replace('-', '_')}")
+    assert module.command.name == name
+    assert app.group.get_command(click.Context(app.group), name) is module.command
 
 
 def test_version():
@@ -287,18 +296,6 @@ def test_a_simulated_run_says_so():
     lines = journal(repeat(0))
     lines[0]["simulated"] = True
     assert "SIMULATED" in rendered(assemble(lines, NOW)[0])
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "text"),
-    [
-        (1234567, "samples/s", "1,234,567 samples/s"), (12.3456, "samples/s", "12.35 samples/s"), (0, "B", "0 B"),
-        (0.00123456, "s", "1.235 ms"), (2.5e-7, "s", "250.0 ns"), (61.2345, "s", "61.23 s"),
-        (3 * 2**30, "B", "3.000 GiB"),
-    ],
-)  # fmt: skip
-def test_numbers_read_well(value, unit, text):
-    assert metrics.show(value, unit) == text
 
 
 def test_the_table_of_metrics_reads_a_real_record(stored_run):

@@ -389,6 +389,7 @@ CASE_FACTS = [
     ("outcome", {}, {"outcome": "failed", "reason": "why"}, "blocks"),
     ("throttled", {"facts": {"throttled_share": {}}}, {"facts": {"throttled_share": {"power_cap": 0.3}}}, "noted"),
     ("throttled", {"facts": {"throttled_share": {}}}, {"facts": {"throttled_share": {"thermal": 0.3}}}, "weakens"),
+    ("throttled", {"facts": {"throttled_share": {}}}, {"facts": {"throttled_share": {"clocks_setting": 1}}}, "weakens"),
     ("temperature at start", {"facts": {"temperature_start_c": 40}}, {"facts": {"temperature_start_c": 60}}, "noted"),
     ("conditions", {}, {"facts": {"checks": ["a foreign process appeared"]}}, "weakens"),
 ]  # fmt: skip

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from virtual import S, World
 
-from gpuprof.telemetry import energy, quantities, summary
+from gpuprof import throttling
+from gpuprof.telemetry import energy, summary
 from gpuprof.telemetry.device import Absent, Device, Lost, Probe, ThrottleCounters
 from gpuprof.telemetry.energy import Bracket, Draw, Edge
 from gpuprof.telemetry.sampler import Feed, Sampler
@@ -463,7 +464,7 @@ def test_absent_samples_are_not_zeros():
     assert summary.chosen({"a": [math.nan]}, ("a", "b")) is None
 
 
-masks = st.lists(st.one_of(st.integers(0, 2 ** len(quantities.THROTTLE_REASONS) - 1).map(float), st.just(math.nan)))
+masks = st.lists(st.one_of(st.integers(0, 2 ** len(throttling.REASONS) - 1).map(float), st.just(math.nan)))
 
 
 @given(masks)
@@ -474,11 +475,11 @@ def test_sampled_shares_are_shares(found):
         assert shares is None
         return
     assert all(0 < share <= 1 for share in shares.values())
-    for bit, name in enumerate(quantities.THROTTLE_REASONS):
+    for bit, name in enumerate(throttling.REASONS):
         assert shares.get(name, 0) == pytest.approx(sum(mask >> bit & 1 for mask in known) / len(known))
-    slow = [mask for mask in known if set(quantities.reasons(mask)) - set(quantities.NOT_THROTTLED)]
+    slow = [mask for mask in known if throttling.against_its_will(throttling.reasons(mask))]
     assert shares.get("none", 0) == pytest.approx(1 - len(slow) / len(known))
-    assert bool(summary.throttled(shares)) == bool(slow)
+    assert bool(throttling.throttled(shares)) == bool(slow)
 
 
 counts = st.tuples(

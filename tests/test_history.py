@@ -280,6 +280,23 @@ def test_what_a_run_says_against_itself_stands_beside_its_regression():
     assert "nothing else changed" not in regression(found)
 
 
+@pytest.mark.parametrize(
+    ("shares", "cautions"),
+    [
+        ({"clocks_setting": 0.9, "none": 0.1}, []),  # somebody set them, which is no throttling
+        ({"idle": 0.9, "none": 0.1}, []),
+        ({"clocks_setting": 0.9, "thermal": 0.4}, ["throttled: thermal"]),
+    ],
+)
+def test_only_what_slows_a_device_against_its_will_is_called_throttling(shares, cautions):
+    bad = night(1, 50).model_dump(mode="json", by_alias=True)
+    bad["cases"][0]["throttled_share"] = shares
+    bad["cases"][0]["absent"].pop("throttled_share")
+    (found,) = regressions(followed(night(0, 100), RunRecord.model_validate(bad)))
+    assert found.cautions == cautions
+    assert "clocks_setting" not in regression(found)
+
+
 def test_tonight_alone_counts_where_it_is_asked_for():
     records = [*(night(i, 100 + i % 3) for i in range(30)), night(30, 50)]
     series = followed(*records)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import multiprocessing
 import os
@@ -10,19 +11,21 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import variables
+from conftest import ROOT, gpuprof, variables
 from test_record import NOW, journal, repeat
 from test_store import DAMAGE
 
 from gpuprof import index as indexing
 from gpuprof import store
 from gpuprof.assemble import assemble
-from gpuprof.digest import digest
+from gpuprof.digest import VERSION, digest, version
 from gpuprof.errors import StoreError, UsageError
 from gpuprof.index import Index
+from gpuprof.metrics import METRICS
 from gpuprof.selector import EVERYTHING, parse
 from gpuprof.sides import Sources
 
@@ -273,6 +276,57 @@ def test_another_version_makes_it_anew(runs, monkeypatch):
     assert len(opened) == 4
     names(runs)
     assert len(opened) == 4
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        METRICS[:-1],
+        (*METRICS, replace(METRICS[0], key="another")),
+        (METRICS[1], METRICS[0], *METRICS[2:]),
+        (replace(METRICS[0], unit="steps/s"), *METRICS[1:]),
+        (replace(METRICS[0], each=None), *METRICS[1:]),
+    ],
+    ids=["a row less", "a row more", "another order", "another unit", "no values of processes"],
+)
+def test_the_version_follows_the_table_of_metrics(table):
+    assert version(table) != VERSION == version(METRICS)
+    assert 0 <= version(table) < 2**31  # what SQLite's user_version holds
+
+
+# A gpuprof with one headline number more, run as a command.
+ONE_MORE = """
+import dataclasses, sys
+from gpuprof import metrics
+more = dataclasses.replace(metrics.METRICS[0], key="another", title="another")
+metrics.METRICS += (more,)
+metrics.BY_KEY[more.key] = more
+from gpuprof.cli.app import run
+sys.exit(run())
+"""
+
+
+def test_an_index_of_another_table_is_made_anew_without_a_word(runs):
+    ask = ("compare", "--store", runs, "host=host0", "host=host1", "--format", "md")
+    assert gpuprof(*ask).code == 0  # makes the index
+    command = [sys.executable, "-c", ONE_MORE, *map(str, ask)]
+    done = subprocess.run(command, env=variables(), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "another" in done.stdout
+
+
+def test_an_index_that_version_10_made_is_made_anew(runs, monkeypatch):
+    """The real file that `gpuprof store index` left before the version followed the tables."""
+    samples = ROOT / "tests" / "data" / "samples" / "simulated"
+    names(samples)
+    cache(samples).write_bytes(gzip.decompress((ROOT / "tests" / "data" / "index-version-10.sqlite.gz").read_bytes()))
+    with sqlite3.connect(cache(samples)) as database:  # the records are those it was made from, whatever their times
+        for path in store.run_directories(samples):
+            database.execute("UPDATE runs SET stamp = ? WHERE name = ?", (indexing._stamp(path), path.name))
+    opened = unread(monkeypatch)
+    found = told(samples)
+    assert len(opened) == 4
+    assert found == from_records(samples)
 
 
 def test_without_a_cache_directory_everything_works(runs, monkeypatch, tmp_path):

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -131,6 +132,25 @@ def test_the_line_the_report_and_the_textfile_say_the_same(machine):
     (settled,) = later[-1].worse
     assert settled.settled
     assert settled.since.at.startswith("2026-09-22")
+
+
+def test_no_name_steers_the_mail_the_textfile_or_the_report(machine, monkeypatch):
+    """Names of the host, the device, the kernel, a file, and what a library said."""
+    bad = "h\u202e\u2066\u200e\x1b[31m\x00\nREGRESSED"
+    monkeypatch.setattr(socket, "gethostname", lambda: bad)
+    publish(machine.store, *((night(i, 100, gpu=bad, host=bad), {}) for i in range(3)))
+    refused = (1, json.dumps({"error": {"message": f"no\ud800 device {bad}"}}).encode())
+    slower = night(4, 50, gpu=bad, host=bad, driver=bad)
+    done = machine.night("a", slower, refused, configs=("x.yaml", "y\u202e\udc80.yaml"))
+    assert done.exit_code == 5
+    assert [bool(done.worse), bool(done.failed)] == [True, True]
+    texts = [done.line, *((machine.out / name).read_text() for name in ("gpuprof_nightly.prom", "a/report.html"))]
+    for text in texts:
+        text.encode()
+        assert "h\ufffd\ufffd\ufffd\ufffd[31m\ufffd" in text
+        assert not re.search("[\x00\x1b\u200e\u200f\u202a-\u202e\u2066-\u2069]", text)
+    assert done.line.isprintable(), "one line"
+    samples(machine)
 
 
 def test_a_night_is_not_measured_twice(machine):

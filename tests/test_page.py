@@ -19,6 +19,7 @@ import stories
 from gpuprof.errors import GpuprofError
 from gpuprof.report import charts, drawing, page, pdf
 from gpuprof.report.story import Cell, Chart, Section, Story, Table
+from gpuprof.text import printable
 
 HOSTILE = (
     "<script>window.pwned=1</script>\"><img src=x onerror='window.pwned=1'></script><svg onload=window.pwned=1>"
@@ -324,7 +325,7 @@ def test_a_story_without_charts_needs_no_bundle(monkeypatch):
 
 
 def test_texts_cannot_steer_their_display():
-    assert page.printable("a\u202eb\x1b[0m\ud800\u00a0ü\n") == "a\ufffdb\ufffd[0m\ufffd\u00a0ü\n"
+    assert printable("a\u202eb\x1b[0m\ud800\u00a0ü\n") == "a\ufffdb\ufffd[0m\ufffd\u00a0ü\n"
     chart = Chart("c", "t", "s", charts.ratios([
         {"label": "\u202e\ud800", "ratio": 2.0, "low": None, "high": None, "verdict": "", "allowed": True},
     ]))  # fmt: skip
@@ -402,7 +403,7 @@ def test_latency_is_in_milliseconds_and_energy_in_readable_joules():
     (row,) = charts.energy([
         {"label": "a", "side": "x", "throughput": 1e3, "energy_j": 0.025, "low": 0.02, "high": 0.03},
     ])["data"]["values"]  # fmt: skip
-    assert (row["energy"], row["shown"], row["interval"]) == (25.0, "25.00 mJ", "20.00 – 30.00 mJ")
+    assert (row["energy"], row["shown"], row["interval"]) == (25.0, "25.00 mJ", "20.00 mJ – 30.00 mJ")
 
 
 def test_a_long_timeline_is_thinned_and_keeps_its_peak():

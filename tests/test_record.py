@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from pathlib import Path
 from typing import get_args
 
 import jsonschema
@@ -11,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from gpuprof import assemble as assembling
+from gpuprof import metrics, store
 from gpuprof.assemble import assemble
 from gpuprof.record import Cpu, Estimate, Memory, RepeatOutcome, RunRecord, json_schema
 
@@ -195,3 +199,24 @@ def test_any_mixture_of_outcomes_makes_a_valid_record(outcomes, end, kind):
     assert RunRecord.model_validate_json(record.to_json()) == record
     assert len(record.cases[0].repeats) == len(outcomes)
     assert (record.cases[0].throughput_per_s is not None) == ("ok" in outcomes)
+
+
+def test_a_case_and_its_processes_have_their_energy_from_one_function():
+    """A process by another method, or without a step in its window, counts in neither."""
+    samples = Path(__file__).parent / "data" / "samples" / "simulated"
+    case = next(
+        case for path in store.run_directories(samples) for case in store.read(path).cases if case.energy_method
+    )
+    first, second, third, *others = case.repeats
+    energy = second.telemetry.energy["throughput"].model_copy(update={"method": "power_trapezoid", "energy_j": 1e9})
+    telemetry = second.telemetry.model_copy(update={"energy": {"throughput": energy}})
+    repeats = [
+        first, second.model_copy(update={"telemetry": telemetry}),
+        third.model_copy(update={"throughput": third.throughput.model_copy(update={"steps": 0})}), *others,
+    ]  # fmt: skip
+    found, _ = assembling._telemetry(repeats, case.batch_size)
+    for key in ("energy_j_per_sample", "energy_above_idle_j_per_sample"):
+        known = [metrics.BY_KEY[key].each(case, repeat) for repeat in repeats]
+        assert known[1:3] == [None, None]
+        values = [value for value in known if value is not None]
+        assert found[key].value == pytest.approx(math.prod(values) ** (1 / len(values)))

@@ -18,7 +18,7 @@ Key = tuple[Any, ...]
 _AT = {metric.key: PER_METRIC * position for position, metric in enumerate(METRICS)}
 _SAID = (
     "outcome", "correctness", "steady", "regime", "energy_method", "fallback", "requested", "flags", "slowed",
-    "doubtful", "crowded", "memory_scope", "weights",
+    "clocks_held", "doubtful", "crowded", "memory_scope", "weights",
 )  # fmt: skip
 
 

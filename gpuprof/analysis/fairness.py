@@ -13,9 +13,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from gpuprof import throttling
 from gpuprof.analysis.evidence import RUNS, CaseEvidence, Evidence
 from gpuprof.analysis.pairing import NAMES, Pair, shown
-from gpuprof.metrics import show
+from gpuprof.units import show
 
 Weight = Literal["blocks", "weakens", "noted"]
 WEIGHTS: tuple[Weight, ...] = ("blocks", "weakens", "noted")
@@ -301,8 +302,9 @@ def _correctness(one: CaseEvidence, other: CaseEvidence) -> Judged:
 
 
 def _slowed(case: CaseEvidence) -> set[str]:
-    """Reasons that any of the runs had."""
-    return {name for names in case.said["slowed"] for name in names.split(", ") if name}
+    """Reasons that any of the runs had, clocks that somebody set among them: both sides should have the same."""
+    held = {throttling.CLOCKS_SETTING} if True in case.said["clocks_held"] else set()
+    return {name for names in case.said["slowed"] for name in names.split(", ") if name} | held
 
 
 def _throttled(case: CaseEvidence) -> str | None:
@@ -319,7 +321,7 @@ def _throttling(one: CaseEvidence, other: CaseEvidence) -> Judged:
         return None
     if reasons == {"power_cap"}:
         return "noted", "held at its power limit, as busy devices are"
-    if reasons <= {"power_cap", "clocks_setting"}:
+    if reasons <= {"power_cap", throttling.CLOCKS_SETTING}:
         return "weakens", "somebody holds its clocks below what they could be"
     return "weakens", "held back by more than its power limit"
 

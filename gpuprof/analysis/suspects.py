@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gpuprof import units
 from gpuprof.analysis.series import Point
 from gpuprof.digest import as_text
 from gpuprof.errors import StoreError
-from gpuprof.metrics import UNTHROTTLED
+from gpuprof.throttling import against_its_will
 
 _FACTS = {
     "driver_version": "driver", "torch": "PyTorch", "torch_build": "torch build", "gpuprof": "gpuprof",
@@ -28,7 +29,7 @@ _CASE = {
 # A condition of the case, how much of it is a difference, and whether that is relative.
 _CONDITIONS = (
     ("temperature_start_c", "temperature at start", 3.0, False, lambda v: f"{v:.0f} °C"),
-    ("core_clock_hz", "core clock", 0.01, True, lambda v: f"{v / 1e6:,.0f} MHz"),
+    ("core_clock_hz", "core clock", 0.01, True, lambda v: units.show(v, "Hz")),
 )
 _THROTTLED = 0.02  # share of the window
 
@@ -94,5 +95,5 @@ def _median(values: Iterable[Any]) -> float | None:
 def _throttling(facts: Sequence[dict[str, Any]]) -> dict[str, float]:
     """By reason, the median share; a run that does not tell has none."""
     shares = [one.get("throttled_share") or {} for one in facts]
-    reasons = {reason for one in shares for reason in one if reason not in UNTHROTTLED}
+    reasons = {reason for one in shares for reason in against_its_will(one)}
     return {reason: statistics.median(one.get(reason, 0.0) for one in shares) for reason in sorted(reasons)}

@@ -23,7 +23,7 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"gpuprof.cli.{cmd_name.partition('-')[0]}").command
+        command: click.Command = importlib.import_module(f"gpuprof.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def get_help(self, ctx: click.Context) -> str:
@@ -79,7 +79,7 @@ def _fail(message: str, code: int, as_json: bool, usage: click.Context | None = 
     if as_json:
         click.echo(json.dumps({"error": {"message": message, "exit_code": code}}))
     else:
-        from gpuprof.report.terminal import printable
+        from gpuprof.text import printable
 
         for line in printable(message).splitlines():
             click.echo(f"gpuprof: {line}", err=True)

@@ -33,7 +33,7 @@ def console(*, stderr: bool = False) -> Console:
 
 def say(out: Console, text: str, style: str = "") -> None:
     """A sentence: wrapped at words in a terminal, one line for whoever searches the output elsewhere."""
-    from gpuprof.report.terminal import printable
+    from gpuprof.text import printable
 
     out.print(printable(text), style=style, markup=False, soft_wrap=not out.is_terminal)
 

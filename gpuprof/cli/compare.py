@@ -96,7 +96,7 @@ def _refuse(found: Comparison, *, as_json: bool) -> int:
     if as_json:
         print_json({"error": {"message": message, "exit_code": EXIT_UNFAIR}})
     else:
-        from gpuprof.report.terminal import printable
+        from gpuprof.text import printable
 
         click.echo(f"gpuprof: {printable(message)}", err=True)
     return EXIT_UNFAIR

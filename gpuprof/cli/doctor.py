@@ -75,9 +75,9 @@ def _line(out: Console, text: str, style: str = "", mark: str = "", mark_style: 
     from rich.table import Table
     from rich.text import Text
 
-    from gpuprof.report.terminal import printable
+    from gpuprof.text import unbroken
 
-    body = Text(printable(text).replace("\n", " "), style)
+    body = Text(unbroken(text), style)
     if mark and out.is_terminal:
         grid = Table.grid(padding=(0, 1))
         grid.add_row(Text(mark, mark_style), body)

@@ -22,8 +22,8 @@ def command(store: Path, as_json: bool) -> int:
       gpuprof list --store /results --json
     """
     from gpuprof import store as runs
-    from gpuprof.metrics import show
     from gpuprof.record import RunRecord
+    from gpuprof.units import show
 
     found: list[RunRecord] = []
     damaged: list[str] = []
@@ -48,7 +48,7 @@ def command(store: Path, as_json: bool) -> int:
     from rich.table import Table
     from rich.text import Text
 
-    from gpuprof.report.terminal import printable
+    from gpuprof.text import printable
 
     out = console()
     if found:
@@ -59,9 +59,11 @@ def command(store: Path, as_json: bool) -> int:
         for record in found:
             first = record.cases[0] if record.cases else None
             rate = show(first.throughput_per_s.value, "samples/s") if first and first.throughput_per_s else "none"
-            device = Text(printable(record.device.name))
-            outcome = f"{record.outcome}, {record.protocol.name}"
-            table.add_row(record.run_id, outcome, device, str(len(record.cases)), first.case_id if first else "", rate)
+            cells = (
+                record.run_id, f"{record.outcome}, {record.protocol.name}", record.device.name, str(len(record.cases)),
+                first.case_id if first else "", rate,
+            )  # fmt: skip
+            table.add_row(*(Text(printable(cell)) for cell in cells))
         out.print(table)
     else:
         say(out, f"No runs in {store}. `gpuprof run CONFIG` makes the first.")

@@ -80,4 +80,6 @@ def command(
 def _tell(line: str) -> None:
     """Of no interest in the mail of a timer."""
     if sys.stderr.isatty():
-        click.echo(line, err=True)
+        from gpuprof.text import one_line
+
+        click.echo(one_line(line), err=True)

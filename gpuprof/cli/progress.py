@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gpuprof.cli.common import say
-from gpuprof.metrics import show
+from gpuprof.units import show
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -30,6 +30,7 @@ def command(store: Path) -> int:
     """
     from gpuprof import store as runs
     from gpuprof.assemble import assemble
+    from gpuprof.text import printable
     from gpuprof.upkeep import EMPTY_AFTER_S, empty
 
     out, code, count = console(), EXIT_OK, 0
@@ -56,7 +57,7 @@ def command(store: Path) -> int:
             code = EXIT_RUN_FAILED
             continue
         repeats = sum(len(case.repeats) for case in record.cases)
-        out.print(f"recovered {path} with {repeats} repeats", markup=False, soft_wrap=True)
+        out.print(printable(f"recovered {path} with {repeats} repeats"), markup=False, soft_wrap=True)
     if not count:
-        out.print(f"Nothing to recover in {store}.", markup=False)
+        say(out, f"Nothing to recover in {store}.")
     return code

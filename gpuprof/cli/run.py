@@ -203,6 +203,7 @@ def _exit_code(record: RunRecord) -> int:
 
 def _dry_run(suites: list[Suite], quick: bool, as_json: bool) -> int:
     from gpuprof import plan
+    from gpuprof.text import plural, unbroken
 
     documents = [plan.describe(suite, quick=quick) for suite in suites]
     if as_json:
@@ -210,11 +211,12 @@ def _dry_run(suites: list[Suite], quick: bool, as_json: bool) -> int:
         return EXIT_OK
     for document in documents:
         repeats, cases = document["protocol"]["repeats"], document["cases"]
-        click.echo(f"{document['file']}: {len(cases)} case{'s' * (len(cases) != 1)} x {repeats} fresh processes")
+        click.echo(unbroken(f"{document['file']}: {plural(len(cases), 'case')} x {repeats} fresh processes"))
         for case in cases:
             params = "".join(f", {key}={value}" for key, value in case["params"].items())
             threads = f"{case['threads']} CPU threads"
-            click.echo(f"  {case['case_id']}   {threads}, seed {case['seed']}{params}   {_about(case['estimate_s'])}")
+            said = f"  {case['case_id']}   {threads}, seed {case['seed']}{params}   {_about(case['estimate_s'])}"
+            click.echo(unbroken(said))
         click.echo(f"  {_about(document['estimate_s'])} on this CPU, a guess; nothing was run")
     return EXIT_OK
 

@@ -51,6 +51,7 @@ def render(
     from gpuprof import schedule
     from gpuprof.errors import UsageError
     from gpuprof.files import to_file
+    from gpuprof.text import one_line
 
     if line is not None and (configs or more):
         raise UsageError("--command is all that is run: CONFIG files and --with have no place beside it")
@@ -69,7 +70,7 @@ def render(
         raise UsageError(f"{output}: cannot be made ({error.strerror})") from None
     for name, text in files.items():
         to_file(output / name, text.encode(), through_link=True)
-        click.echo(f"wrote {output / name}", err=True)
+        click.echo(f"wrote {one_line(str(output / name))}", err=True)
     return EXIT_OK
 
 

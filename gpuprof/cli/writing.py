@@ -66,11 +66,10 @@ def hand_out(story: Story, document: Callable[[], Any], form: str, output: Path 
             sys.stdout.buffer.write(content)
             sys.stdout.buffer.flush()
         else:
-            from gpuprof.report.terminal import printable
+            from gpuprof.text import one_line
 
             to_file(output, content, through_link=True)
-            shown = " ".join(printable(str(output)).split())
-            click.echo(f"wrote {shown}", err=True)
+            click.echo(f"wrote {one_line(str(output))}", err=True)
 
 
 def _rendered(story: Story, document: Callable[[], Any], form: str) -> bytes:

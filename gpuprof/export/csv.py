@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 
-from gpuprof.export.runs import Runs, plain
+from gpuprof.export.runs import Runs
 from gpuprof.export.table import COLUMNS, Cell, rows
 
 # The full-width forms too: some spreadsheets read them as the plain ones.
@@ -28,7 +28,7 @@ def render(runs: Runs) -> str:
 def _cell(value: Cell) -> Cell:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return guard(plain(value)) if isinstance(value, str) else value
+    return guard(value) if isinstance(value, str) else value
 
 
 def guard(text: str) -> str:

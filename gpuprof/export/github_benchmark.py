@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from typing import Literal
 
-from gpuprof.export.runs import Runs, benchmark_name, newest, one_line
+from gpuprof.export.runs import Runs, benchmark_name, newest
 from gpuprof.metrics import METRICS
 from gpuprof.record import Case, RunRecord
+from gpuprof.text import one_line
 
 Direction = Literal["bigger", "smaller"]
 _BETTER = {"bigger": "higher", "smaller": "lower"}

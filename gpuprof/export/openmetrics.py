@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from gpuprof.export.runs import Runs, moment, newest, plain
+from gpuprof.export.runs import Runs, moment, newest
 from gpuprof.metrics import BY_KEY, METRICS
 from gpuprof.record import Case, RunRecord
+from gpuprof.text import printable
 
 # Suffix of a key -> what stays of it, and the base unit that every name ends with. The first that fits.
 _UNITS = (
@@ -55,7 +56,7 @@ def family(key: str, part: str = "") -> tuple[str, str]:
 
 def escape(text: str) -> str:
     """As label values and HELP want it."""
-    return plain(text).replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+    return printable(text).replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
 def _text(labels: Mapping[str, str | None]) -> str:

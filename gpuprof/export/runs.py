@@ -1,4 +1,4 @@
-"""What the formats share: the runs, which measurement is the newest, and text that breaks no format."""
+"""What the formats share: the runs and which measurement is the newest."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import datetime, timezone
 
 from gpuprof.record import Case, RunRecord
+from gpuprof.text import one_line
 
 # Reads the run's raw.npz: series -> values. Empty where there is none to read.
 RawReader = Callable[[], Mapping[str, Sequence[float]]]
@@ -34,20 +35,7 @@ def is_wrong(case: Case) -> bool:
 
 def benchmark_name(record: RunRecord, case: Case) -> str:
     """Stable from run to run, so that a tool finds the history: what was measured, and on which model of device."""
-    return f"{case.case_id} on {one_line(record.device.name)}{' (SIMULATED)' if record.simulated else ''}"
-
-
-def plain(text: str) -> str:
-    """Without control characters, which steer terminals and end lines in some readers; tabs and newlines stay."""
-    return "".join("\N{REPLACEMENT CHARACTER}" if _is_control(c) else c for c in text)
-
-
-def one_line(text: str) -> str:
-    return " ".join(plain(text).split())
-
-
-def _is_control(char: str) -> bool:
-    return (char < " " and char not in "\t\n") or "\x7f" <= char <= "\x9f"
+    return one_line(f"{case.case_id} on {record.device.name}{' (SIMULATED)' if record.simulated else ''}")
 
 
 def moment(text: str) -> datetime | None:

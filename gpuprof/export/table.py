@@ -9,6 +9,7 @@ from typing import Literal
 from gpuprof.export.runs import Runs, in_order
 from gpuprof.metrics import METRICS, Metric
 from gpuprof.record import Case, RunRecord
+from gpuprof.text import printable
 
 Cell = str | int | float | bool | None
 
@@ -52,7 +53,7 @@ def rows(runs: Runs) -> Iterator[tuple[Cell, ...]]:
     for record, _ in in_order(runs):
         for case in record.cases:
             for metric in METRICS:
-                yield _row(record, case, metric)
+                yield tuple(printable(cell) if isinstance(cell, str) else cell for cell in _row(record, case, metric))
 
 
 def _row(record: RunRecord, case: Case, metric: Metric) -> tuple[Cell, ...]:

@@ -16,8 +16,9 @@ from datetime import datetime
 from typing import Any
 
 from gpuprof import __version__
-from gpuprof.export.runs import Runs, in_order, moment, one_line
+from gpuprof.export.runs import Runs, in_order, moment
 from gpuprof.record import Case, Repeat, RunRecord
+from gpuprof.text import cleaned, one_line
 
 Event = dict[str, Any]
 # Suffix of a signal -> the unit on its track, and what one SI unit is in it.
@@ -42,7 +43,7 @@ def render(runs: Runs) -> str:
         series = raw()
         for case in record.cases:
             tid += 1
-            events.append(_name("thread", pid, tid, f"{case.case_id} {record.run_id}"))
+            events.append(_name("thread", pid, tid, one_line(f"{case.case_id} {record.run_id}")))
             for repeat in case.repeats:
                 for event in _repeat(record, case, repeat, series):
                     at = offset_us + (event.pop("ns") - origin) / 1e3
@@ -52,7 +53,7 @@ def render(runs: Runs) -> str:
         "clock": "microseconds; CLOCK_MONOTONIC within a run, runs placed by their wall-clock start",
     }  # fmt: skip
     document = {"traceEvents": events, "displayTimeUnit": "ms", "otherData": other}
-    return json.dumps(document, allow_nan=False) + "\n"
+    return json.dumps(cleaned(document), allow_nan=False) + "\n"
 
 
 def _begun(record: RunRecord) -> datetime | None:

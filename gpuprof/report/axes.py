@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from gpuprof.units import show_interval
+
 Row = Mapping[str, Any]
 Spec = dict[str, Any]
 
@@ -148,23 +150,8 @@ def ratio_ticks(low: float, high: float) -> list[float]:
     return inside if len(inside) <= 10 else inside[inside.index(1) % 2 :: 2]
 
 
-def joules(values: Sequence[float]) -> tuple[float, str]:
-    """The factor and the unit in which energies of this size read well."""
-    low = min(values, default=1)
-    for factor, unit in ((1e-3, "kJ"), (1.0, "J"), (1e3, "mJ"), (1e6, "µJ")):
-        if low * factor >= 1:
-            return factor, unit
-    return 1e9, "nJ"
-
-
-def number(value: float) -> str:
-    """Four significant digits, thousands separated."""
-    digits = max(0, 3 - math.floor(math.log10(abs(value)))) if value else 0
-    return f"{value:,.{min(digits, 9)}f}"
-
-
 def interval(low: Any, high: Any, unit: str) -> str:
-    return f"{number(low)} – {number(high)}{unit}" if finite(low) and finite(high) else "none"
+    return show_interval((low, high), unit) if finite(low) and finite(high) else "none"
 
 
 def line(points: list[tuple[float, float]]) -> list[tuple[float, float | None]]:

@@ -8,9 +8,11 @@ not finite, not positive on a log axis) are left out.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from gpuprof.report import axes
 from gpuprof.report.axes import Row, Spec
+from gpuprof.units import joules, number, show
 
 POINTER = "-pointer"  # ends the names of layers that only a pointer needs
 _NOT_COMPARABLE = "not comparable"
@@ -38,7 +40,7 @@ def ratios(rows: Sequence[Row]) -> Spec:
         data.append({
             "label": row["label"], "ratio": row["ratio"], "low": low if axes.positive(low) else None,
             "high": high if axes.positive(high) else None, "state": state if state in _VERDICTS else "no verdict",
-            "shown": f"{axes.number(row['ratio'])}×", "interval": axes.interval(low, high, "×"),
+            "shown": f"{number(row['ratio'])}×", "interval": _times(low, high),
         })  # fmt: skip
     values = [value for row in data for value in (row["ratio"], row["low"], row["high"]) if value]
     low, high = min([*values, 0.9]), max([*values, 1 / 0.9])
@@ -65,11 +67,15 @@ def ratios(rows: Sequence[Row]) -> Spec:
     ])  # fmt: skip
 
 
+def _times(low: Any, high: Any) -> str:
+    return f"{number(low)} – {number(high)}×" if axes.finite(low) and axes.finite(high) else "none"
+
+
 def throughput(rows: Sequence[Row], sides: Sequence[str] = ()) -> Spec:
     """Each case's throughput by side, with its interval: `label`, `side`, `value`, `low`, `high` in samples/s."""
     data = [
-        {**axes.picked(row, "label", "side", "value", "low", "high"), "shown": f"{axes.number(row['value'])} samples/s",
-         "interval": axes.interval(row["low"], row["high"], " samples/s")}
+        {**axes.picked(row, "label", "side", "value", "low", "high"), "shown": show(row["value"], "samples/s"),
+         "interval": axes.interval(row["low"], row["high"], "samples/s")}
         for row in rows if axes.positive(row["value"])
     ]  # fmt: skip
     names = axes.sides(data, sides)
@@ -90,7 +96,7 @@ def latency(rows: Sequence[Row], sides: Sequence[str] = ()) -> Spec:
     """Each case's latency by side and percentile: `label`, `side`, `percentile` (p50, p90, p99), `value_s`."""
     data = [
         {**axes.picked(row, "label", "side", "percentile"), "ms": row["value_s"] * 1e3,
-         "shown": f"{axes.number(row['value_s'] * 1e3)} ms"}
+         "shown": show(row["value_s"], "s")}
         for row in rows if axes.positive(row["value_s"])
     ]  # fmt: skip
     names = axes.sides(data, sides)
@@ -116,15 +122,14 @@ def energy(rows: Sequence[Row], sides: Sequence[str] = ()) -> Spec:
     Rows: `label`, `side`, `throughput`, `energy_j`, and its interval `low`, `high` (or None).
     """
     drawn = [row for row in rows if axes.positive(row["throughput"]) and axes.positive(row["energy_j"])]
-    factor, unit = axes.joules([row["energy_j"] for row in drawn])
+    factor, unit = joules([row["energy_j"] for row in drawn])
     data = []
     for row in drawn:
         low, high = (None if bound is None else bound * factor for bound in (row["low"], row["high"]))
         data.append({
             **axes.picked(row, "label", "side", "throughput"), "energy": row["energy_j"] * factor,
-            "low": low, "high": high, "interval": axes.interval(low, high, f" {unit}"),
-            "shown": f"{axes.number(row['energy_j'] * factor)} {unit}",
-            "rate": f"{axes.number(row['throughput'])} samples/s",
+            "low": low, "high": high, "interval": axes.interval(row["low"], row["high"], "J"),
+            "shown": show(row["energy_j"], "J"), "rate": show(row["throughput"], "samples/s"),
         })  # fmt: skip
     names = axes.sides(data, sides)
     last: dict[str, Spec] = {}
@@ -158,8 +163,8 @@ def sweep(rows: Sequence[Row], sides: Sequence[str] = ()) -> Spec:
     """Throughput against batch size, both log: `side`, `label`, `batch_size`, `value`, `low`, `high` in samples/s."""
     data = [
         {**axes.picked(row, "label", "side", "batch_size", "value", "low", "high"),
-         "shown": f"{axes.number(row['value'])} samples/s",
-         "interval": axes.interval(row["low"], row["high"], " samples/s")}
+         "shown": show(row["value"], "samples/s"),
+         "interval": axes.interval(row["low"], row["high"], "samples/s")}
         for row in rows if axes.positive(row["value"]) and axes.positive(row["batch_size"])
     ]  # fmt: skip
     names = axes.sides(data, sides)
@@ -195,7 +200,7 @@ def timeline(rows: Sequence[Row], phases: Sequence[Row] = (), sides: Sequence[st
     """
     names = axes.sides([*rows, *phases], sides)
     bands = [{**axes.picked(phase, "side", "name", "start_s", "end_s"), "brief": phase["name"][:60],
-              "shown": f"{axes.number(phase['start_s'])} s – {axes.number(phase['end_s'])} s"}
+              "shown": f"{number(phase['start_s'])} s – {number(phase['end_s'])} s"}
              for phase in phases]  # fmt: skip
     times = [row["t_s"] for row in rows] + [band[key] for band in bands for key in ("start_s", "end_s")]
     scale = {"domain": [min(times, default=0), max(times, default=1)], "nice": False}
@@ -220,8 +225,8 @@ def timeline(rows: Sequence[Row], phases: Sequence[Row] = (), sides: Sequence[st
         })  # fmt: skip
     for begin, title, unit in _PANELS:
         points = [
-            {"t": t, "value": value, "side": side, "at": f"{axes.number(t)} s",
-             "shown": "" if value is None else f"{axes.number(value)} {unit}"}
+            {"t": t, "value": value, "side": side, "at": f"{number(t)} s",
+             "shown": "" if value is None else show(value, unit)}
             for side in names
             for t, value in axes.line([
                 (row["t_s"], row["value"] * (1e-6 if row["quantity"].endswith("_hz") else 1))
@@ -266,12 +271,12 @@ def history(rows: Sequence[Row], changes: Sequence[Row], title: str, unit: str) 
     Rows: `at` (ISO 8601), `run`, `value`, `level`, `segment`. Changes: `at`, `ratio`, `worse`, `why`.
     """
     data = [
-        {**axes.picked(row, "at", "run", "value", "level", "segment"), "shown": f"{axes.number(row['value'])} {unit}"}
+        {**axes.picked(row, "at", "run", "value", "level", "segment"), "shown": show(row["value"], unit)}
         for row in rows if axes.positive(row["value"])
     ]  # fmt: skip
     marks = [
         {"at": change["at"], "state": "regression" if change["worse"] else "improvement",
-         "shown": f"{axes.number(change['ratio'])}×", "why": change["why"] or "nothing that the records hold"}
+         "shown": f"{number(change['ratio'])}×", "why": change["why"] or "nothing that the records hold"}
         for change in changes
     ]  # fmt: skip
     scale, axis = axes.scale([row["value"] for row in data])

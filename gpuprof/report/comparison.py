@@ -7,13 +7,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import gpuprof
+from gpuprof import units
 from gpuprof.analysis.compare import HEADLINE, Claim, Compared, Comparison
 from gpuprof.analysis.evidence import CaseEvidence, Evidence
-from gpuprof.metrics import BY_KEY, METRICS, UNTHROTTLED, show
+from gpuprof.metrics import BY_KEY, METRICS
 from gpuprof.report import pictures
 from gpuprof.report.pictures import Timeline
 from gpuprof.report.story import Block, Bullets, Cell, Notice, Section, Story, Table, Tone, without_empty
-from gpuprof.report.telling import NONE, listed, number, percent, plural, shortened, times, times_interval
+from gpuprof.report.telling import NONE, number, percent, times, times_interval
+from gpuprof.text import listed, plural, shortened
+from gpuprof.throttling import throttled
+from gpuprof.units import show
 
 SIMULATED = "SIMULATED: a vendor simulator stood for {names}. What is said of it was measured on no such hardware."
 _WORDS: dict[str | None, Tone] = {"faster": "good", "slower": "bad", "no difference shown": "plain", None: "dim"}
@@ -235,7 +239,7 @@ def _decision_rows(case: Compared, sides: tuple[str, str], limits: Sequence[str 
         rows.append([
             Cell(case.title if position == 0 else ""), Cell(name),
             _value(values[HEADLINE], HEADLINE), _value(values["energy_j_per_sample"], "energy_j_per_sample"),
-            Cell(NONE, "dim", number=True) if not joules else Cell(f"{1 / joules:,.4g}", number=True),
+            Cell(NONE, "dim", number=True) if not joules else Cell(units.number(1 / joules), number=True),
             replace(power, note="" if power.text == NONE else ", ".join(filter(None, notes))),
             _value(values["peak_memory_bytes"], "peak_memory_bytes"), _value(values["first_step_s"], "first_step_s"),
         ])  # fmt: skip
@@ -341,8 +345,7 @@ def _fact(name: str, spell: Callable[[Any], str]) -> Callable[[CaseEvidence], st
 
 
 def _throttled(shares: dict[str, float]) -> str:
-    slow = {name: share for name, share in shares.items() if name not in UNTHROTTLED}
-    return ", ".join(f"{name.replace('_', ' ')} {share:.0%}" for name, share in slow.items()) or "no"
+    return ", ".join(f"{name.replace('_', ' ')} {share:.0%}" for name, share in throttled(shares).items()) or "no"
 
 
 def _temperatures(case: CaseEvidence) -> str:
@@ -388,7 +391,7 @@ def _raw(told: _Told) -> Iterable[Block]:
     for case in told.found.cases:
         for name, side in zip(told.names, (case.pair.baseline, case.pair.candidate), strict=True):
             values = side.newest.processes.get(HEADLINE, [])
-            shown = listed([f"{value:,.4g}" for value in values], 12) or NONE
+            shown = listed([units.number(value) for value in values], 12) or NONE
             rows.append([Cell(case.title), Cell(name), Cell(shown), Cell(side.newest_run), Cell(side.newest.case_id)])
     if rows:
         yield Table("Throughput of each process of the newest run, samples/s, and where it stands",

@@ -23,7 +23,8 @@ from gpuprof.metrics import BY_KEY
 from gpuprof.report import charts
 from gpuprof.report.comparison import SIMULATED
 from gpuprof.report.story import Block, Bullets, Cell, Chart, Notice, Section, Story, Table
-from gpuprof.report.telling import NONE, listed, number, plural, shortened, times, times_interval
+from gpuprof.report.telling import NONE, number, times, times_interval
+from gpuprof.text import listed, plural, shortened
 
 SCHEMA = "gpuprof.history/1"
 _BARS = "▁▂▃▄▅▆▇█"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from gpuprof.report.story import Block, Bullets, Cell, Chart, Notice, Story, Table
-from gpuprof.report.terminal import printable
+from gpuprof.text import unbroken
 
 # What Markdown, the HTML in it or a page of GitHub would read as more than text; addresses become links by themselves.
 _MARKS = re.compile(r"([\\`*_{}\[\]<>()#!|~&$]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
@@ -57,4 +57,4 @@ def _cell(cell: Cell) -> str:
 
 
 def _text(text: str) -> str:
-    return _MARKS.sub(r"\\\1", printable(text).replace("\n", " "))
+    return _MARKS.sub(r"\\\1", unbroken(text))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import gpuprof
+from gpuprof import units
 from gpuprof.analysis import effect
 from gpuprof.analysis.compare import HEADLINE, Side, side, titles
 from gpuprof.analysis.evidence import CaseEvidence, Evidence, Key
@@ -15,7 +16,8 @@ from gpuprof.report import pictures
 from gpuprof.report.comparison import CONDITIONS, METHOD, SIMULATED
 from gpuprof.report.pictures import Timeline
 from gpuprof.report.story import Block, Bullets, Cell, Notice, Section, Story, Table, Tone, without_empty
-from gpuprof.report.telling import NONE, listed, number, plural, shortened, times, times_interval
+from gpuprof.report.telling import NONE, number, times, times_interval
+from gpuprof.text import listed, plural, shortened
 
 _SHOWN = (HEADLINE, "latency_p50_s", "energy_j_per_sample", "power_mean_w", "peak_memory_bytes")
 _MOST_RUNS = 100
@@ -116,7 +118,7 @@ def _glance(found: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
             values = [_side(case, metric) for metric in _SHOWN]
             cells += [number(v.value, BY_KEY[m].unit, v.ci95) for m, v in zip(_SHOWN, values, strict=True)]
             joules = _side(case, _JOULES).value
-            cells.append(Cell(f"{1 / joules:,.4g}", number=True) if joules else Cell(NONE, "dim", number=True))
+            cells.append(Cell(units.number(1 / joules), number=True) if joules else Cell(NONE, "dim", number=True))
             table.append([*cells, _checks(case)])
     heads = ("case", "device", *(BY_KEY[metric].title for metric in _SHOWN), "samples a joule", "checks")
     if table:

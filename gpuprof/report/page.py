@@ -7,13 +7,13 @@ import hashlib
 import json
 import math
 import re
-import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
 from gpuprof.report import drawing
 from gpuprof.report.story import Cell, Chart, Story, Table
+from gpuprof.text import cleaned, printable
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _SYMBOLS = {"good": "▲", "bad": "▼", "warn": "!"}  # a tone is never a colour alone
@@ -37,7 +37,7 @@ def render(story: Story, *, interactive: bool = True, colours: Literal["theme", 
     )  # fmt: skip
     charts = [block for section in story.sections for block in section.blocks if isinstance(block, Chart)]
     # Without $schema, which would only make the library complain of another version of itself.
-    specs = {chart.key: _cleaned({k: v for k, v in chart.spec.items() if k != "$schema"}) for chart in charts}
+    specs = {chart.key: _finite(cleaned({k: v for k, v in chart.spec.items() if k != "$schema"})) for chart in charts}
     live = interactive and bool(charts)
     loader = (_TEMPLATES / "charts.js").read_text("utf-8") if live else ""
     scripts = [drawing.bundle(), loader] if live else []
@@ -59,31 +59,19 @@ def render(story: Story, *, interactive: bool = True, colours: Literal["theme", 
     )
 
 
-def printable(text: str) -> str:
-    """The text without what steers its display: control characters, and the invisible ones that turn its direction."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") else "\N{REPLACEMENT CHARACTER}"
-        for c in text
-    )
-
-
 def _lead(fact: str) -> tuple[str, str]:
     """What names a side, and the rest."""
     first, *rest = re.split(r"\n| · ", fact, maxsplit=1)
     return first, "".join(rest)
 
 
-def _cleaned(value: Any) -> Any:
-    """Plain data with printable texts, and without numbers that JSON does not know."""
+def _finite(value: Any) -> Any:
+    """Plain data without numbers that JSON does not know."""
     if isinstance(value, dict):
-        return {printable(key): _cleaned(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_cleaned(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return printable(value) if isinstance(value, str) else value
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _json(spec: Any) -> str:

@@ -8,10 +8,12 @@ from typing import Any
 
 from gpuprof.analysis.compare import HEADLINE, Claim, Side, side
 from gpuprof.analysis.evidence import CaseEvidence
-from gpuprof.metrics import BY_KEY, show
+from gpuprof.metrics import BY_KEY
 from gpuprof.report import charts
 from gpuprof.report.story import Chart
-from gpuprof.report.telling import plural, shortened, times
+from gpuprof.report.telling import times
+from gpuprof.text import plural, shortened
+from gpuprof.units import show
 
 _JOULES = "energy_j_per_sample"
 _PERCENTILES = ("p50", "p90", "p99")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gpuprof.metrics import show
-from gpuprof.report.terminal import printable
+from gpuprof.text import printable
+from gpuprof.throttling import against_its_will, reasons, throttled
+from gpuprof.units import show
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -127,8 +128,6 @@ def _range(metrics: Mapping[str, Any], keys: Sequence[str], unit: str) -> str | 
 
 
 def _throttled(shares: Mapping[str, float]) -> str:
-    from gpuprof.telemetry.summary import throttled
-
     slow = throttled(shares)
     listed = (f"{n.replace('_', ' ')} {s:.0%}" for n, s in sorted(slow.items(), key=lambda item: -item[1]))
     return ", ".join(listed) or "no"
@@ -151,11 +150,9 @@ def _texts(*cells: str) -> list[Text]:
 
 
 def _now_throttled(values: Mapping[str, float]) -> str:
-    from gpuprof.telemetry.quantities import NOT_THROTTLED, reasons
-
     if "throttle" not in values:
         return _NONE
-    return ", ".join(r.replace("_", " ") for r in reasons(int(values["throttle"])) if r not in NOT_THROTTLED) or "no"
+    return ", ".join(r.replace("_", " ") for r in against_its_will(reasons(int(values["throttle"])))) or "no"
 
 
 def _table(*headings: str) -> Table:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from gpuprof.analysis.stats import Interval
-from gpuprof.metrics import show, show_interval
 from gpuprof.report.story import Cell, Tone
+from gpuprof.units import show, show_interval
 
 NONE = "–"
 
@@ -37,16 +35,3 @@ def _three(ratio: float) -> str:
 def percent(share: float) -> str:
     """A relative difference: 0.2%, 3.4%, 25%."""
     return f"{100 * share:.2g}%" if share < 0.995 else f"{100 * share:.0f}%" if share < 10 else "over 1,000%"
-
-
-def plural(count: int, one: str, many: str = "") -> str:
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
-def listed(names: Sequence[str], most: int = 3) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
-def shortened(text: str, most: int = 60) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"

@@ -5,9 +5,12 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gpuprof.metrics import BY_KEY, METRICS, UNTHROTTLED, Reading, show, show_interval
+from gpuprof.metrics import BY_KEY, METRICS, Reading
+from gpuprof.text import cleaned
+from gpuprof.throttling import throttled
+from gpuprof.units import show, show_interval
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -34,7 +37,7 @@ def render(record: RunRecord, width: int = 132) -> Iterator[RenderableType]:
     """One card a case for up to two cases, one row a case for more; then whatever a reader must know."""
     from rich.text import Text
 
-    record = type(record).model_validate(_printable(record.model_dump(mode="json", by_alias=True)))
+    record = type(record).model_validate(cleaned(record.model_dump(mode="json", by_alias=True)))
     device = record.device
     threads = _threads(sorted({case.threads for case in record.cases}))
     where = f"{device.name}, {threads}" if device.kind == "cpu" else device.name
@@ -52,20 +55,6 @@ def render(record: RunRecord, width: int = 132) -> Iterator[RenderableType]:
     style = _OUTCOMES.get(record.outcome, "bold red")
     reason = f": {record.reason}" if record.reason else ""
     yield Text.assemble((record.outcome, style), f"{reason}   run {record.run_id}")
-
-
-def printable(text: str) -> str:
-    """The text without control characters: a record or a file name must not steer the reader's terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
-def _printable(value: Any) -> Any:
-    """The same for every text inside plain data."""
-    if isinstance(value, dict):
-        return {key: _printable(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_printable(inner) for inner in value]
-    return printable(value) if isinstance(value, str) else value
 
 
 def title(case: Case) -> list[str]:
@@ -150,8 +139,9 @@ def _card(case: Case, planned: int, source: TelemetrySource | None) -> Renderabl
         table.add_row(metric.title, text)
     if case.throughput_per_s is not None and case.flops_per_sample is not None:
         rate = case.throughput_per_s.value * case.flops_per_sample
-        table.add_row("FLOP rate", Text.assemble(
-            f"{rate / 1e9:,.4g} GFLOP/s", (f"   {case.flops_per_sample:,} FLOPs a sample", "dim")))  # fmt: skip
+        table.add_row(
+            "FLOP rate", Text.assemble(show(rate, "FLOP/s"), (f"   {case.flops_per_sample:,} FLOPs a sample", "dim"))
+        )
     if case.trainable_parameters is not None and case.parameters is not None:
         more = "" if case.parameters == case.trainable_parameters else f" of {case.parameters:,}"
         table.add_row("parameters", f"{case.trainable_parameters:,} trainable{more}")
@@ -191,7 +181,7 @@ def _beside(key: str, case: Case, source: TelemetrySource | None) -> str:
 
 def _throttled(case: Case) -> str:
     """Shares of the window in which something slowed the device down."""
-    slow = {name: share for name, share in (case.throttled_share or {}).items() if name not in UNTHROTTLED}
+    slow = throttled(case.throttled_share or {})
     return ", ".join(f"{name.replace('_', ' ')} {share:.0%}" for name, share in slow.items()) or "no"
 
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gpuprof.report.story import Block, Bullets, Cell, Chart, Notice, Story, Table, Tone
-from gpuprof.report.telling import plural
-from gpuprof.report.terminal import printable
+from gpuprof.text import plural, unbroken
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,17 +21,17 @@ def render(story: Story) -> Iterator[RenderableType]:
     from rich.text import Text
 
     for banner in story.banners:
-        yield Text(_line(banner), "bold red")
-    yield Text.assemble((_line(story.headline), _STYLES[story.tone] or "bold"), " ", _line(story.detail))
+        yield Text(unbroken(banner), "bold red")
+    yield Text.assemble((unbroken(story.headline), _STYLES[story.tone] or "bold"), " ", unbroken(story.detail))
     for label, value in story.facts:
-        yield Text.assemble((f"{_line(label):<10} ", "cyan"), _line(value))
+        yield Text.assemble((f"{unbroken(label):<10} ", "cyan"), unbroken(value))
     folded = [b for s in story.sections for b in s.blocks if isinstance(b, Table) and b.folded]
     for section in story.sections:
         if section.key == "raw":  # for the page: it is longer than everything else
             continue
         parts = [part for block in section.blocks for part in _block(block)]
         if parts:
-            yield Text(f"\n{section.title}", "bold underline")
+            yield Text(f"\n{unbroken(section.title)}", "bold underline")
             yield from parts
     more = f", the method and {plural(len(folded), 'more table')}" if folded else " and the method"
     yield Text(f"\nThe page has the charts{more}: -o report.html", "dim")
@@ -42,10 +41,10 @@ def _block(block: Block) -> Iterator[RenderableType]:
     from rich.text import Text
 
     if isinstance(block, Notice):
-        yield Text(_line(block.text), _STYLES[block.tone] or "dim")
+        yield Text(unbroken(block.text), _STYLES[block.tone] or "dim")
     elif isinstance(block, Bullets):
         for item in block.items:
-            yield Text(f"  · {_line(item)}", "dim")
+            yield Text(f"  · {unbroken(item)}", "dim")
     elif isinstance(block, Table) and not block.folded:
         yield _table(block)
     elif isinstance(block, Chart):
@@ -57,10 +56,10 @@ def _table(block: Table) -> RenderableType:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    table = RichTable(title=Text(_line(block.caption)), title_justify="left", box=box.SIMPLE_HEAD)
+    table = RichTable(title=Text(unbroken(block.caption)), title_justify="left", box=box.SIMPLE_HEAD)
     for column, name in enumerate(block.head):
         right = any(row[column].number for row in block.rows)
-        table.add_column(Text(_line(name)), justify="right" if right else "left")
+        table.add_column(Text(unbroken(name)), justify="right" if right else "left")
     for row in block.rows:
         table.add_row(*map(_cell, row))
     return table
@@ -70,12 +69,7 @@ def _cell(cell: Cell) -> Text:
     from rich.text import Text
 
     style = _STYLES[cell.tone] + (" strike" if cell.struck else "")
-    text = Text(_line(cell.text), style.strip())
+    text = Text(unbroken(cell.text), style.strip())
     if cell.note:
-        text.append(f"\n{_line(cell.note)}", "dim")
+        text.append(f"\n{unbroken(cell.note)}", "dim")
     return text
-
-
-def _line(text: str) -> str:
-    """On one line: a name from a record must not pass for a line of the report."""
-    return printable(text).replace("\n", " ")

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuprof.telemetry.device import Absent, Lost, Probe
-from gpuprof.telemetry.quantities import bits
+from gpuprof.throttling import bits
 
 # amdsmi.h, amdsmi_status_t.
 _STATUS = {

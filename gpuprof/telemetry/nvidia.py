@@ -21,7 +21,7 @@ from gpuprof.telemetry.device import (
     bus_id,
     mapped,
 )
-from gpuprof.telemetry.quantities import bits
+from gpuprof.throttling import bits
 
 VENDOR = "nvidia"
 LIBRARY = "NVML"

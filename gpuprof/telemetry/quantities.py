@@ -67,25 +67,7 @@ SIGNALS = (
     Quantity("throttle", "throttle reasons", ""),
 )
 
-# One vocabulary over the vendors; the position is the bit in the signal `throttle`. The first two slow nothing down
-# that was asked for: an idle device, and clocks that somebody set.
-THROTTLE_REASONS = (
-    "idle", "clocks_setting", "power_cap", "thermal", "hw_slowdown", "power_brake", "current_limit", "sync_boost",
-    "other",
-)  # fmt: skip
-NOT_THROTTLED = ("idle", "clocks_setting")
-
 
 def keys(table: tuple[Quantity, ...], kind: Kind) -> list[str]:
     """The keys of a table that a device of this kind answers for."""
     return [quantity.key for quantity in table if kind in quantity.kinds]
-
-
-def bits(*reasons: str) -> int:
-    """The reasons as the signal `throttle` holds them."""
-    return sum(1 << THROTTLE_REASONS.index(reason) for reason in set(reasons))
-
-
-def reasons(mask: int) -> list[str]:
-    """The reasons in a value of the signal `throttle`; empty when nothing slows the device down."""
-    return [name for bit, name in enumerate(THROTTLE_REASONS) if mask >> bit & 1]

@@ -6,10 +6,9 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 
-from gpuprof.metrics import UNTHROTTLED
 from gpuprof.record import Summary
 from gpuprof.telemetry.device import ThrottleCounters
-from gpuprof.telemetry.quantities import NOT_THROTTLED, THROTTLE_REASONS, reasons
+from gpuprof.throttling import NONE, REASONS, against_its_will, reasons
 
 # The signals that stand for the headline names, the better one first.
 POWER = ("power_instant_w", "power_average_w")
@@ -43,8 +42,8 @@ def sampled_share(masks: Sequence[float]) -> dict[str, float] | None:
     if not known:
         return None
     found = [reasons(mask) for mask in known]
-    shares = {name: sum(name in one for one in found) / len(known) for name in THROTTLE_REASONS}
-    shares["none"] = sum(not set(one) - set(NOT_THROTTLED) for one in found) / len(known)
+    shares = {name: sum(name in one for one in found) / len(known) for name in REASONS}
+    shares[NONE] = sum(not against_its_will(one) for one in found) / len(known)
     return {name: share for name, share in shares.items() if share > 0}
 
 
@@ -59,10 +58,5 @@ def counted_share(before: ThrottleCounters, after: ThrottleCounters) -> dict[str
         if position < len(first) and first[position][0] == name and count >= first[position][1]:
             share = min(1.0, (count - first[position][1]) / span)
             shares[name] = max(share, shares.get(name, 0.0))
-    shares["none"] = max(0.0, 1.0 - sum(shares.values()))
+    shares[NONE] = max(0.0, 1.0 - sum(shares.values()))
     return {name: share for name, share in shares.items() if share > 0}
-
-
-def throttled(shares: Mapping[str, float]) -> dict[str, float]:
-    """What of it slowed the device down."""
-    return {name: share for name, share in shares.items() if name not in UNTHROTTLED}

@@ -11,6 +11,7 @@ from gpuprof.telemetry import energy, summary
 from gpuprof.telemetry.device import LASTING, Absent, ThrottleCounters, reading
 from gpuprof.telemetry.energy import Bracket, Draw, WindowEnergy
 from gpuprof.telemetry.sampler import Feed
+from gpuprof.throttling import NONE, throttled
 
 _CACHED_J = 5.0  # vendor libraries may answer from a cache of some milliseconds
 THROTTLED = 0.01
@@ -83,7 +84,7 @@ def shares(
         return counted or sampled
     has_counter = {name for name, _ in after.counts}
     merged = {name: share for name, share in sampled.items() if name not in has_counter} | counted
-    merged["none"] = max(0.0, 1.0 - sum(summary.throttled(merged).values()))
+    merged[NONE] = max(0.0, 1.0 - sum(throttled(merged).values()))
     return {name: share for name, share in merged.items() if share > 0}
 
 
@@ -121,7 +122,7 @@ def checks(
         yield f"the device was lost: {feed.lost}"
     if feed.overwritten(start_ns):
         yield "the sample buffer overflowed; the oldest samples of the window are gone"
-    slow = {name: share for name, share in summary.throttled(throttle or {}).items() if share >= THROTTLED}
+    slow = {name: share for name, share in throttled(throttle or {}).items() if share >= THROTTLED}
     if slow:
         listed = (f"{name.replace('_', ' ')} in {share:.0%} of the window" for name, share in slow.items())
         yield f"throttled: {', '.join(listed)}"

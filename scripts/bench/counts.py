@@ -5,6 +5,7 @@ python scripts/bench/counts.py
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from gpuprof.worker import flops
 
 
 def main() -> int:
+    formatter = argparse.RawDescriptionHelpFormatter
+    argparse.ArgumentParser(description=__doc__, formatter_class=formatter).parse_args()
     wrong = 0
     for name, (trainable, everything, forward, backward) in EXACT.items():
         found = flops.parameters(case(name))

@@ -42,6 +42,7 @@ def command(wanted: tuple[str, ...], seconds: float, as_json: bool, arguments: t
     """
     from gpuprof import calibrate, monitor, supervisor, telemetry
     from gpuprof.telemetry.device import Lost
+    from gpuprof.text import unbroken
 
     devices = telemetry.all_devices(telemetry.open_backends())
     chosen = monitor.select(devices, wanted) if wanted else [d for d in devices if d.kind == "gpu"]
@@ -68,7 +69,8 @@ def command(wanted: tuple[str, ...], seconds: float, as_json: bool, arguments: t
         for result in results:
             _show(result)
         for row in mapping:
-            click.echo(f"torch cuda:{row['torch_index']} is {row['device'] or 'not told apart'} ({row['by']})")
+            said = f"torch cuda:{row['torch_index']} is {row['device'] or 'not told apart'} ({row['by']})"
+            click.echo(unbroken(said))
     return EXIT_OK
 
 

@@ -1,0 +1,55 @@
+"""Every script of scripts/ starts, and what their --help cannot show is run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import CONFIGS, LIMIT_S, ROOT, variables
+
+from gpuprof.worker.correctness import SHIPPED
+
+SCRIPTS = ROOT / "scripts"
+
+
+def is_script(path: Path) -> bool:
+    """Not a module that others import, such as _pairs.py or the sitecustomize of simulated GPUs."""
+    if not path.is_file() or path.suffix not in ("", ".py"):
+        return False
+    text = path.read_text("utf-8")
+    return "\nif __name__ ==" in text or (text.startswith("#!") and "python" in text.splitlines()[0])
+
+
+FOUND = sorted(path for path in SCRIPTS.rglob("*") if is_script(path))
+
+
+def script(path: Path, *arguments: str | Path) -> str:
+    done = subprocess.run(
+        [sys.executable, path, *arguments], env=variables(), capture_output=True, text=True, timeout=LIMIT_S,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_walk_finds_scripts_of_every_kind():
+    assert {SCRIPTS / name for name in ("make_references.py", "compare_nightly", "bench/counts.py")} <= set(FOUND)
+
+
+@pytest.mark.parametrize("path", FOUND, ids=lambda path: str(path.relative_to(SCRIPTS)))
+def test_a_script_has_help(path):
+    assert script(path, "--help").lower().startswith("usage: ")
+
+
+def test_references_are_made(tmp_path):
+    """Equal to the shipped ones but for the last digits: other CPUs add up in another order."""
+    made = tmp_path / "references.json"
+    script(SCRIPTS / "make_references.py", CONFIGS / "rnn.yaml", "-o", made)
+    shipped = json.loads(SHIPPED.read_text("utf-8"))
+    ((key, found),) = json.loads(made.read_text("utf-8")).items()
+    assert found.keys() == shipped[key].keys()
+    for name, values in found.items():
+        assert values == pytest.approx(shipped[key][name], rel=1e-9), name
