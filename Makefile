@@ -4,8 +4,10 @@ CONFIG ?= configs/lstm.yaml
 BIN := .venv/bin
 # Anything after the configuration, such as ARGS="--quick --device cpu".
 ARGS ?=
+# The slowest first, since they run beside each other. .pre-commit-config.yaml has the same ones.
+LINTERS := mypy lint-imports vulture codespell ruff-format ruff-check
 
-.PHONY: help setup run test lint nightly references clean
+.PHONY: help setup run test lint nightly references clean $(LINTERS)
 
 help:
 	@echo "make run [CONFIG=configs/cnn.yaml] [ARGS=--quick]   measure a network on this machine"
@@ -21,10 +23,19 @@ test: .venv/.test lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/.test
-	$(BIN)/ruff check .
+	@$(MAKE) --no-print-directory --jobs 2 --keep-going --output-sync $(LINTERS)
+
+mypy vulture codespell:
+	$(BIN)/$@
+
+lint-imports:
+	$(BIN)/lint-imports --no-logo
+
+ruff-format:
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+
+ruff-check:
+	$(BIN)/ruff check .
 
 # Small and on the CPU: what a timer does on a GPU with `gpuprof schedule render`. CPUs are noisy, so that only what is
 # 30% slower counts.
