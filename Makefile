@@ -4,12 +4,15 @@ CONFIG ?= configs/lstm.yaml
 BIN := .venv/bin
 # Anything after the configuration, such as ARGS="--quick --device cpu".
 ARGS ?=
+# The slowest first, since they run beside each other. .pre-commit-config.yaml has the same ones.
+LINTERS := mypy lint-imports vulture codespell ruff-format ruff-check
 
-.PHONY: help setup run test lint nightly references clean
+.PHONY: help setup run check test lint nightly references clean $(LINTERS)
 
 help:
 	@echo "make run [CONFIG=configs/cnn.yaml] [ARGS=--quick]   measure a network on this machine"
-	@echo "make test                                           lint, types, import contracts, tests"
+	@echo "make check                                          lint, types, import contracts, the quick tests: 1 to 2 min"
+	@echo "make test                                           the same with all tests"
 	@echo "make nightly [ARGS='--set params.fused=false']      measure small networks, compare with the nights before"
 	@echo "make references                                     remake the float64 references of the correctness gate"
 	@echo "make clean                                          remove .venv and caches; results/ stays"
@@ -17,14 +20,27 @@ help:
 run: .venv/.run
 	$(BIN)/gpuprof run $(CONFIG) $(ARGS)
 
+# Spread test by test: the quick ones share nothing that takes long to make. One that takes long lacks its mark.
+check: .venv/.test lint
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" --timeout 30
+
 test: .venv/.test lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/.test
-	$(BIN)/ruff check .
+	@$(MAKE) --no-print-directory --jobs 2 --keep-going --output-sync $(LINTERS)
+
+mypy vulture codespell:
+	$(BIN)/$@
+
+lint-imports:
+	$(BIN)/lint-imports --no-logo
+
+ruff-format:
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+
+ruff-check:
+	$(BIN)/ruff check .
 
 # Small and on the CPU: what a timer does on a GPU with `gpuprof schedule render`. CPUs are noisy, so that only what is
 # 30% slower counts.

@@ -18,6 +18,8 @@ CONFIGS = ROOT / "configs"
 # One thread, so that a busy machine slows tests but does not stall them; the shortest run that has an interval.
 SHORT = ("--quick", "--device", "cpu", "--set", "threads=1", "--set", "repeats=2")
 LIMIT_S = 200
+# Compilers, workers and browsers at work: a test that asks for one of these is slow, without a mark of its own.
+SLOW_FIXTURES = frozenset({"browser", "libraries", "releases", "stored_run"})
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,13 @@ def switches_restored():
 
     precision.switch("ieee")
     precision.fused_recurrent(True)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest reads -m
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if SLOW_FIXTURES.intersection(item.fixturenames):
+            item.add_marker("slow")
 
 
 def pytest_runtest_makereport(item, call):

@@ -19,6 +19,7 @@ from gpuprof import store
 from gpuprof.record import RunRecord
 from gpuprof.report.comparison import SIMULATED
 
+pytestmark = pytest.mark.slow
 SAMPLES = ROOT / "tests" / "data" / "samples"
 KEPT = ROOT / "tests" / "data" / "2026-11-23-cpu-amd-epyc-lstm"
 CPU, GPU = SAMPLES / "cpu", SAMPLES / "simulated"

@@ -24,7 +24,7 @@ UID = "10001"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 _WHY_NOT = standin.missing()
 needs_engine = pytest.mark.skipif(bool(_WHY_NOT), reason=f"cannot build images: {_WHY_NOT}")
-pytestmark = pytest.mark.container
+pytestmark = [pytest.mark.slow, pytest.mark.container]
 
 
 # ---- what the files say

@@ -18,7 +18,7 @@ from gpuprof.worker.inspect import inspect
 CPU = ComputeDevice(None)
 
 
-pytestmark = pytest.mark.usefixtures("switches_restored")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("switches_restored")]
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -242,6 +242,7 @@ def test_pairs_cover_and_are_narrower_where_the_machine_drifts(count):
     assert statistics.median(widths["paired"]) < 0.7 * statistics.median(widths["unpaired"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [3, 5, 10])
 def test_one_machine_a_side_covers_the_ratio_of_the_models_where_machines_scatter(count):
     rng = random.Random(500 + count)
@@ -355,6 +356,7 @@ def test_a_whole_with_a_part_without_spread_has_no_interval():
     assert whole.ratio == pytest.approx(math.sqrt(2 * math.sqrt(6) / math.sqrt(2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("machines", [1, 3])
 def test_a_whole_over_workloads_covers_although_they_share_their_machines(machines):
     """A machine that is slow is slow in every workload, so that more workloads tell nothing more of the model."""
@@ -392,6 +394,7 @@ def verdicts(found) -> list[str]:
     return [claim.verdict for claim in (*found.claims, found.overall)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "machines", "reports"), [(5, "aa", 1000), (3, "aa", 300), (5, "ab", 150)])
 def test_identical_devices_get_a_verdict_in_5_percent_of_the_reports_at_most(count, machines, reports):
     """Ten claims a report: throughput and latency of four cases, the best batch of a sweep, and the whole."""

@@ -17,6 +17,7 @@ import pytest
 from conftest import ROOT, command, gpuprof, variables
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from test_cli import imported_by
 from test_record import journal, repeat
@@ -429,11 +430,11 @@ def test_openmetrics_speaks_base_units():
     assert families["gpuprof_power_mean_watts"].unit == "watts"
     assert all(found.type == "gauge" and found.documentation for found in families.values())
     assert text.endswith("\n# EOF\n")
-    assert families["gpuprof_power_mean_watts"].samples[0].labels == {
+    assert families["gpuprof_power_mean_watts"].samples[0].labels == snapshot({
         "gpu": "1", "uuid": "GPU-1", "pci_bus_id": "0000:01:00.0", "model": "NVIDIA H100", "vendor": "nvidia",
         "hostname": "h", "workload": "cnn", "mode": "train", "variant": "eager", "batch_size": "8", "case": "a",
         "simulated": "false", "job_id": "4711",
-    }  # fmt: skip
+    })  # fmt: skip
 
 
 def test_every_headline_number_has_a_base_unit():

@@ -16,6 +16,7 @@ from conftest import CONFIGS, LIMIT_S, ROOT, SHORT, command, gpuprof, variables
 
 from gpuprof import store
 
+pytestmark = pytest.mark.slow
 RNN = ("run", CONFIGS / "rnn.yaml", *SHORT, "--set", "seq_len=10", "--set", "batch_size=4")
 
 

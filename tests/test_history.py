@@ -79,6 +79,7 @@ def stepped(before: int, after: int, ratio: float = 0.9, seed: int = 3, **then) 
 # ---- detection
 
 
+@pytest.mark.slow
 def test_steps_are_found_soon_and_not_invented():
     """As scripts/bench/changes.py, with fewer series; its goals less two standard errors of so few."""
     rng = random.Random(11)
@@ -92,6 +93,7 @@ def test_a_long_series_is_searched_quickly():
     assert bench.seconds(random.Random(5)) < 0.4  # the goal is 0.2 on an idle machine
 
 
+@pytest.mark.slow
 def test_other_ways_to_scatter_invent_few_changes():
     """Most values equal, as of memory, or two states: the median of the differences is blind to the rest of them."""
     assert bench.changed(random.Random(11), 60, bench.tied) <= 0.05
@@ -348,6 +350,7 @@ def test_a_series_without_a_change_is_drawn(runs):
     assert picture.count("<path") >= runs  # a point each
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path):
     store = publish(tmp_path / "store", *((record, {}) for record in stepped(20, 8, driver="6.2")))
     env = {"XDG_CACHE_HOME": str(tmp_path / "cache")}

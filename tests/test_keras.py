@@ -15,6 +15,7 @@ from keras import layers
 
 from gpuprof import workloads
 
+pytestmark = pytest.mark.slow
 TOLERANCE = 1e-5
 
 

@@ -44,6 +44,7 @@ def script(*arguments) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)  # nine processes that import torch
 def test_a_slowed_night_is_told_and_an_unchanged_one_is_not(tmp_path):
     config, store = tmp_path / "tiny.yaml", tmp_path / "store"
@@ -113,6 +114,7 @@ def samples(machine) -> dict[str, float]:
     return {s.name: s.value for family in text_string_to_metric_families(text) for s in family.samples}
 
 
+@pytest.mark.slow
 def test_the_line_the_report_and_the_textfile_say_the_same(machine):
     publish(machine.store, *((night(i, 100 + i % 3), {}) for i in range(20)))
     good = machine.night("a", night(20, 101))
@@ -333,6 +335,7 @@ def test_a_memory_that_is_damaged_is_none(machine, text):
     assert machine.night("a", night(0, 100)).exit_code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_night_that_is_ended_ends_its_run_in_peace_or_leaves_it_the_lock(tmp_path, number):
     out, store = tmp_path / "out", tmp_path / "store"

@@ -27,6 +27,7 @@ HOSTILE = (
 )
 SHOWN = HOSTILE.replace("\u202e", "\ufffd").replace("\u2066", "\ufffd").replace("\x07", "\ufffd")
 CHARTS = 6
+pytestmark = pytest.mark.slow
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # Every text on the page, with its colour and what lies under it.
 CONTRASTS = """() => {

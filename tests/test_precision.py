@@ -11,7 +11,7 @@ from gpuprof.worker.device import ComputeDevice
 CPU = ComputeDevice(None)
 
 
-pytestmark = pytest.mark.usefixtures("switches_restored")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("switches_restored")]
 
 
 def rounded(x: torch.Tensor, mantissa_bits: int) -> torch.Tensor:

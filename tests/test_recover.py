@@ -13,6 +13,7 @@ from test_upkeep import DAY_S, aged, dead
 
 from gpuprof import store, upkeep
 
+pytestmark = pytest.mark.slow
 REPEATS = 50
 
 

@@ -18,6 +18,7 @@ from test_store import publish
 from gpuprof import store, upkeep
 from gpuprof.assemble import assemble
 
+pytestmark = pytest.mark.slow
 DAY_S = 86_400
 
 

@@ -11,6 +11,7 @@ from gpuprof.worker import flops
 from gpuprof.worker.device import ComputeDevice
 from gpuprof.worker.step import Stepper, build_network, random_batches
 
+pytestmark = pytest.mark.slow
 # trainable, all; forward and backward FLOPs a sample: constant + T x slope.
 EXACT = {
     "cnn": (93_322, 93_322, (5_588_480, 0), (10_787_584, 0)),

@@ -44,7 +44,7 @@ def floor(hz: float, seconds: float) -> float:
     return found[0]
 
 
-def measure(vendor: str, hz: float, seconds: float) -> dict[str, float]:
+def measure(vendor: str, hz: float, seconds: float) -> dict[str, float | None]:
     """In this process: CPU share of the thread (from its own clock, everything it does included) and its lateness."""
     from gpuprof import telemetry
     from gpuprof.telemetry.sampler import Sampler

@@ -31,15 +31,16 @@ GOAL = 1.01
 NETS = {"cnn": (32, 2), "rnn": (32, 4), "lstm": (32, 3), "gru": (32, 2), "vgg16": (1, 1)}
 GPU_BLOCK_S = 0.02  # on a GPU a block of a few steps is mostly the synchronisation at its end
 PAIRS_A_BUILD = 10  # where memory came to lie moves a side by some 0.5%: many builds, few pairs each
+Weights = dict[str, torch.Tensor]
 
 
-class Recurrent(nn.Module):
+class Recurrent(nn.Module):  # type: ignore[misc]
     def __init__(self, layer: nn.RNNBase) -> None:
         super().__init__()
         self.rnn = layer
         self.out = nn.Linear(64, 1)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         _, h = self.rnn(x)
         return self.out((h[0] if isinstance(h, tuple) else h)[0])
 
@@ -67,7 +68,7 @@ def clock_of(device: ComputeDevice) -> Callable[[], float]:
     return time.perf_counter if device.is_gpu else time.process_time
 
 
-def bare_loop(net: str, device: ComputeDevice, batch: int, steps: int, weights: dict) -> Callable[[], float]:
+def bare_loop(net: str, device: ComputeDevice, batch: int, steps: int, weights: Weights) -> Callable[[], float]:
     model = by_hand(net).to(device.torch).train()
     model.load_state_dict(dict(zip(model.state_dict(), weights.values(), strict=True)))
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-3, eps=1e-7)
@@ -75,7 +76,7 @@ def bare_loop(net: str, device: ComputeDevice, batch: int, steps: int, weights: 
     xs = [torch.randn(batch, *shape, device=device.torch) for _ in range(8)]
     if net in ("cnn", "vgg16"):
         ys = [torch.randint(10, (batch,), device=device.torch) for _ in range(8)]
-        criterion = F.cross_entropy
+        criterion: Callable[..., torch.Tensor] = F.cross_entropy
     else:
         ys = [torch.randint(2, (batch, 1), device=device.torch).float() for _ in range(8)]
         criterion = F.binary_cross_entropy_with_logits
@@ -96,7 +97,7 @@ def bare_loop(net: str, device: ComputeDevice, batch: int, steps: int, weights: 
     return block
 
 
-def gpuprof_loop(net: str, device: ComputeDevice, batch: int, steps: int) -> tuple[Callable[[], float], dict]:
+def gpuprof_loop(net: str, device: ComputeDevice, batch: int, steps: int) -> tuple[Callable[[], float], Weights]:
     workload = workloads.get(net)
     params = workload.params_model().model_dump()
     case = CaseSpec(net, "train", "ieee", batch, workload.default_seq_len, "eager", 1, 0, params)

@@ -44,7 +44,7 @@ def target(kind: type) -> type | None:
 
 
 def fields(kind: type, name: str = "", offset: int = 0) -> Iterator[tuple[str, int, int, int, str]]:
-    """(name, offset, element size, elements, kind) of every leaf; kind: u(nsigned), s(tring), p(ointer to a string)."""
+    """(name, offset, element size, elements, kind) of every leaf; kind: u = unsigned, s = string, p = pointer to it."""
     if issubclass(kind, ctypes.Structure):
         for field, sub, *bits in kind._fields_:
             if not bits and not field.startswith("PADDING"):
