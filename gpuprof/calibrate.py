@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from gpuprof import environment
+from gpuprof.system import environment
 from gpuprof.telemetry import energy
 from gpuprof.telemetry.device import Absent, Device
 from gpuprof.telemetry.energy import POLL_S

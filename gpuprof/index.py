@@ -19,8 +19,8 @@ from typing import TypeVar
 from gpuprof import store as runs
 from gpuprof.digest import VERSION, Brief, Digest, Shared, brief, digest, shared
 from gpuprof.errors import StoreError
-from gpuprof.files import cache_directory
 from gpuprof.selector import EVERYTHING, Selector
+from gpuprof.system.files import cache_directory
 
 _BATCH = 500
 _KEPT = 64  # digests: a question to every run must not keep them all

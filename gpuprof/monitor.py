@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from gpuprof.environment import utc_now
 from gpuprof.errors import UsageError
-from gpuprof.signals import undisturbed
+from gpuprof.system.environment import utc_now
+from gpuprof.system.interrupts import undisturbed
 from gpuprof.telemetry import energy, summary, window
 from gpuprof.telemetry.device import Absent, Device, Lost, ThrottleCounters, reading
 from gpuprof.telemetry.energy import Edge

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gpuprof import environment
 from gpuprof import store as runs
 from gpuprof.analysis import compare as comparing
 from gpuprof.analysis import history as following
@@ -22,12 +21,13 @@ from gpuprof.analysis.evidence import Evidence, complete, fold
 from gpuprof.analysis.series import Found
 from gpuprof.errors import EXIT_OK, EXIT_REGRESSION, EXIT_RUN_FAILED, GpuprofError, StoreError, UsageError
 from gpuprof.export import openmetrics
-from gpuprof.files import to_file
 from gpuprof.report import comparison, page
 from gpuprof.report.history import History, regression, story
 from gpuprof.report.story import Notice, Section, Story
 from gpuprof.sides import Sources
-from gpuprof.signals import terminate_as_interrupt
+from gpuprof.system import environment
+from gpuprof.system.files import to_file
+from gpuprof.system.interrupts import terminate_as_interrupt
 from gpuprof.text import one_line, plural
 from gpuprof.tonight import Measured, Plan, locked, measure
 

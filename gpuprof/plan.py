@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from gpuprof import environment, workloads
+from gpuprof import workloads
 from gpuprof.case import CaseSpec
 from gpuprof.config import Suite
 from gpuprof.record import Protocol
+from gpuprof.system import environment
 
 DEFAULT_TIMEOUT_S = 1800.0  # a first LSTM step on a fresh GPU stack has been seen to compile for 20 minutes
 DEFAULT_ENERGY_ERROR = 0.01

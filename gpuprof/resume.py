@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gpuprof import environment
 from gpuprof.config import Suite
 from gpuprof.digest import Brief
 from gpuprof.index import Index
 from gpuprof.record import Protocol
 from gpuprof.selector import Condition, Selector
+from gpuprof.system import environment
 from gpuprof.telemetry import all_devices
 from gpuprof.telemetry.attribute import Match, attribute
 from gpuprof.telemetry.device import Backend, Device, Lost

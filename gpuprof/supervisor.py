@@ -10,14 +10,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from gpuprof import environment, plan
+from gpuprof import plan
 from gpuprof.assemble import assemble
 from gpuprof.case import CaseSpec
 from gpuprof.config import Suite
 from gpuprof.errors import DeviceError, GpuprofError
 from gpuprof.record import SCHEMA, Phase, Repeat, RepeatTelemetry, RunRecord
-from gpuprof.signals import terminate_as_interrupt, undisturbed
 from gpuprof.store import Journal, new_run_id
+from gpuprof.system import environment
+from gpuprof.system.interrupts import terminate_as_interrupt, undisturbed
 from gpuprof.telemetry.device import Backend
 from gpuprof.telemetry.sampler import DEFAULT_HZ
 from gpuprof.telemetry.watch import Station

@@ -24,11 +24,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from gpuprof import environment, suite
 from gpuprof import store as runs
+from gpuprof import suite
 from gpuprof.errors import EXIT_OK, ConfigError, GpuprofError, LockedError, StoreError, UsageError
-from gpuprof.files import to_file
-from gpuprof.signals import undisturbed
+from gpuprof.system import environment
+from gpuprof.system.files import to_file
+from gpuprof.system.interrupts import undisturbed
 from gpuprof.text import listed, one_line
 
 _GRACE_S = 60.0  # for a run that is told to end, to keep what it has

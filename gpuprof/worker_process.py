@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gpuprof import environment
+from gpuprof.system import environment
 
 _TAIL_CHARS = 2000
 # `-c` and not `-m`, and without the working directory on the path: a file named torch.py there must not be imported.

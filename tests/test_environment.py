@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from gpuprof import environment
+from gpuprof.system import environment
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -218,7 +218,7 @@ def test_sigterm_before_anything_is_measured(tmp_path, begun):
 
 
 def test_a_signal_while_a_result_is_kept_comes_afterwards_or_never():
-    from gpuprof.signals import terminate_as_interrupt, undisturbed
+    from gpuprof.system.interrupts import terminate_as_interrupt, undisturbed
 
     done = []
     with terminate_as_interrupt():

@@ -24,9 +24,9 @@ from test_history import night
 from gpuprof import nightly, tonight
 from gpuprof import store as runs
 from gpuprof.errors import LockedError, UsageError
-from gpuprof.files import to_file
 from gpuprof.record import RunRecord
-from gpuprof.signals import terminate_as_interrupt
+from gpuprof.system.files import to_file
+from gpuprof.system.interrupts import terminate_as_interrupt
 
 SCRIPT = ROOT / "scripts" / "compare_nightly"
 # A batch of one, so that the step-by-step cells take some six times as long as the fused kernel.

@@ -53,7 +53,7 @@ def command(
     \b
     Exit codes: 0 compared, 2 wrong usage or no such runs, 4 refused by --strict.
     """
-    from gpuprof import environment, timeline
+    from gpuprof import timeline
     from gpuprof.analysis import compare as analysis
     from gpuprof.analysis.effect import MACHINE_SPREAD
     from gpuprof.cli.writing import choose, hand_out, indexing
@@ -61,6 +61,7 @@ def command(
     from gpuprof.report.document import document
     from gpuprof.selector import varied
     from gpuprof.sides import Sources
+    from gpuprof.system import environment
 
     if machine_spread is not None and machine_spread != machine_spread:
         raise UsageError("--machine-spread: not a number")

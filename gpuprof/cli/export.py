@@ -55,8 +55,8 @@ def command(selected: tuple[str, ...], name: str, output: Path | None, direction
       gpuprof export last --format github-benchmark --direction smaller -o smaller.json
       gpuprof export last --format chrome-trace -o run.trace.json   # open in https://ui.perfetto.dev
     """
-    from gpuprof import files
     from gpuprof.export import output as target
+    from gpuprof.system import files
 
     options = {}
     if direction is not None:

@@ -50,12 +50,12 @@ def command(
     \b
     Exit codes: 0 shown, 2 wrong usage or no such runs, 5 something became worse (with --check).
     """
-    from gpuprof import environment
     from gpuprof.analysis import history as analysis
     from gpuprof.cli.writing import choose, hand_out, indexing
     from gpuprof.metrics import BY_KEY
     from gpuprof.report.history import History, document, story
     from gpuprof.sides import Sources
+    from gpuprof.system import environment
 
     if metric not in BY_KEY or not BY_KEY[metric].ratio:
         known = ", ".join(key for key, one in BY_KEY.items() if one.ratio)

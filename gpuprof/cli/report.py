@@ -29,11 +29,12 @@ def command(what: str | None, store: Path, form: str | None, output: Path | None
       gpuprof report last
       gpuprof report "workload=lstm,date>=2026-11-01" --format md
     """
-    from gpuprof import environment, timeline
+    from gpuprof import timeline
     from gpuprof.cli.writing import choose, hand_out, indexing
     from gpuprof.report.document import overview as document
     from gpuprof.report.overview import Overview, story
     from gpuprof.sides import Sources
+    from gpuprof.system import environment
 
     form = choose(form, output, as_json)
     with indexing() as progress, Sources(store, progress) as sources:

@@ -100,8 +100,8 @@ def command(
 
     from gpuprof import supervisor, telemetry
     from gpuprof.cli.progress import Progress
-    from gpuprof.signals import terminate_as_interrupt
     from gpuprof.store import unfinished
+    from gpuprof.system.interrupts import terminate_as_interrupt
     from gpuprof.upkeep import empty
 
     notice = console(stderr=True)
@@ -175,10 +175,11 @@ def _left(
     *, quick: bool,
 ) -> Iterator[tuple[Suite, dict[str, Any]]]:  # fmt: skip
     """The work without what the store holds; says what that is."""
-    from gpuprof import environment, plan
+    from gpuprof import plan
     from gpuprof.cli.writing import indexing
     from gpuprof.index import Index
     from gpuprof.resume import conditions, held
+    from gpuprof.system import environment
 
     notice = console(stderr=True)
     with indexing() as progress, Index(store, progress=progress) as index:

@@ -50,7 +50,7 @@ def render(
     """
     from gpuprof import schedule
     from gpuprof.errors import UsageError
-    from gpuprof.files import to_file
+    from gpuprof.system.files import to_file
     from gpuprof.text import one_line
 
     if line is not None and (configs or more):

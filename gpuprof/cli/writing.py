@@ -12,7 +12,7 @@ import click
 
 from gpuprof.cli.common import console, print_json
 from gpuprof.errors import UsageError
-from gpuprof.files import to_file
+from gpuprof.system.files import to_file
 
 if TYPE_CHECKING:
     from gpuprof.report.story import Story

@@ -10,8 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gpuprof import environment, supervisor
+from gpuprof import supervisor
 from gpuprof.errors import GpuprofError
+from gpuprof.system import environment
 from gpuprof.telemetry import all_devices, open_backends
 from gpuprof.telemetry.attribute import attribute
 from gpuprof.telemetry.device import Absent, Backend, Device, Lost

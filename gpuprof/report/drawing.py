@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gpuprof.errors import GpuprofError
-from gpuprof.files import cache_directory, to_file
 from gpuprof.report.charts import POINTER
+from gpuprof.system.files import cache_directory, to_file
 
 # The colours of the page and of its charts. Blue and orange are told apart by colour-blind eyes; text has a contrast of
 # 4.5 or more on paper and panel.

@@ -175,7 +175,7 @@ def _container() -> str | None:
 
 def _commit() -> str | None:
     """Commit of the checkout that gpuprof runs from, with `+changes` where files differ from it; or an image's."""
-    root = Path(__file__).parent.parent
+    root = Path(gpuprof.__file__).parents[1]
     if not (root / ".git").exists():
         # As much of it as git tells below, so that an image and a checkout of one commit are told the same.
         told = re.fullmatch(r"([0-9a-f]{7,12})[0-9a-f]*(\+changes)?", os.environ.get("GPUPROF_REVISION", ""))
