@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from gpuprof.system import environment
+from gpuprof.system.clock import utc_now
 from gpuprof.telemetry import energy
 from gpuprof.telemetry.device import Absent, Device
 from gpuprof.telemetry.energy import POLL_S
@@ -167,7 +168,7 @@ def document(devices: Sequence[dict[str, Any]], mapping: Sequence[dict[str, Any]
     facts = environment.describe()
     return {
         "schema": SCHEMA,
-        "measured_at": environment.utc_now(),
+        "measured_at": utc_now(),
         "hostname": facts["hostname"],
         "kernel": facts["kernel"],
         "gpuprof": facts["gpuprof"],

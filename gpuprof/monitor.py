@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpuprof.errors import UsageError
-from gpuprof.system.environment import utc_now
+from gpuprof.system.clock import utc_now
 from gpuprof.system.interrupts import undisturbed
 from gpuprof.telemetry import energy, summary, window
 from gpuprof.telemetry.device import Absent, Device, Lost, ThrottleCounters, reading

@@ -25,7 +25,7 @@ from gpuprof.report import comparison, page
 from gpuprof.report.history import History, regression, story
 from gpuprof.report.story import Notice, Section, Story
 from gpuprof.sides import Sources
-from gpuprof.system import environment
+from gpuprof.system.clock import utc_now
 from gpuprof.system.files import to_file
 from gpuprof.system.interrupts import terminate_as_interrupt
 from gpuprof.text import one_line, plural
@@ -119,7 +119,7 @@ def _judge(night: Night, found: Sequence[Found], skipped: list[str], last: int, 
         for one in night.measured
     ]
     night.worse = following.regressions(night.judged, last=last, least=least, tonight=True)
-    now = environment.utc_now()
+    now = utc_now()
     told = story(History(str(plan.store), METRIC, night.judged, night.worse, skipped, last), now)
     others = [
         Section(f"against-{number}", f"Against {one.baseline.device}", _verdict(one, now))

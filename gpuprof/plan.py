@@ -10,7 +10,7 @@ from gpuprof import workloads
 from gpuprof.case import CaseSpec
 from gpuprof.config import Suite
 from gpuprof.record import Protocol
-from gpuprof.system import environment
+from gpuprof.system.procfs import physical_cores
 
 DEFAULT_TIMEOUT_S = 1800.0  # a first LSTM step on a fresh GPU stack has been seen to compile for 20 minutes
 DEFAULT_ENERGY_ERROR = 0.01
@@ -74,7 +74,7 @@ def estimate_s(spec: CaseSpec, plan: Protocol, cores: int) -> tuple[float, float
 
 def describe(suite: Suite, *, quick: bool) -> dict[str, Any]:
     """The resolved plan of one configuration, with guesses of its time in seconds; runs nothing."""
-    cores = environment.physical_cores()
+    cores = physical_cores()
     limits = protocol(suite, quick=quick)
     cases: list[dict[str, Any]] = []
     for spec in suite.cases:

@@ -18,7 +18,9 @@ from gpuprof.errors import DeviceError, GpuprofError
 from gpuprof.record import SCHEMA, Phase, Repeat, RepeatTelemetry, RunRecord
 from gpuprof.store import Journal, new_run_id
 from gpuprof.system import environment
+from gpuprof.system.clock import utc_now
 from gpuprof.system.interrupts import terminate_as_interrupt, undisturbed
+from gpuprof.system.procfs import physical_cores
 from gpuprof.telemetry.device import Backend
 from gpuprof.telemetry.sampler import DEFAULT_HZ
 from gpuprof.telemetry.watch import Station
@@ -81,7 +83,7 @@ class Inspector:
 
     def ask(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         if self._worker is None:
-            self._worker = WorkerProcess(environment.physical_cores(), self._cache)
+            self._worker = WorkerProcess(physical_cores(), self._cache)
         try:
             return self._worker.ask(request, timeout_s)
         except WorkerFailed:
@@ -141,7 +143,7 @@ class _Run:
 
     @staticmethod
     def request(spec: CaseSpec) -> dict[str, Any]:
-        return plan.case_request(spec, environment.physical_cores())
+        return plan.case_request(spec, physical_cores())
 
     def case(self, spec: CaseSpec, fallback_of: str | None = None) -> None:
         line = {"type": "case", "case_id": spec.case_id, "request": self.request(spec), "fallback_of": fallback_of}
@@ -185,7 +187,7 @@ class _Run:
     def measure(self, case_id: str, request: dict[str, Any], index: int, order: int, pretrained: bool) -> None:
         """One repeat in a fresh process; whatever happens to it stands in the journal."""
         self.watcher.measuring(case_id, index)
-        started_at, started = environment.utc_now(), time.monotonic()
+        started_at, started = utc_now(), time.monotonic()
         message = {
             "do": "measure",
             "case": request,
@@ -237,7 +239,7 @@ def run(
             "schema": SCHEMA,
             "run_id": run_id,
             "simulated": station.simulated,
-            "started_at": environment.utc_now(),
+            "started_at": utc_now(),
             "config": suite.record.model_dump(),
             "protocol": protocol.model_dump(),
             "device": device,
@@ -269,10 +271,8 @@ def run(
             interrupted = str(interrupt) or "interrupted from the keyboard"
         # A signal that comes now ends what would follow this run; whoever was interrupted already knows.
         with undisturbed(afterwards=interrupted is None):
-            journal.append(
-                {"type": "end", "finished_at": environment.utc_now(), "interrupted": interrupted, **_source(station)}
-            )
-            record, raw = assemble(journal.lines, environment.utc_now())
+            journal.append({"type": "end", "finished_at": utc_now(), "interrupted": interrupted, **_source(station)})
+            record, raw = assemble(journal.lines, utc_now())
             return record, journal.publish(record, raw)
 
 

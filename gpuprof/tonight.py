@@ -27,7 +27,7 @@ from typing import IO, Any
 from gpuprof import store as runs
 from gpuprof import suite
 from gpuprof.errors import EXIT_OK, ConfigError, GpuprofError, LockedError, StoreError, UsageError
-from gpuprof.system import environment
+from gpuprof.system.clock import utc_now
 from gpuprof.system.files import to_file
 from gpuprof.system.interrupts import undisturbed
 from gpuprof.text import listed, one_line
@@ -229,7 +229,7 @@ def _sign(lock: int, *others: int) -> None:
     with contextlib.suppress(OSError):
         os.ftruncate(lock, 0)
         named = " and ".join(map(str, (os.getpid(), *others)))
-        os.pwrite(lock, f"process {named} since {environment.utc_now()}".encode(), 0)
+        os.pwrite(lock, f"process {named} since {utc_now()}".encode(), 0)
 
 
 def _fault(config: str, answer: Any, records: Sequence[dict[str, Any]]) -> str:

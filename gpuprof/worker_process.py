@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gpuprof.system import environment
+from gpuprof.system.procfs import oom_kills
 
 _TAIL_CHARS = 2000
 # `-c` and not `-m`, and without the working directory on the path: a file named torch.py there must not be imported.
@@ -39,7 +39,7 @@ class WorkerProcess:
 
     def __init__(self, threads: int, cache: Path) -> None:
         """`cache` is a directory for compiled kernels: cold at first, never left to chance. Raises WorkerFailed."""
-        self._oom_kills = environment.oom_kills()
+        self._oom_kills = oom_kills()
         code = _START.format(root=str(Path(__file__).parent.parent))
         try:
             self._log = tempfile.TemporaryFile()  # noqa: SIM115
@@ -146,7 +146,7 @@ class WorkerProcess:
             last = next((line for line in reversed(tail.splitlines()) if line.strip()), "it printed nothing")
             return WorkerFailed("error", f"the worker ended with exit code {code}: {last.strip()[:300]}", code, tail)
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-        kills = environment.oom_kills()
+        kills = oom_kills()
         if code == -signal.SIGKILL and kills is not None and self._oom_kills is not None and kills > self._oom_kills:
             reason = "the kernel killed the worker for memory (SIGKILL); a smaller batch_size may fit"
             return WorkerFailed("out_of_memory", reason, code, tail)

@@ -118,7 +118,7 @@ def _matrices(index: int | None, seconds: float) -> Iterator[Load]:
     import threading
     from pathlib import Path
 
-    from gpuprof.system.environment import physical_cores
+    from gpuprof.system.procfs import physical_cores
     from gpuprof.worker_process import WorkerFailed, WorkerProcess
 
     ready, go, began = threading.Event(), threading.Event(), threading.Event()

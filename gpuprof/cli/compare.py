@@ -61,7 +61,7 @@ def command(
     from gpuprof.report.document import document
     from gpuprof.selector import varied
     from gpuprof.sides import Sources
-    from gpuprof.system import environment
+    from gpuprof.system.clock import utc_now
 
     if machine_spread is not None and machine_spread != machine_spread:
         raise UsageError("--machine-spread: not a number")
@@ -81,7 +81,7 @@ def command(
     )  # fmt: skip
     if strict and found.blocked:
         return _refuse(found, as_json=form == "json")
-    now = environment.utc_now()
+    now = utc_now()
     sides_named = names(one, other)
     drawn = timeline.of(*zip(sides_named, (one, other), strict=True)) if form in ("html", "pdf") else None
     hand_out(story(found, now, drawn), lambda: document(found, now), form, output)

@@ -55,7 +55,7 @@ def command(
     from gpuprof.metrics import BY_KEY
     from gpuprof.report.history import History, document, story
     from gpuprof.sides import Sources
-    from gpuprof.system import environment
+    from gpuprof.system.clock import utc_now
 
     if metric not in BY_KEY or not BY_KEY[metric].ratio:
         known = ", ".join(key for key, one in BY_KEY.items() if one.ratio)
@@ -65,7 +65,7 @@ def command(
     skipped: list[str] = []
     with indexing() as progress, Sources(store, progress) as sources:
         series = analysis.history(sources.dated(selector, skipped), metric)
-        now = environment.utc_now()
+        now = utc_now()
         ended = analysis.ended(series, now)
         over = set(map(id, ended))
         judged = [one for one in series if id(one) not in over]

@@ -34,7 +34,7 @@ def command(what: str | None, store: Path, form: str | None, output: Path | None
     from gpuprof.report.document import overview as document
     from gpuprof.report.overview import Overview, story
     from gpuprof.sides import Sources
-    from gpuprof.system import environment
+    from gpuprof.system.clock import utc_now
 
     form = choose(form, output, as_json)
     with indexing() as progress, Sources(store, progress) as sources:
@@ -48,6 +48,6 @@ def command(what: str | None, store: Path, form: str | None, output: Path | None
     if form in ("html", "pdf"):
         drawn = timeline.of(*zip(found.names, devices, strict=True))
         found = Overview(found.what, devices, skipped, drawn)
-    now = environment.utc_now()
+    now = utc_now()
     hand_out(story(found, now), lambda: document(found, now), form, output)
     return EXIT_OK

@@ -179,13 +179,13 @@ def _left(
     from gpuprof.cli.writing import indexing
     from gpuprof.index import Index
     from gpuprof.resume import conditions, held
-    from gpuprof.system import environment
+    from gpuprof.system.procfs import physical_cores
 
     notice = console(stderr=True)
     with indexing() as progress, Index(store, progress=progress) as index:
         for suite, device in work:
             now = conditions(device, machine.torch, backends)
-            found = held(index, suite, plan.protocol(suite, quick=quick), now, environment.physical_cores())
+            found = held(index, suite, plan.protocol(suite, quick=quick), now, physical_cores())
             for case_id, run_id in sorted(found.items()):
                 say(notice, f"skipped {case_id} on {device['name']}: held by run {run_id}", "dim")
             cases = [spec for spec in suite.cases if spec.case_id not in found]

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from gpuprof.export.runs import Runs, moment, newest
+from gpuprof.export.runs import Runs, newest
 from gpuprof.metrics import BY_KEY, METRICS
 from gpuprof.record import Case, RunRecord
+from gpuprof.system.clock import moment
 from gpuprof.text import printable
 
 # Suffix of a key -> what stays of it, and the base unit that every name ends with. The first that fits.

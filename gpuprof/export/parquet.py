@@ -8,9 +8,10 @@ from typing import Any
 
 from gpuprof import __version__
 from gpuprof.errors import GpuprofError
-from gpuprof.export.runs import Runs, moment
+from gpuprof.export.runs import Runs
 from gpuprof.export.table import COLUMNS, rows
 from gpuprof.metrics import METRICS
+from gpuprof.system.clock import moment
 
 NEEDED = "python -m pip install 'pyarrow>=15'   (what the extra gpuprof-dl[parquet] brings)"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from datetime import datetime, timezone
 
 from gpuprof.record import Case, RunRecord
 from gpuprof.text import one_line
@@ -36,12 +35,3 @@ def is_wrong(case: Case) -> bool:
 def benchmark_name(record: RunRecord, case: Case) -> str:
     """Stable from run to run, so that a tool finds the history: what was measured, and on which model of device."""
     return one_line(f"{case.case_id} on {record.device.name}{' (SIMULATED)' if record.simulated else ''}")
-
-
-def moment(text: str) -> datetime | None:
-    """A time of a record (ISO 8601); None where it is none."""
-    try:
-        found = datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 knows no Z
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)

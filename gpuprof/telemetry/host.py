@@ -7,7 +7,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from gpuprof.system.environment import cpu_name
+from gpuprof.system.procfs import cpu_name
 from gpuprof.telemetry.device import Absent, Backend, Device, Power, Probe
 
 VENDOR = "cpu"
