@@ -14,7 +14,6 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from gpuprof.analysis.stats import geometric_interval
 from gpuprof.metrics import joules_per_sample
 from gpuprof.record import (
     CASE_TELEMETRY,
@@ -30,6 +29,7 @@ from gpuprof.record import (
     Summary,
     upgrade,
 )  # fmt: skip
+from gpuprof.stats import geometric_interval
 
 HOST_BOUND = 0.9
 DRIFT = 0.05

@@ -21,7 +21,7 @@ from gpuprof.analysis import effect
 from gpuprof.analysis.compare import compare
 from gpuprof.analysis.effect import Effect
 from gpuprof.analysis.evidence import Sample, level
-from gpuprof.analysis.stats import t_quantile
+from gpuprof.stats import t_quantile
 
 # Where no run has a day of its own, nothing is to be added for one.
 without_days = functools.partial(effect.compare, run_spread=0.0)

@@ -11,7 +11,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuprof.analysis import stats
+from gpuprof import stats
 
 PROCESS_SD = 0.01
 SIMULATIONS = 2000

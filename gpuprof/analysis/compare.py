@@ -17,10 +17,10 @@ from gpuprof.analysis import fairness
 from gpuprof.analysis.effect import LEVEL, Effect
 from gpuprof.analysis.evidence import CaseEvidence, Evidence, typical, unify
 from gpuprof.analysis.pairing import Pair, pair, pairs_within_runs
-from gpuprof.analysis.stats import Interval
 from gpuprof.analysis.titles import apart, settings, shape
 from gpuprof.digest import as_text
 from gpuprof.metrics import BY_KEY, METRICS, Metric
+from gpuprof.stats import Interval
 
 Verdict = Literal["faster", "slower", "no difference shown"]
 View = Literal["iso-batch", "best-batch", "all workloads"]

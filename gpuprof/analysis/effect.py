@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gpuprof.analysis.evidence import Level, Sample, level
-from gpuprof.analysis.stats import Interval, finite_exp, t_cdf, t_quantile
+from gpuprof.stats import Interval, finite_exp, t_cdf, t_quantile
 
 # Coefficient of variation of throughput between machines of one model: 39 single-H100 machines of Lambda's public
 # results spread by 0.07% to 4.1% with the network, 1.2% for BERT-base. A round figure on the wide side of the middle.

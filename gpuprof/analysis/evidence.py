@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from gpuprof.analysis.stats import Interval, finite_exp, t_quantile
 from gpuprof.digest import FIELDS, PER_METRIC, Brief, CaseDigest, Digest, Numbers, Shared, as_text, brief, static
 from gpuprof.metrics import METRICS
+from gpuprof.stats import Interval, finite_exp, t_quantile
 
 Key = tuple[Any, ...]
 _AT = {metric.key: PER_METRIC * position for position, metric in enumerate(METRICS)}

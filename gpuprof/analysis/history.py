@@ -18,9 +18,9 @@ from gpuprof.analysis import effect as effects
 from gpuprof.analysis.effect import LEVEL, Effect
 from gpuprof.analysis.evidence import RUNS, Level, level
 from gpuprof.analysis.series import Found, Key, Point, collected
-from gpuprof.analysis.stats import finite_exp, spread
 from gpuprof.analysis.suspects import Suspect, suspects
 from gpuprof.metrics import BY_KEY
+from gpuprof.stats import finite_exp, spread
 
 WINDOW = 200  # runs looked at; the search costs more than proportionally many
 SHORTEST = 5  # runs of a segment

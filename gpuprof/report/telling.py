@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gpuprof.analysis.stats import Interval
 from gpuprof.report.story import Cell, Tone
+from gpuprof.stats import Interval
 from gpuprof.units import show, show_interval
 
 NONE = "–"

@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from gpuprof.analysis.stats import quantile, quantile_upper_bound
 from gpuprof.case import CaseSpec
 from gpuprof.record import Cold, Cpu, DeviceSpan, Memory, Percentiles, Phase, Protocol, Throughput
+from gpuprof.stats import quantile, quantile_upper_bound
 from gpuprof.worker.channel import Channel
 from gpuprof.worker.device import ComputeDevice
 from gpuprof.worker.step import Stepper, build_network, random_batches

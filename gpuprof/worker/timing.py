@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gpuprof.analysis.stats import mann_kendall_z, spread
 from gpuprof.record import Protocol as Plan
 from gpuprof.record import Warmup
+from gpuprof.stats import mann_kendall_z, spread
 
 STEADY_TOLERANCE = 0.01
 LARGEST_TOLERANCE = 0.05

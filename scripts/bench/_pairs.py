@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Callable
 
-from gpuprof.analysis.stats import t_quantile
+from gpuprof.stats import t_quantile
 
 TRIM = 0.2
 
