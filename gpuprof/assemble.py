@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gpuprof.metrics import joules_per_sample
-from gpuprof.record import (
+from gpuprof.record.run import (
     CASE_TELEMETRY,
     OLDER,
     Case,

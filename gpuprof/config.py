@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from gpuprof import workloads
 from gpuprof.case import CaseSpec
 from gpuprof.errors import ConfigError, Problem
-from gpuprof.record import ConfigRecord, Mode, Precision, Variant
+from gpuprof.record.run import ConfigRecord, Mode, Precision, Variant
 from gpuprof.workloads._base import Workload
 from gpuprof.yaml_source import Source, parse_value
 

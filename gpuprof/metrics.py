@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from gpuprof.record import Case, Interval, Repeat
+    from gpuprof.record.run import Case, Interval, Repeat
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 from gpuprof.config import Suite
 from gpuprof.digest import Brief
 from gpuprof.index import Index
-from gpuprof.record import Protocol
+from gpuprof.record.run import Protocol
 from gpuprof.selector import Condition, Selector
 from gpuprof.system import environment
 from gpuprof.telemetry import all_devices

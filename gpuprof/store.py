@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from gpuprof.errors import PublishError, StoreError
 
 if TYPE_CHECKING:
-    from gpuprof.record import RunRecord
+    from gpuprof.record.run import RunRecord
 
 STAGING = ".tmp-"
 RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[a-z0-9_-]{1,80}-[0-9a-f]{8}")
@@ -181,7 +181,7 @@ def read(path: Path) -> RunRecord:
     # Here and not above: with an index at hand most commands read no record, and pydantic costs more than they do.
     from pydantic import ValidationError
 
-    from gpuprof.record import OLDER, SCHEMA, RunRecord, upgrade
+    from gpuprof.record.run import OLDER, SCHEMA, RunRecord, upgrade
 
     file = path / "record.json" if path.is_dir() else path
     try:

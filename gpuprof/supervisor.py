@@ -15,7 +15,7 @@ from gpuprof.assemble import assemble
 from gpuprof.case import CaseSpec
 from gpuprof.config import Suite
 from gpuprof.errors import DeviceError, GpuprofError
-from gpuprof.record import SCHEMA, Phase, Repeat, RepeatTelemetry, RunRecord
+from gpuprof.record.run import SCHEMA, Phase, Repeat, RepeatTelemetry, RunRecord
 from gpuprof.store import Journal, new_run_id
 from gpuprof.system import environment
 from gpuprof.system.clock import utc_now

@@ -299,7 +299,7 @@ def test_a_simulated_run_says_so():
 
 
 def test_the_table_of_metrics_reads_a_real_record(stored_run):
-    from gpuprof.record import RunRecord
+    from gpuprof.record.run import RunRecord
 
     record = RunRecord.model_validate(stored_run[1].json)
     for case in record.cases:

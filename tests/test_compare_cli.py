@@ -16,7 +16,7 @@ from conftest import ROOT, command, gpuprof, variables
 from test_cli import imported_by
 
 from gpuprof import store
-from gpuprof.record import RunRecord
+from gpuprof.record.run import RunRecord
 from gpuprof.report.comparison import SIMULATED
 
 pytestmark = pytest.mark.slow

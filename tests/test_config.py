@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gpuprof import config, suite, workloads
 from gpuprof.config import SuiteKeys
 from gpuprof.errors import ConfigError
-from gpuprof.record import ConfigRecord
+from gpuprof.record.run import ConfigRecord
 from gpuprof.yaml_source import Source, parse_value
 
 CONFIGS = Path(__file__).parent.parent / "configs"

@@ -30,7 +30,7 @@ from gpuprof.export.csv import guard
 from gpuprof.export.openmetrics import family
 from gpuprof.export.table import COLUMNS
 from gpuprof.metrics import METRICS
-from gpuprof.record import RunRecord
+from gpuprof.record.run import RunRecord
 from gpuprof.system import files
 
 HOSTILE = '=cmd|"/c calc"!A1\n# EOF\r\n<script>alert(1)</script> \\" \\n \x1b[31m {}`|` \u2028 é'

@@ -20,7 +20,7 @@ from gpuprof.analysis import history as analysis
 from gpuprof.analysis.history import ENOUGH, change_points, history, regressions
 from gpuprof.assemble import assemble
 from gpuprof.digest import brief, digest
-from gpuprof.record import RunRecord
+from gpuprof.record.run import RunRecord
 from gpuprof.report import drawing, markdown, page
 from gpuprof.report.history import History, regression, sparkline, story
 

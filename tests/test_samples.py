@@ -11,7 +11,7 @@ import pytest
 import simulators
 
 from gpuprof import store
-from gpuprof.record import RunRecord
+from gpuprof.record.run import RunRecord
 
 SAMPLES = Path(__file__).parent / "data" / "samples"
 CPU, SIMULATED = (store.run_directories(SAMPLES / kind) for kind in ("cpu", "simulated"))

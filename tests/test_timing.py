@@ -9,7 +9,7 @@ import pytest
 
 from gpuprof import plan
 from gpuprof.config import Suite
-from gpuprof.record import ConfigRecord
+from gpuprof.record.run import ConfigRecord
 from gpuprof.worker.timing import Blocks, Meter, drift, judge, measure_blocks, measure_requests, warm_up
 
 RECORD = ConfigRecord(file="x", sha256="0" * 64, text="")

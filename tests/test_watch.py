@@ -19,7 +19,7 @@ from conftest import ROOT
 
 from gpuprof import store
 from gpuprof.assemble import assemble
-from gpuprof.record import CASE_TELEMETRY, Protocol, RepeatTelemetry, RunRecord, TelemetrySource, upgrade
+from gpuprof.record.run import CASE_TELEMETRY, Protocol, RepeatTelemetry, RunRecord, TelemetrySource, upgrade
 from gpuprof.telemetry.watch import Station
 
 needs_libraries = pytest.mark.skipif(
@@ -48,7 +48,7 @@ import ctypes, json, os, sys, types
 import simulators
 from virtual import S, World
 from gpuprof import telemetry
-from gpuprof.record import Phase, Protocol
+from gpuprof.record.run import Phase, Protocol
 from gpuprof.telemetry import nvidia
 from gpuprof.telemetry.watch import Station
 

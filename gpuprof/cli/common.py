@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gpuprof.record import RunRecord
+    from gpuprof.record.run import RunRecord
 
 DEFAULT_STORE = "results"
 store_option = click.option(

@@ -15,7 +15,7 @@ from gpuprof.export import FORMATS
 
 if TYPE_CHECKING:
     from gpuprof.export.runs import RawReader
-    from gpuprof.record import RunRecord
+    from gpuprof.record.run import RunRecord
 
 _EPILOG = "\b\nFormats:\n" + "\n".join(f"  {name:<18}{format_.about}" for name, format_ in FORMATS.items())
 

@@ -22,7 +22,7 @@ def command(store: Path, as_json: bool) -> int:
       gpuprof list --store /results --json
     """
     from gpuprof import store as runs
-    from gpuprof.record import RunRecord
+    from gpuprof.record.run import RunRecord
     from gpuprof.units import show
 
     found: list[RunRecord] = []

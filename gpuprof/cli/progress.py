@@ -11,7 +11,7 @@ from gpuprof.units import show
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gpuprof.record import Repeat
+    from gpuprof.record.run import Repeat
 
 
 class Progress:

@@ -16,7 +16,7 @@ from gpuprof.errors import EXIT_INTERRUPTED, EXIT_NO_DEVICE, EXIT_OK, EXIT_RUN_F
 
 if TYPE_CHECKING:
     from gpuprof.config import Suite
-    from gpuprof.record import RunRecord
+    from gpuprof.record.run import RunRecord
     from gpuprof.supervisor import Machine
     from gpuprof.telemetry.device import Backend
 

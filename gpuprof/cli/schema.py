@@ -16,7 +16,7 @@ def command() -> int:
     Example:
       gpuprof schema > record.schema.json
     """
-    from gpuprof.record import json_schema
+    from gpuprof.record.run import json_schema
 
     print_json(json_schema())
     return EXIT_OK

@@ -11,7 +11,7 @@ from typing import Literal
 
 from gpuprof.export.runs import Runs, benchmark_name, newest
 from gpuprof.metrics import METRICS
-from gpuprof.record import Case, RunRecord
+from gpuprof.record.run import Case, RunRecord
 from gpuprof.text import one_line
 
 Direction = Literal["bigger", "smaller"]

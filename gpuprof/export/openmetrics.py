@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from gpuprof.export.runs import Runs, newest
 from gpuprof.metrics import BY_KEY, METRICS
-from gpuprof.record import Case, RunRecord
+from gpuprof.record.run import Case, RunRecord
 from gpuprof.system.clock import moment
 from gpuprof.text import printable
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
-from gpuprof.record import Case, RunRecord
+from gpuprof.record.run import Case, RunRecord
 from gpuprof.text import one_line
 
 # Reads the run's raw.npz: series -> values. Empty where there is none to read.

@@ -17,7 +17,7 @@ from typing import Any
 
 from gpuprof import __version__
 from gpuprof.export.runs import Runs, in_order
-from gpuprof.record import Case, Repeat, RunRecord
+from gpuprof.record.run import Case, Repeat, RunRecord
 from gpuprof.system.clock import moment
 from gpuprof.text import cleaned, one_line
 

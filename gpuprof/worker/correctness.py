@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from gpuprof import record
 from gpuprof.case import CaseSpec
+from gpuprof.record import run as record
 from gpuprof.worker import precision, seeded
 from gpuprof.worker.device import ComputeDevice
 from gpuprof.worker.step import EPSILON, INITIAL_LOSS_SCALE, Batch, Stepper, build_network
