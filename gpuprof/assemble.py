@@ -15,20 +15,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gpuprof.metrics import joules_per_sample
-from gpuprof.record.run import (
-    CASE_TELEMETRY,
-    OLDER,
-    Case,
-    Correctness,
-    Energy,
-    Estimate,
-    Latency,
-    PrecisionRecord,
-    Repeat,
-    RunRecord,
-    Summary,
-    upgrade,
-)  # fmt: skip
+from gpuprof.record.case import CASE_TELEMETRY, Case, Correctness, Latency, PrecisionRecord
+from gpuprof.record.part import Estimate, Summary
+from gpuprof.record.repeat import Energy, Repeat
+from gpuprof.record.run import RunRecord  # fmt: skip
+from gpuprof.record.versions import OLDER, upgrade
 from gpuprof.stats import geometric_interval
 
 HOST_BOUND = 0.9

@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from gpuprof import workloads
 from gpuprof.case import CaseSpec
 from gpuprof.errors import ConfigError, Problem
-from gpuprof.record.run import ConfigRecord, Mode, Precision, Variant
+from gpuprof.record.part import Mode, Precision, Variant
+from gpuprof.record.run import ConfigRecord
 from gpuprof.workloads._base import Workload
 from gpuprof.yaml_source import Source, parse_value
 

@@ -21,7 +21,9 @@ from gpuprof import throttling
 from gpuprof.metrics import METRICS, Metric
 
 if TYPE_CHECKING:
-    from gpuprof.record.run import Case, RunRecord, SensorReading
+    from gpuprof.record.case import Case
+    from gpuprof.record.part import SensorReading
+    from gpuprof.record.run import RunRecord
 
 # Run-level facts of telemetry's first look, by their name in the record.
 _READ_BEFORE = ("power_limit_w", "power_limit_default_w", "ecc_enabled", "core_clock_max_hz")

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from gpuprof.record.run import Case, Interval, Repeat
+    from gpuprof.record.case import Case
+    from gpuprof.record.part import Interval
+    from gpuprof.record.repeat import Repeat
 
 
 @dataclass(frozen=True)

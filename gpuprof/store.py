@@ -181,7 +181,8 @@ def read(path: Path) -> RunRecord:
     # Here and not above: with an index at hand most commands read no record, and pydantic costs more than they do.
     from pydantic import ValidationError
 
-    from gpuprof.record.run import OLDER, SCHEMA, RunRecord, upgrade
+    from gpuprof.record.run import RunRecord
+    from gpuprof.record.versions import OLDER, SCHEMA, upgrade
 
     file = path / "record.json" if path.is_dir() else path
     try:

@@ -15,7 +15,9 @@ from gpuprof.assemble import assemble
 from gpuprof.case import CaseSpec
 from gpuprof.config import Suite
 from gpuprof.errors import DeviceError, GpuprofError
-from gpuprof.record.run import SCHEMA, Phase, Repeat, RepeatTelemetry, RunRecord
+from gpuprof.record.repeat import Phase, Repeat, RepeatTelemetry
+from gpuprof.record.run import RunRecord
+from gpuprof.record.versions import SCHEMA
 from gpuprof.store import Journal, new_run_id
 from gpuprof.system import environment
 from gpuprof.system.clock import utc_now

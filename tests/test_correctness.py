@@ -9,7 +9,7 @@ import pytest
 import torch
 from test_workloads import SMALL, case
 
-from gpuprof.record.run import Correctness
+from gpuprof.record.case import Correctness
 from gpuprof.worker import correctness
 from gpuprof.worker.channel import Unsupported
 from gpuprof.worker.device import ComputeDevice

@@ -16,7 +16,9 @@ from pydantic import ValidationError
 from gpuprof import assemble as assembling
 from gpuprof import metrics, store
 from gpuprof.assemble import assemble
-from gpuprof.record.run import Cpu, Estimate, Memory, RepeatOutcome, RunRecord, json_schema
+from gpuprof.record.part import Estimate, RepeatOutcome
+from gpuprof.record.repeat import Cpu, Memory
+from gpuprof.record.run import RunRecord, json_schema
 
 NOW = "2026-11-23T09:00:00.000Z"
 

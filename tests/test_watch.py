@@ -19,7 +19,10 @@ from conftest import ROOT
 
 from gpuprof import store
 from gpuprof.assemble import assemble
-from gpuprof.record.run import CASE_TELEMETRY, Protocol, RepeatTelemetry, RunRecord, TelemetrySource, upgrade
+from gpuprof.record.case import CASE_TELEMETRY
+from gpuprof.record.repeat import RepeatTelemetry
+from gpuprof.record.run import Protocol, RunRecord, TelemetrySource
+from gpuprof.record.versions import upgrade
 from gpuprof.telemetry.watch import Station
 
 needs_libraries = pytest.mark.skipif(
@@ -48,7 +51,8 @@ import ctypes, json, os, sys, types
 import simulators
 from virtual import S, World
 from gpuprof import telemetry
-from gpuprof.record.run import Phase, Protocol
+from gpuprof.record.repeat import Phase
+from gpuprof.record.run import Protocol
 from gpuprof.telemetry import nvidia
 from gpuprof.telemetry.watch import Station
 

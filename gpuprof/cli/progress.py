@@ -11,7 +11,7 @@ from gpuprof.units import show
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gpuprof.record.run import Repeat
+    from gpuprof.record.repeat import Repeat
 
 
 class Progress:

@@ -11,7 +11,7 @@ import json
 
 from gpuprof.export.runs import Runs, benchmark_name, newest
 from gpuprof.metrics import METRICS, Metric
-from gpuprof.record.run import Case
+from gpuprof.record.case import Case
 
 _BUILT_IN = {"latency_p50_s": "latency", "throughput_per_s": "throughput"}
 _NS_PER_S = 1e9

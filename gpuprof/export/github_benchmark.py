@@ -11,7 +11,8 @@ from typing import Literal
 
 from gpuprof.export.runs import Runs, benchmark_name, newest
 from gpuprof.metrics import METRICS
-from gpuprof.record.run import Case, RunRecord
+from gpuprof.record.case import Case
+from gpuprof.record.run import RunRecord
 from gpuprof.text import one_line
 
 Direction = Literal["bigger", "smaller"]

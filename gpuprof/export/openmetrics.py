@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from gpuprof.export.runs import Runs, newest
 from gpuprof.metrics import BY_KEY, METRICS
-from gpuprof.record.run import Case, RunRecord
+from gpuprof.record.case import Case
+from gpuprof.record.run import RunRecord
 from gpuprof.system.clock import moment
 from gpuprof.text import printable
 

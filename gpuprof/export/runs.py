@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
-from gpuprof.record.run import Case, RunRecord
+from gpuprof.record.case import Case
+from gpuprof.record.run import RunRecord
 from gpuprof.text import one_line
 
 # Reads the run's raw.npz: series -> values. Empty where there is none to read.

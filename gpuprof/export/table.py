@@ -8,7 +8,8 @@ from typing import Literal
 
 from gpuprof.export.runs import Runs, in_order
 from gpuprof.metrics import METRICS, Metric
-from gpuprof.record.run import Case, RunRecord
+from gpuprof.record.case import Case
+from gpuprof.record.run import RunRecord
 from gpuprof.text import printable
 
 Cell = str | int | float | bool | None

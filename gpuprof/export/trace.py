@@ -17,7 +17,9 @@ from typing import Any
 
 from gpuprof import __version__
 from gpuprof.export.runs import Runs, in_order
-from gpuprof.record.run import Case, Repeat, RunRecord
+from gpuprof.record.case import Case
+from gpuprof.record.repeat import Repeat
+from gpuprof.record.run import RunRecord
 from gpuprof.system.clock import moment
 from gpuprof.text import cleaned, one_line
 

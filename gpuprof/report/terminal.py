@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-    from gpuprof.record.run import Case, RunRecord, TelemetrySource
+    from gpuprof.record.case import Case
+    from gpuprof.record.run import RunRecord, TelemetrySource
 
 _VERDICTS = {"pass": "green", "drift": "yellow", "wrong": "bold red"}
 _OUTCOMES = {"ok": "green", "partial": "yellow", "interrupted": "yellow"}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from gpuprof.record.run import SensorReading, SensorStatus
+from gpuprof.record.part import SensorReading, SensorStatus
 from gpuprof.telemetry import quantities
 from gpuprof.telemetry.quantities import Kind
 

@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 
-from gpuprof.record.run import Summary
+from gpuprof.record.part import Summary
 from gpuprof.telemetry.device import ThrottleCounters
 from gpuprof.throttling import NONE, REASONS, against_its_will, reasons
 

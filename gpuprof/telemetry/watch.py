@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from gpuprof.record.run import Energy, Phase, Protocol, RepeatTelemetry, SensorReading, Summary, TelemetrySource
+from gpuprof.record.part import SensorReading, Summary
+from gpuprof.record.repeat import Energy, Phase, RepeatTelemetry
+from gpuprof.record.run import Protocol, TelemetrySource
 from gpuprof.telemetry import energy, summary, window
 from gpuprof.telemetry.attribute import Match, attribute
 from gpuprof.telemetry.device import LASTING, Absent, Backend, Device, Lost, ThrottleCounters, reading

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from gpuprof.record.run import SensorReading, Summary
+from gpuprof.record.part import SensorReading, Summary
 from gpuprof.telemetry import energy, summary
 from gpuprof.telemetry.device import LASTING, Absent, ThrottleCounters, reading
 from gpuprof.telemetry.energy import Bracket, Draw, WindowEnergy

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from gpuprof.case import CaseSpec
-from gpuprof.record import run as record
+from gpuprof.record.case import Correctness
 from gpuprof.worker import precision, seeded
 from gpuprof.worker.device import ComputeDevice
 from gpuprof.worker.step import EPSILON, INITIAL_LOSS_SCALE, Batch, Stepper, build_network
@@ -100,7 +100,7 @@ def reference_as_json(reference: Reference) -> dict[str, Any]:
 
 
 def check(case: CaseSpec, device: ComputeDevice, arithmetic: Sequence[str | None]) -> dict[str, Any]:
-    """Run the gate; returns the fields of `record.Correctness`. `arithmetic` is what the probe found to run.
+    """Run the gate; returns the fields of `Correctness`. `arithmetic` is what the probe found to run.
 
     Tolerance is that of the coarsest arithmetic found. For `graph` the loss curve comes from replays of two graphs in
     turn, as timed steps do; the output and gradients of training come from the network that they were captured from.
@@ -163,8 +163,8 @@ def judge(
 
 
 def not_checked(reason: str) -> dict[str, Any]:
-    """The fields of `record.Correctness` where the gate could not give a verdict."""
-    return record.Correctness.unknown(reason).model_dump()
+    """The fields of `Correctness` where the gate could not give a verdict."""
+    return Correctness.unknown(reason).model_dump()
 
 
 def relative(value: float, reference: float, scale: float | None = None) -> float:

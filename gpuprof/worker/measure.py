@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 from gpuprof.case import CaseSpec
-from gpuprof.record.run import Cold, Cpu, DeviceSpan, Memory, Percentiles, Phase, Protocol, Throughput
+from gpuprof.record.repeat import Cold, Cpu, DeviceSpan, Memory, Percentiles, Phase, Throughput
+from gpuprof.record.run import Protocol
 from gpuprof.stats import quantile, quantile_upper_bound
 from gpuprof.worker.channel import Channel
 from gpuprof.worker.device import ComputeDevice

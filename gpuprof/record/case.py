@@ -1,0 +1,145 @@
+"""TODO gpuprof.record.case"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+from gpuprof.record.part import (
+    CaseId,
+    CaseOutcome,
+    Count,
+    EnergyMethod,
+    Estimate,
+    Interval,
+    Mode,
+    NonNegative,
+    Part,
+    Precision,
+    Regime,
+    Sha256,
+    Summary,
+    Variant,
+    Verdict,
+)
+from gpuprof.record.repeat import Repeat
+
+
+class Latency(Part):
+    """Latency of a case: geometric means over processes of each process's percentiles; the bounds are the largest."""
+
+    p50: NonNegative
+    p90: NonNegative | None
+    p99: NonNegative | None
+    ci95: Interval | None = Field(description="95% interval of p50 over processes")
+    p50_upper95: NonNegative | None
+    p90_upper95: NonNegative | None
+    p99_upper95: NonNegative | None
+    requests: Count
+    processes: Count
+
+
+class ProbeResult(Part):
+    """One operation in the case's precision against float64."""
+
+    error: NonNegative | None = Field(description="||result - reference|| / ||reference||; unit: 1")
+    effective: str | None
+    dtype: str | None
+
+
+class PrecisionRecord(Part):
+    requested: Precision
+    effective: str | None = Field(description="arithmetic that the probe found in the operations this workload uses")
+    probe: dict[str, ProbeResult] = Field(default_factory=dict)
+    flags: dict[str, JsonValue] = Field(default_factory=dict, description="torch's switches, read back")
+
+
+class Correctness(Part):
+    """Small seeded batch on the device, in the case's precision and variant, against a float64 CPU reference."""
+
+    verdict: Verdict | None
+    output_error: NonNegative | None
+    loss_error: NonNegative | None
+    gradient_norm_error: NonNegative | None
+    loss_curve_error: NonNegative | None = Field(description="largest difference over the curve / first loss")
+    loss_curve: list[float | None] = Field(default_factory=list)
+    tolerance: NonNegative | None = Field(description="largest relative error that passes")
+    wrong_above: NonNegative | None = Field(description="relative error from which the verdict is wrong")
+    batch_size: Count | None
+    seq_len: Count | None
+    reference: str | None = Field(description="where the float64 reference came from")
+
+    @classmethod
+    def unknown(cls, reason: str) -> Correctness:
+        empty = dict.fromkeys(set(cls.model_fields) - {"absent", "loss_curve"})
+        return cls.model_validate({**empty, "absent": dict.fromkeys(empty, reason)})
+
+
+class WeightsRecord(Part):
+    source: Literal["random", "imagenet", "file"]
+    note: str
+    sha256: Sha256 | None
+
+
+class Flops(Part):
+    """Matmul and convolution FLOPs of one sample; 1 MAC = 2 FLOPs."""
+
+    forward: Count
+    backward: Count
+    counted_on: Literal["closed form", "closed form, equal on the meta device"]
+
+
+class Case(Part):
+    case_id: CaseId
+    fallback_of: str | None = Field(description="case that this one stands in for; null when asked for by the user")
+    workload: str
+    mode: Mode
+    variant: Variant
+    batch_size: Annotated[int, Field(ge=1)]
+    seq_len: Annotated[int, Field(ge=1)] | None
+    threads: Annotated[int, Field(ge=1)]
+    seed: Count
+    params: dict[str, JsonValue]
+    outcome: CaseOutcome
+    reason: str | None
+    trainable_parameters: Count | None
+    parameters: Count | None
+    flops_per_sample: Count | None = Field(description="forward + backward when training, forward when inferring")
+    flops: Flops | None
+    bytes_per_sample: NonNegative | None = Field(
+        description="bytes in and out of every operation in eager float32, forward (+ backward), at this batch size"
+    )
+    weights: WeightsRecord | None
+    precision: PrecisionRecord
+    correctness: Correctness
+    steady: bool | None = Field(description="every good repeat: warm-up steady, and the window drifts by 5% at most")
+    regime: Regime | None
+    throughput_per_s: Estimate | None
+    throughput_total_per_s: Estimate | None = Field(description="as throughput, from samples / total time")
+    latency_s: Latency | None
+    device_span_s: Estimate | None
+    first_step_s: NonNegative | None = Field(description="of the first process that ran this case in this run")
+    peak_memory_bytes: Count | None = Field(description="largest over processes")
+    energy_j_per_sample: Estimate | None = Field(description="throughput window, the idle floor included")
+    energy_above_idle_j_per_sample: Estimate | None
+    energy_method: EnergyMethod | None
+    energy_error_j_per_sample: NonNegative | None = Field(
+        description="one standard deviation of a single process's value by the method's own error formula"
+    )
+    idle_power_w: NonNegative | None
+    power_w: Summary | None = Field(
+        description="over processes: means of mean, median, start and end; smallest min, largest max"
+    )
+    temperature_c: Summary | None
+    gpu_utilization_pct: Summary | None
+    core_clock_hz: Summary | None
+    throttled_share: dict[str, NonNegative] | None = Field(description="mean over processes, by reason")
+    repeats: list[Repeat]
+    warnings: list[str] = Field(default_factory=list)
+
+
+CASE_TELEMETRY = (
+    "energy_j_per_sample", "energy_above_idle_j_per_sample", "energy_method", "energy_error_j_per_sample",
+    "idle_power_w", "power_w", "temperature_c", "gpu_utilization_pct", "core_clock_hz", "throttled_share",
+)  # fmt: skip

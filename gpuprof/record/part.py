@@ -1,0 +1,78 @@
+"""TODO gpuprof.record.part"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+Mode = Literal["train", "infer"]
+Precision = Literal["ieee", "tf32", "bf16", "fp16"]
+Variant = Literal["eager", "compile", "graph"]
+Verdict = Literal["pass", "drift", "wrong"]
+Regime = Literal["cpu", "host-bound", "device-bound"]
+RunOutcome = Literal["ok", "partial", "failed", "interrupted"]
+CaseOutcome = Literal["ok", "failed", "unsupported", "not_run"]
+RepeatOutcome = Literal["ok", "error", "out_of_memory", "killed", "crashed", "timeout", "unsupported", "interrupted"]
+SensorStatus = Literal["ok", "unsupported", "no_permission", "transient", "lost"]
+EnergyMethod = Literal["counter", "power_trapezoid"]
+Interval = tuple[float, float]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=0)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+RunId = Annotated[str, Field(pattern=r"^[0-9]{8}T[0-9]{6}Z-[a-z0-9_-]{1,80}-[0-9a-f]{8}$")]
+CaseId = Annotated[str, Field(pattern=r"^[a-z0-9_.+=-]{1,200}$")]
+
+
+class Part(BaseModel):
+    """A frozen piece of a record. `absent` names each field that is None and says why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+
+    absent: dict[str, str] = Field(default_factory=dict, description="field that is null -> why it is")
+
+    @model_validator(mode="after")
+    def _every_none_has_its_reason(self) -> Part:
+        empty = {name for name in type(self).model_fields if getattr(self, name) is None}
+        if unexplained := empty - self.absent.keys():
+            raise ValueError(f"null without a reason in `absent`: {', '.join(sorted(unexplained))}")
+        if stray := self.absent.keys() - empty:
+            raise ValueError(f"`absent` names a field that has a value or does not exist: {', '.join(sorted(stray))}")
+        return self
+
+
+class SensorReading(BaseModel):
+    """What a sensor or a vendor library said, or why it said nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    value: JsonValue
+    status: SensorStatus
+    reason: str | None = Field(description="why there is no value; null beside a value")
+
+    @model_validator(mode="after")
+    def _value_or_reason(self) -> SensorReading:
+        good = self.status == "ok"
+        if good != (self.value is not None) or good != (self.reason is None):
+            raise ValueError("a reading has a value and status ok, or a reason and another status")
+        return self
+
+
+class Estimate(Part):
+    """A headline number: geometric mean over processes, with its 95% interval (Student t on logarithms)."""
+
+    value: float
+    ci95: Interval | None
+    processes: Count
+
+
+class Summary(Part):
+    """One sampled signal over a window."""
+
+    mean: float
+    median: float
+    min: float
+    max: float
+    start: float
+    end: float
+    samples: Count

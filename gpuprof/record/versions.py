@@ -1,0 +1,31 @@
+"""TODO gpuprof.record.versions"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpuprof.record.case import CASE_TELEMETRY
+
+SCHEMA = "gpuprof.record/3"
+OLDER = ("gpuprof.record/1", "gpuprof.record/2")
+
+
+def upgrade(data: dict[str, Any]) -> dict[str, Any]:
+    """The document of an older schema as one of today's; what was not recorded then is absent, and says so."""
+    if data["schema"] == "gpuprof.record/1":
+        data = _with_telemetry(data)
+    return {**data, "schema": SCHEMA}  # before schema 3 every run was all of its configuration: config's defaults
+
+
+def _with_telemetry(data: dict[str, Any]) -> dict[str, Any]:
+    reason = "this run was recorded before gpuprof had telemetry"
+
+    def without(part: dict[str, Any], *names: str) -> dict[str, Any]:
+        return {**part, **dict.fromkeys(names), "absent": {**part["absent"], **dict.fromkeys(names, reason)}}
+
+    cases = [
+        {**without(case, *CASE_TELEMETRY), "repeats": [without(repeat, "telemetry") for repeat in case["repeats"]]}
+        for case in data["cases"]
+    ]
+    protocol = {**without(data["protocol"], "energy_error"), "idle_s": 0.0}
+    return {**without(data, "telemetry"), "cases": cases, "protocol": protocol}
