@@ -14,11 +14,11 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from gpuprof import workloads
-from gpuprof.case import CaseSpec
 from gpuprof.errors import ConfigError, Problem
 from gpuprof.record.part import Mode, Precision, Variant
 from gpuprof.record.run import ConfigRecord
-from gpuprof.workloads._base import Workload
+from gpuprof.workloads.case import CaseSpec
+from gpuprof.workloads.workload import Workload
 from gpuprof.yaml_source import Source, parse_value
 
 MAX_CASES = 1000

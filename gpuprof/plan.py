@@ -7,10 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 from gpuprof import workloads
-from gpuprof.case import CaseSpec
 from gpuprof.config import Suite
 from gpuprof.record.run import Protocol
 from gpuprof.system.procfs import physical_cores
+from gpuprof.workloads.case import CaseSpec
 
 DEFAULT_TIMEOUT_S = 1800.0  # a first LSTM step on a fresh GPU stack has been seen to compile for 20 minutes
 DEFAULT_ENERGY_ERROR = 0.01

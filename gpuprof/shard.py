@@ -13,9 +13,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gpuprof.case import CaseSpec
 from gpuprof.config import Suite
 from gpuprof.errors import UsageError
+from gpuprof.workloads.case import CaseSpec
 
 _SLURM = "SLURM_ARRAY_TASK"
 _INDEX, _COMPLETIONS = "JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"

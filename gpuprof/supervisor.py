@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 from gpuprof import plan
 from gpuprof.assemble import assemble
-from gpuprof.case import CaseSpec
 from gpuprof.config import Suite
 from gpuprof.errors import DeviceError, GpuprofError
 from gpuprof.record.repeat import Phase, Repeat, RepeatTelemetry
@@ -27,6 +26,7 @@ from gpuprof.telemetry.device import Backend
 from gpuprof.telemetry.sampler import DEFAULT_HZ
 from gpuprof.telemetry.watch import Station
 from gpuprof.worker_process import WorkerFailed, WorkerProcess
+from gpuprof.workloads.case import CaseSpec
 
 START_TIMEOUT_S = 300.0
 

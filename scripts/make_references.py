@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from gpuprof import suite
-from gpuprof.case import CaseSpec
 from gpuprof.worker import correctness
+from gpuprof.workloads.case import CaseSpec
 
 ROOT = Path(__file__).parent.parent
 

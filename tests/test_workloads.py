@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from gpuprof import workloads
-from gpuprof.case import CaseSpec
 from gpuprof.worker import flops
 from gpuprof.worker.device import ComputeDevice
 from gpuprof.worker.step import Stepper, build_network, random_batches
+from gpuprof.workloads.case import CaseSpec
 
 pytestmark = pytest.mark.slow
 # trainable, all; forward and backward FLOPs a sample: constant + T x slope.

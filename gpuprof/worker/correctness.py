@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 
-from gpuprof.case import CaseSpec
 from gpuprof.record.case import Correctness
 from gpuprof.worker import precision, seeded
 from gpuprof.worker.device import ComputeDevice
 from gpuprof.worker.step import EPSILON, INITIAL_LOSS_SCALE, Batch, Stepper, build_network
+from gpuprof.workloads.case import CaseSpec
 
 SEED = 20_261_123
 STEPS = 20

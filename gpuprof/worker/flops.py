@@ -13,8 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from gpuprof.case import CaseSpec
-from gpuprof.workloads._base import FlopCount
+from gpuprof.workloads.case import CaseSpec
+from gpuprof.workloads.workload import FlopCount
 
 
 def count(case: CaseSpec) -> tuple[FlopCount, float]:

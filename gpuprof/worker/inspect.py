@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from gpuprof.case import CaseSpec
 from gpuprof.worker import correctness, flops, precision
 from gpuprof.worker.channel import Unsupported
 from gpuprof.worker.device import ComputeDevice
 from gpuprof.worker.step import build_network
+from gpuprof.workloads.case import CaseSpec
 
 
 def inspect(request: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 
-from gpuprof.case import CaseSpec
 from gpuprof.record.repeat import Cold, Cpu, DeviceSpan, Memory, Percentiles, Phase, Throughput
 from gpuprof.record.run import Protocol
 from gpuprof.stats import quantile, quantile_upper_bound
@@ -30,6 +29,7 @@ from gpuprof.worker.timing import (
     measure_requests,
     warm_up,
 )  # fmt: skip
+from gpuprof.workloads.case import CaseSpec
 
 MAX_SETTLE_STEPS = 20
 TOTALS_GAP = 0.02

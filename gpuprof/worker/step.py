@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from gpuprof.case import CaseSpec
 from gpuprof.worker import precision, seeded
 from gpuprof.worker.device import ComputeDevice
-from gpuprof.workloads._base import LoadedWeights
+from gpuprof.workloads.case import CaseSpec
+from gpuprof.workloads.workload import LoadedWeights
 
 LEARNING_RATE, EPSILON = 1e-3, 1e-7  # Keras' defaults of Adam
 # torch's default of 2^16 overflows in the first steps of these networks, and the scaler then skips them.

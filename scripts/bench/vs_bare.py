@@ -21,10 +21,10 @@ from _pairs import abba, ratio
 from torch import nn
 
 from gpuprof import workloads
-from gpuprof.case import CaseSpec
 from gpuprof.worker.device import ComputeDevice
 from gpuprof.worker.step import Stepper, build_network, random_batches
 from gpuprof.worker.timing import Blocks, Meter
+from gpuprof.workloads.case import CaseSpec
 
 GOAL = 1.01
 # Network, batch size, steps of a block: blocks of some tens of milliseconds on one core (VGG16: one step).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuprof.workloads._base import Classifier, FlopCount, Params
+from gpuprof.workloads.workload import Classifier, FlopCount, Params
 
 if TYPE_CHECKING:
     import torch

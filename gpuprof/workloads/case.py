@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpuprof import workloads
-from gpuprof.workloads._base import Workload
+from gpuprof.workloads.workload import Workload
 
 
 @dataclass(frozen=True)

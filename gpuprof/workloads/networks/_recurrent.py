@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from gpuprof.workloads._base import FlopCount, Params, Workload
+from gpuprof.workloads.workload import FlopCount, Params, Workload
 
 if TYPE_CHECKING:
     import torch

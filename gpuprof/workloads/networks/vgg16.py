@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpuprof.workloads._base import Classifier, FlopCount, LoadedWeights, Params
+from gpuprof.workloads.workload import Classifier, FlopCount, LoadedWeights, Params
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
