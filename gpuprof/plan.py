@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from gpuprof import workloads
-from gpuprof.config import Suite
+from gpuprof.config.configuration import Suite
 from gpuprof.record.run import Protocol
 from gpuprof.system.procfs import physical_cores
 from gpuprof.workloads.case import CaseSpec

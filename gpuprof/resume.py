@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gpuprof.config import Suite
+from gpuprof.config.configuration import Suite
 from gpuprof.digest import Brief
 from gpuprof.index import Index
 from gpuprof.record.run import Protocol

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from gpuprof import plan
 from gpuprof.assemble import assemble
-from gpuprof.config import Suite
+from gpuprof.config.configuration import Suite
 from gpuprof.errors import DeviceError, GpuprofError
 from gpuprof.record.repeat import Phase, Repeat, RepeatTelemetry
 from gpuprof.record.run import RunRecord

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from gpuprof import store as runs
-from gpuprof import suite
+from gpuprof.config import suite
 from gpuprof.errors import EXIT_OK, ConfigError, GpuprofError, LockedError, StoreError, UsageError
 from gpuprof.system.clock import utc_now
 from gpuprof.system.files import to_file

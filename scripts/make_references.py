@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gpuprof import suite
+from gpuprof.config import suite
 from gpuprof.worker import correctness
 from gpuprof.workloads.case import CaseSpec
 

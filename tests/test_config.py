@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuprof import config, suite, workloads
-from gpuprof.config import SuiteKeys
+from gpuprof import workloads
+from gpuprof.config import configuration as config
+from gpuprof.config import suite
+from gpuprof.config.configuration import SuiteKeys
+from gpuprof.config.yaml_source import Source, parse_value
 from gpuprof.errors import ConfigError
 from gpuprof.record.run import ConfigRecord
-from gpuprof.yaml_source import Source, parse_value
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 

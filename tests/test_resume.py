@@ -11,8 +11,9 @@ import pytest
 from conftest import CONFIGS, SHORT, gpuprof
 from test_record import NOW, journal, repeat
 
-from gpuprof import plan, store, suite
+from gpuprof import plan, store
 from gpuprof.assemble import assemble
+from gpuprof.config import suite
 from gpuprof.digest import brief, digest
 from gpuprof.index import Index
 from gpuprof.resume import Conditions, conditions, held

@@ -11,9 +11,9 @@ from conftest import CONFIGS, gpuprof
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuprof import shard, suite
+from gpuprof.config import shard, suite
+from gpuprof.config.shard import Shard
 from gpuprof.errors import UsageError
-from gpuprof.shard import Shard
 
 SWEEP = ("sweep.batch_size=[1,2,4,8]", "sweep.precision=[ieee,bf16]")
 

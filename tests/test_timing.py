@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from gpuprof import plan
-from gpuprof.config import Suite
+from gpuprof.config.configuration import Suite
 from gpuprof.record.run import ConfigRecord
 from gpuprof.worker.timing import Blocks, Meter, drift, judge, measure_blocks, measure_requests, warm_up
 

@@ -15,7 +15,7 @@ from gpuprof.cli.common import console, json_option, print_json, print_rendered,
 from gpuprof.errors import EXIT_INTERRUPTED, EXIT_NO_DEVICE, EXIT_OK, EXIT_RUN_FAILED, PublishError, UsageError
 
 if TYPE_CHECKING:
-    from gpuprof.config import Suite
+    from gpuprof.config.configuration import Suite
     from gpuprof.record.run import RunRecord
     from gpuprof.supervisor import Machine
     from gpuprof.telemetry.device import Backend
@@ -88,7 +88,7 @@ def command(
     is kept); 2 bad usage or configuration; 3 device not available; 130 ended by Ctrl-C or SIGTERM (what is done
     is kept).
     """
-    from gpuprof import suite as files
+    from gpuprof.config import suite as files
 
     suites = files.load([Path(name) for name in configs], overrides)
     if shard is not None:
@@ -158,7 +158,7 @@ def command(
 
 
 def _part(suites: Sequence[Suite], text: str, as_json: bool) -> list[Suite]:
-    from gpuprof import shard
+    from gpuprof.config import shard
 
     part = shard.parse(text)
     mine = part.of(suites)

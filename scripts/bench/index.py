@@ -33,7 +33,8 @@ CODE = """
 import json, resource, sys, time
 from collections import deque
 from pathlib import Path
-from gpuprof import config, store
+from gpuprof.config import configuration as config
+from gpuprof import store
 from gpuprof.digest import brief, digest
 from gpuprof.index import Index
 from gpuprof.resume import Conditions, held

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gpuprof import config
-from gpuprof.config import Override, Suite
+from gpuprof.config import configuration as config
+from gpuprof.config.configuration import Override, Suite
+from gpuprof.config.yaml_source import Source
 from gpuprof.errors import ConfigError, Problem
-from gpuprof.yaml_source import Source
 
 KEY = "suite"
 

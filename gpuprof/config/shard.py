@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gpuprof.config import Suite
+from gpuprof.config.configuration import Suite
 from gpuprof.errors import UsageError
 from gpuprof.workloads.case import CaseSpec
 

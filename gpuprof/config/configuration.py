@@ -14,12 +14,12 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from gpuprof import workloads
+from gpuprof.config.yaml_source import Source, parse_value
 from gpuprof.errors import ConfigError, Problem
 from gpuprof.record.part import Mode, Precision, Variant
 from gpuprof.record.run import ConfigRecord
 from gpuprof.workloads.case import CaseSpec
 from gpuprof.workloads.workload import Workload
-from gpuprof.yaml_source import Source, parse_value
 
 MAX_CASES = 1000
 
