@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gpuprof.telemetry import device, host, quantities
+from gpuprof.telemetry import device, quantities
 from gpuprof.telemetry.device import Absent
+from gpuprof.telemetry.vendors import linux as host
 
 # ---- the CPU, over a root of files
 

@@ -16,8 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuprof import throttling
-from gpuprof.telemetry import amd, amd_library, energy, host, nvidia, quantities, sampler
+from gpuprof.telemetry import energy, quantities, sampler
 from gpuprof.telemetry.device import Absent
+from gpuprof.telemetry.vendors import amd, amd_library, nvidia
+from gpuprof.telemetry.vendors import linux as host
 
 IN_CASES = settings(max_examples=100, deadline=None, derandomize=True)
 

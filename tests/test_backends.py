@@ -19,7 +19,7 @@ from backends import (
     promised,
 )
 
-from gpuprof.telemetry import amd_library, nvidia
+from gpuprof.telemetry.vendors import amd_library, nvidia
 
 # ---- the contract
 

@@ -16,7 +16,8 @@ from conftest import ROOT, gpuprof, variables
 CALIBRATE = """
 import json, sys
 import simulators
-from gpuprof import calibrate, telemetry
+from gpuprof.telemetry import calibration as calibrate
+from gpuprof import telemetry
 device = telemetry.all_devices(telemetry.open_backends())[0]
 if device.vendor == "nvidia":
     import pynvml

@@ -53,7 +53,7 @@ from virtual import S, World
 from gpuprof import telemetry
 from gpuprof.record.repeat import Phase
 from gpuprof.record.run import Protocol
-from gpuprof.telemetry import nvidia
+from gpuprof.telemetry.vendors import nvidia
 from gpuprof.telemetry.watch import Station
 
 asked = json.loads(sys.argv[1])

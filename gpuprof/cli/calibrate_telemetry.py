@@ -40,7 +40,9 @@ def command(wanted: tuple[str, ...], seconds: float, as_json: bool, arguments: t
       gpuprof calibrate-telemetry --device nvidia:0 --json > calibration.json
       gpuprof calibrate-telemetry --device amd:0 -- ./burn --seconds 8
     """
-    from gpuprof import calibrate, monitor, supervisor, telemetry
+    from gpuprof import supervisor, telemetry
+    from gpuprof.telemetry import calibration as calibrate
+    from gpuprof.telemetry import monitor
     from gpuprof.telemetry.device import Lost
     from gpuprof.text import unbroken
 

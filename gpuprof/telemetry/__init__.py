@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from gpuprof.telemetry import amd, host, nvidia
 from gpuprof.telemetry.device import Absent, Backend, Device, Stuck
 from gpuprof.telemetry.patience import patiently
+from gpuprof.telemetry.vendors import amd, nvidia
+from gpuprof.telemetry.vendors import linux as host
 
 # A vendor is one file and one row here.
 VENDORS = {"nvidia": nvidia.open_backend, "amd": amd.open_backend, "cpu": host.open_backend}

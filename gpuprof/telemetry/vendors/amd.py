@@ -7,7 +7,18 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gpuprof.telemetry.amd_library import (
+from gpuprof.telemetry.device import (
+    LASTING,
+    Absent,
+    Backend,
+    Device,
+    Power,
+    Probe,
+    ThrottleCounters,
+    bus_id,
+    mapped,
+)
+from gpuprof.telemetry.vendors.amd_library import (
     ENERGY_UNIT_J,
     SIGNALS,
     Smi,
@@ -25,17 +36,6 @@ from gpuprof.telemetry.amd_library import (
     percent,
     positive,
     watts,
-)
-from gpuprof.telemetry.device import (
-    LASTING,
-    Absent,
-    Backend,
-    Device,
-    Power,
-    Probe,
-    ThrottleCounters,
-    bus_id,
-    mapped,
 )
 
 VENDOR = "amd"
