@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from gpuprof import store as runs
 from gpuprof.digest import VERSION, Brief, Digest, Shared, brief, digest, shared
 from gpuprof.errors import StoreError
 from gpuprof.selector import EVERYTHING, Selector
+from gpuprof.store import runs
 from gpuprof.system.files import cache_directory
 
 _BATCH = 500

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gpuprof import store as runs
 from gpuprof.analysis import compare as comparing
 from gpuprof.analysis import history as following
 from gpuprof.analysis.evidence import Evidence, complete, fold
@@ -25,6 +24,7 @@ from gpuprof.report import comparison, page
 from gpuprof.report.history import History, regression, story
 from gpuprof.report.story import Notice, Section, Story
 from gpuprof.sides import Sources
+from gpuprof.store import runs
 from gpuprof.system.clock import utc_now
 from gpuprof.system.files import to_file
 from gpuprof.system.interrupts import terminate_as_interrupt

@@ -8,12 +8,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from gpuprof import selector
-from gpuprof import store as runs
 from gpuprof.analysis.evidence import Evidence, by_device, complete, fold, gather
 from gpuprof.digest import Brief, Digest, brief, digest
 from gpuprof.errors import StoreError, UsageError
 from gpuprof.index import Index
 from gpuprof.selector import EVERYTHING, Selector
+from gpuprof.store import runs
 
 Progress = Callable[[int, int], None]
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gpuprof import plan
-from gpuprof.assemble import assemble
 from gpuprof.config.configuration import Suite
 from gpuprof.errors import DeviceError, GpuprofError
 from gpuprof.record.repeat import Phase, Repeat, RepeatTelemetry
 from gpuprof.record.run import RunRecord
 from gpuprof.record.versions import SCHEMA
-from gpuprof.store import Journal, new_run_id
+from gpuprof.store.assemble import assemble
+from gpuprof.store.runs import Journal, new_run_id
 from gpuprof.system import environment
 from gpuprof.system.clock import utc_now
 from gpuprof.system.interrupts import terminate_as_interrupt, undisturbed

@@ -6,10 +6,10 @@ import math
 from pathlib import Path
 from typing import Any
 
-from gpuprof import store as runs
 from gpuprof.analysis.evidence import Evidence
 from gpuprof.errors import StoreError
 from gpuprof.report.pictures import Timeline
+from gpuprof.store import runs
 
 _QUANTITIES = (
     ("power", ("power_instant_w", "power_average_w"), 1.0),

@@ -15,9 +15,9 @@ from rich.console import Console
 from test_record import NOW, journal, repeat
 
 from gpuprof import __version__, metrics
-from gpuprof.assemble import assemble
 from gpuprof.cli import COMMANDS, app
 from gpuprof.report import terminal
+from gpuprof.store.assemble import assemble
 
 HEAVY = ("torch", "torchvision", "numpy", "scipy", "rich", "pydantic", "yaml")
 

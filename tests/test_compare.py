@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuprof import store
 from gpuprof.analysis import compare as analysis
 from gpuprof.analysis import pairing
 from gpuprof.analysis.compare import ONE_PROCESS
@@ -25,6 +24,7 @@ from gpuprof.metrics import METRICS
 from gpuprof.report import comparison, markdown, overview
 from gpuprof.report.document import document
 from gpuprof.report.document import overview as overview_document
+from gpuprof.store import runs as store
 
 NOW = "2026-11-23T12:00:00.000Z"
 SAMPLES = Path(__file__).parent / "data" / "samples"

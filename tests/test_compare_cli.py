@@ -15,9 +15,9 @@ import pytest
 from conftest import ROOT, command, gpuprof, variables
 from test_cli import imported_by
 
-from gpuprof import store
 from gpuprof.record.run import RunRecord
 from gpuprof.report.comparison import SIMULATED
+from gpuprof.store import runs as store
 
 pytestmark = pytest.mark.slow
 SAMPLES = ROOT / "tests" / "data" / "samples"

@@ -22,8 +22,6 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from test_cli import imported_by
 from test_record import journal, repeat
 
-from gpuprof import store
-from gpuprof.assemble import assemble
 from gpuprof.errors import GpuprofError
 from gpuprof.export import FORMATS
 from gpuprof.export.csv import guard
@@ -31,6 +29,8 @@ from gpuprof.export.openmetrics import family
 from gpuprof.export.table import COLUMNS
 from gpuprof.metrics import METRICS
 from gpuprof.record.run import RunRecord
+from gpuprof.store import runs as store
+from gpuprof.store.assemble import assemble
 from gpuprof.system import files
 
 HOSTILE = '=cmd|"/c calc"!A1\n# EOF\r\n<script>alert(1)</script> \\" \\n \x1b[31m {}`|` \u2028 é'

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from conftest import CONFIGS, LIMIT_S, ROOT, SHORT, command, gpuprof, variables
 
-from gpuprof import store
+from gpuprof.store import runs as store
 
 pytestmark = pytest.mark.slow
 RNN = ("run", CONFIGS / "rnn.yaml", *SHORT, "--set", "seq_len=10", "--set", "batch_size=4")

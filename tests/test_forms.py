@@ -12,8 +12,8 @@ from inline_snapshot import snapshot
 from rich.console import Console
 from test_record import NOW, journal, repeat
 
-from gpuprof.assemble import assemble
 from gpuprof.report import markdown, terminal, text
+from gpuprof.store.assemble import assemble
 
 WIDTH = 100
 # The first and the last section hold a block of each kind.

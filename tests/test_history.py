@@ -18,11 +18,11 @@ from test_record import journal, repeat
 
 from gpuprof.analysis import history as analysis
 from gpuprof.analysis.history import ENOUGH, change_points, history, regressions
-from gpuprof.assemble import assemble
 from gpuprof.digest import brief, digest
 from gpuprof.record.run import RunRecord
 from gpuprof.report import drawing, markdown, page
 from gpuprof.report.history import History, regression, sparkline, story
+from gpuprof.store.assemble import assemble
 
 sys.path.insert(0, str(ROOT / "scripts" / "bench"))
 import changes as bench

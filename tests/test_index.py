@@ -20,14 +20,14 @@ from test_record import NOW, journal, repeat
 from test_store import DAMAGE
 
 from gpuprof import index as indexing
-from gpuprof import store
-from gpuprof.assemble import assemble
 from gpuprof.digest import VERSION, digest, version
 from gpuprof.errors import StoreError, UsageError
 from gpuprof.index import Index
 from gpuprof.metrics import METRICS
 from gpuprof.selector import EVERYTHING, parse
 from gpuprof.sides import Sources
+from gpuprof.store import runs as store
+from gpuprof.store.assemble import assemble
 
 
 def publish(directory: Path, number: int, *, rate: float = 100.0, host: str = "h", **more) -> Path:

@@ -22,9 +22,9 @@ from test_export import publish
 from test_history import night
 
 from gpuprof import nightly, tonight
-from gpuprof import store as runs
 from gpuprof.errors import LockedError, UsageError
 from gpuprof.record.run import RunRecord
+from gpuprof.store import runs
 from gpuprof.system.files import to_file
 from gpuprof.system.interrupts import terminate_as_interrupt
 

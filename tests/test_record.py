@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gpuprof import assemble as assembling
-from gpuprof import metrics, store
-from gpuprof.assemble import assemble
+from gpuprof import metrics
 from gpuprof.record.part import Estimate, RepeatOutcome
 from gpuprof.record.repeat import Cpu, Memory
 from gpuprof.record.run import RunRecord, json_schema
+from gpuprof.store import assemble as assembling
+from gpuprof.store import runs as store
+from gpuprof.store.assemble import assemble
 
 NOW = "2026-11-23T09:00:00.000Z"
 

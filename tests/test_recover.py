@@ -11,7 +11,8 @@ from conftest import gpuprof
 from test_record import journal, repeat
 from test_upkeep import DAY_S, aged, dead
 
-from gpuprof import store, upkeep
+from gpuprof.store import runs as store
+from gpuprof.store import upkeep
 
 pytestmark = pytest.mark.slow
 REPEATS = 50

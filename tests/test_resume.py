@@ -11,12 +11,13 @@ import pytest
 from conftest import CONFIGS, SHORT, gpuprof
 from test_record import NOW, journal, repeat
 
-from gpuprof import plan, store
-from gpuprof.assemble import assemble
+from gpuprof import plan
 from gpuprof.config import suite
 from gpuprof.digest import brief, digest
 from gpuprof.index import Index
 from gpuprof.resume import Conditions, conditions, held
+from gpuprof.store import runs as store
+from gpuprof.store.assemble import assemble
 from gpuprof.telemetry.device import Absent, Backend, Device
 
 CORES = 2

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import simulators
 
-from gpuprof import store
 from gpuprof.record.run import RunRecord
+from gpuprof.store import runs as store
 
 SAMPLES = Path(__file__).parent / "data" / "samples"
 CPU, SIMULATED = (store.run_directories(SAMPLES / kind) for kind in ("cpu", "simulated"))

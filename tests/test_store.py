@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_record import NOW, journal, repeat
 
-from gpuprof import store
-from gpuprof.assemble import assemble
 from gpuprof.errors import PublishError, StoreError
+from gpuprof.store import runs as store
+from gpuprof.store.assemble import assemble
 
 
 def finished(run_id: str):

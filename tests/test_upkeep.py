@@ -15,8 +15,9 @@ from conftest import ROOT, gpuprof, variables
 from test_record import NOW, journal, repeat
 from test_store import publish
 
-from gpuprof import store, upkeep
-from gpuprof.assemble import assemble
+from gpuprof.store import runs as store
+from gpuprof.store import upkeep
+from gpuprof.store.assemble import assemble
 
 pytestmark = pytest.mark.slow
 DAY_S = 86_400

@@ -17,12 +17,12 @@ import pytest
 import simulators
 from conftest import ROOT
 
-from gpuprof import store
-from gpuprof.assemble import assemble
 from gpuprof.record.case import CASE_TELEMETRY
 from gpuprof.record.repeat import RepeatTelemetry
 from gpuprof.record.run import Protocol, RunRecord, TelemetrySource
 from gpuprof.record.versions import upgrade
+from gpuprof.store import runs as store
+from gpuprof.store.assemble import assemble
 from gpuprof.telemetry.watch import Station
 
 needs_libraries = pytest.mark.skipif(

@@ -84,7 +84,7 @@ def command(selected: tuple[str, ...], name: str, output: Path | None, direction
 
 def _read(selected: Sequence[str], store: Path) -> Iterator[tuple[RunRecord, RawReader]]:
     """The runs that were named, each once, whatever names it. Raises StoreError for a name that fits none."""
-    from gpuprof import store as runs
+    from gpuprof.store import runs
 
     paths = [path for one in selected for path in _paths(one, store)]
     seen = set()
@@ -100,7 +100,7 @@ def _read(selected: Sequence[str], store: Path) -> Iterator[tuple[RunRecord, Raw
 
 
 def _paths(name: str, store: Path) -> list[Path]:
-    from gpuprof import store as runs
+    from gpuprof.store import runs
 
     directory = Path(name)
     if directory.is_dir() and (inside := runs.run_directories(directory)):
@@ -110,7 +110,7 @@ def _paths(name: str, store: Path) -> list[Path]:
 
 def _raw(path: Path) -> Mapping[str, Sequence[float]]:
     """A record without its raw times is still a record: what cannot be read is named, and stays out."""
-    from gpuprof import store as runs
+    from gpuprof.store import runs
 
     try:
         return runs.read_raw(path)

@@ -21,8 +21,8 @@ def command(store: Path, as_json: bool) -> int:
       gpuprof list
       gpuprof list --store /results --json
     """
-    from gpuprof import store as runs
     from gpuprof.record.run import RunRecord
+    from gpuprof.store import runs
     from gpuprof.units import show
 
     found: list[RunRecord] = []

@@ -28,10 +28,10 @@ def command(store: Path) -> int:
     \b
     Exit codes: 0 done, 1 some run cannot be recovered.
     """
-    from gpuprof import store as runs
-    from gpuprof.assemble import assemble
+    from gpuprof.store import runs
+    from gpuprof.store.assemble import assemble
+    from gpuprof.store.upkeep import EMPTY_AFTER_S, empty
     from gpuprof.text import printable
-    from gpuprof.upkeep import EMPTY_AFTER_S, empty
 
     out, code, count = console(), EXIT_OK, 0
     for staging in runs.unfinished(store):

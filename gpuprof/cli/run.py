@@ -100,9 +100,9 @@ def command(
 
     from gpuprof import supervisor, telemetry
     from gpuprof.cli.progress import Progress
-    from gpuprof.store import unfinished
+    from gpuprof.store.runs import unfinished
+    from gpuprof.store.upkeep import empty
     from gpuprof.system.interrupts import terminate_as_interrupt
-    from gpuprof.upkeep import empty
 
     notice = console(stderr=True)
     for dead in filterfalse(empty, unfinished(store)):

@@ -23,7 +23,7 @@ def command(run: str, store: Path, as_json: bool) -> int:
       gpuprof show 20261123T0900
       gpuprof show results/20261123T090000Z-lstm-1a2b3c4d/record.json --json
     """
-    from gpuprof import store as runs
+    from gpuprof.store import runs
 
     record = runs.read(runs.find(store, run))
     if as_json:

@@ -41,9 +41,8 @@ def verify(store: Path, as_json: bool) -> int:
     \b
     Exit codes: 0 every run is whole, 1 some are not, 2 the store cannot be read.
     """
-    from gpuprof import store as runs
-    from gpuprof import upkeep
     from gpuprof.cli.writing import indexing
+    from gpuprof.store import runs, upkeep
 
     _must_be_there(store)
     names, faults = runs.run_names(store), {}
@@ -91,7 +90,7 @@ def gc(store: Path, older_than: float, dry_run: bool, as_json: bool) -> int:
     \b
     Exit codes: 0 done, 2 something cannot be removed.
     """
-    from gpuprof import upkeep
+    from gpuprof.store import upkeep
 
     _must_be_there(store)
     out = console()

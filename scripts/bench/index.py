@@ -34,7 +34,7 @@ import json, resource, sys, time
 from collections import deque
 from pathlib import Path
 from gpuprof.config import configuration as config
-from gpuprof import store
+from gpuprof.store import runs as store
 from gpuprof.digest import brief, digest
 from gpuprof.index import Index
 from gpuprof.resume import Conditions, held

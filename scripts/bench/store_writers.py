@@ -29,8 +29,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from test_record import NOW, journal, repeat  # noqa: E402
 
-from gpuprof import store, upkeep  # noqa: E402
-from gpuprof.assemble import assemble  # noqa: E402
+from gpuprof.store import runs as store  # noqa: E402
+from gpuprof.store import upkeep
+from gpuprof.store.assemble import assemble  # noqa: E402
 
 
 def write(directory: Path, diary: Path, count: int) -> None:

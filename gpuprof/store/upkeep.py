@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpuprof import store as runs
 from gpuprof.errors import StoreError
+from gpuprof.store import runs
 
 CONDEMNED = ".gone-"
 # A journal without a line, or none at all, may belong to a run that is just starting on another machine.
