@@ -17,7 +17,8 @@ from gpuprof.record.repeat import Phase, Repeat, RepeatTelemetry
 from gpuprof.record.run import RunRecord
 from gpuprof.record.versions import SCHEMA
 from gpuprof.store.assemble import assemble
-from gpuprof.store.runs import Journal, new_run_id
+from gpuprof.store.journal import Journal
+from gpuprof.store.runs import new_run_id
 from gpuprof.system import environment
 from gpuprof.system.clock import utc_now
 from gpuprof.system.interrupts import terminate_as_interrupt, undisturbed

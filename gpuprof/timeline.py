@@ -9,7 +9,7 @@ from typing import Any
 from gpuprof.analysis.evidence import Evidence
 from gpuprof.errors import StoreError
 from gpuprof.report.pictures import Timeline
-from gpuprof.store import runs
+from gpuprof.store.raw import read_raw
 
 _QUANTITIES = (
     ("power", ("power_instant_w", "power_average_w"), 1.0),
@@ -27,7 +27,7 @@ def of(*sides: tuple[str, Evidence]) -> Timeline:
             continue
         prefix, marks = side.newest.sampled
         try:
-            raw = runs.read_raw(Path(side.newest.where), prefix)
+            raw = read_raw(Path(side.newest.where), prefix)
         except StoreError:
             continue  # the record stands without its raw series
         rows += _rows(raw, prefix, name)

@@ -29,8 +29,9 @@ from gpuprof.export.openmetrics import family
 from gpuprof.export.table import COLUMNS
 from gpuprof.metrics import METRICS
 from gpuprof.record.run import RunRecord
-from gpuprof.store import runs as store
 from gpuprof.store.assemble import assemble
+from gpuprof.store.journal import Journal
+from gpuprof.store.raw import read_raw
 from gpuprof.system import files
 
 HOSTILE = '=cmd|"/c calc"!A1\n# EOF\r\n<script>alert(1)</script> \\" \\n \x1b[31m {}`|` \u2028 é'
@@ -96,7 +97,7 @@ def render(name: str, *runs: tuple[RunRecord, dict], **options):
 
 def publish(directory: Path, *runs: tuple[RunRecord, dict]) -> Path:
     for record, raw in runs:
-        store.Journal(directory, record.run_id).publish(record, raw)
+        Journal(directory, record.run_id).publish(record, raw)
     return directory
 
 
@@ -237,7 +238,7 @@ def test_damaged_raw_series_are_a_store_error(tmp_path, damage):
     ):
         (path / "raw.npz").write_bytes(content)
         try:
-            store.read_raw(path)
+            read_raw(path)
         except GpuprofError as error:
             assert "raw.npz" in str(error)
 

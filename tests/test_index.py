@@ -28,6 +28,7 @@ from gpuprof.selector import EVERYTHING, parse
 from gpuprof.sides import Sources
 from gpuprof.store import runs as store
 from gpuprof.store.assemble import assemble
+from gpuprof.store.journal import Journal
 
 
 def publish(directory: Path, number: int, *, rate: float = 100.0, host: str = "h", **more) -> Path:
@@ -36,7 +37,7 @@ def publish(directory: Path, number: int, *, rate: float = 100.0, host: str = "h
     lines[0] |= {"run_id": f"20261123T{number:06}Z-test-{number:08x}", **more}
     lines[0]["environment"]["hostname"] = host
     record, raw = assemble(lines, NOW)
-    return store.Journal(directory, record.run_id).publish(record, raw)
+    return Journal(directory, record.run_id).publish(record, raw)
 
 
 @pytest.fixture

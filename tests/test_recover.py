@@ -13,6 +13,8 @@ from test_upkeep import DAY_S, aged, dead
 
 from gpuprof.store import runs as store
 from gpuprof.store import upkeep
+from gpuprof.store.journal import read_journal
+from gpuprof.store.raw import read_raw
 
 pytestmark = pytest.mark.slow
 REPEATS = 50
@@ -45,9 +47,9 @@ def test_a_line_damaged_with_others_behind_it_costs_none_of_them(tmp_path, numbe
     staging = left(tmp_path)
     before = garble(staging, number, text)
     with pytest.raises(store.StoreError, match=f"line {number % (REPEATS + 2) + 1} is damaged and others follow it"):
-        store.read_journal(staging)
+        read_journal(staging)
     garble(staging, number, before.splitlines(keepends=True)[number])
-    assert store.read_journal(staging) == ([json.loads(line) for line in before.splitlines()], False)
+    assert read_journal(staging) == ([json.loads(line) for line in before.splitlines()], False)
 
 
 def test_a_damaged_journal_is_named_and_kept_until_it_is_old(tmp_path):
@@ -143,7 +145,7 @@ def test_a_link_planted_in_a_staging_directory_is_not_written_through(tmp_path, 
     assert victim.read_text() == "mine"
     assert not (run / name).is_symlink()
     assert len(store.read(run).cases[0].repeats) == REPEATS
-    assert len(store.read_raw(run)) == REPEATS
+    assert len(read_raw(run)) == REPEATS
 
 
 @pytest.mark.parametrize("what", ["staging", "journal", "pipe"])

@@ -18,6 +18,7 @@ from gpuprof.index import Index
 from gpuprof.resume import Conditions, conditions, held
 from gpuprof.store import runs as store
 from gpuprof.store.assemble import assemble
+from gpuprof.store.journal import Journal
 from gpuprof.telemetry.device import Absent, Backend, Device
 
 CORES = 2
@@ -43,7 +44,7 @@ def put(directory: Path, *repeats: dict, options: tuple[str, ...] = (), **enviro
         request = plan.case_request(spec, CORES)
         lines.append({"type": "case", "case_id": spec.case_id, "request": request, "fallback_of": None})
         lines += [{"type": "repeat", "case_id": spec.case_id, "repeat": one, "raw": {}} for one in repeats]
-    log = store.Journal(directory, header["run_id"])
+    log = Journal(directory, header["run_id"])
     record, raw = assemble([*lines, end], NOW)
     return log.publish(record, raw).name
 

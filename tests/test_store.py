@@ -20,6 +20,8 @@ from test_record import NOW, journal, repeat
 from gpuprof.errors import PublishError, StoreError
 from gpuprof.store import runs as store
 from gpuprof.store.assemble import assemble
+from gpuprof.store.journal import Journal, read_journal, unfinished
+from gpuprof.store.raw import npz, read_raw
 
 
 def finished(run_id: str):
@@ -31,7 +33,7 @@ def finished(run_id: str):
 def publish(directory: Path, label: str = "x") -> Path:
     run_id = store.new_run_id(label)
     record, raw = finished(run_id)
-    return store.Journal(directory, run_id).publish(record, raw)
+    return Journal(directory, run_id).publish(record, raw)
 
 
 def test_a_published_run_is_complete_and_the_staging_is_gone(tmp_path):
@@ -45,8 +47,8 @@ def test_a_published_run_is_complete_and_the_staging_is_gone(tmp_path):
 
 def test_npz_is_small_exact_and_reproducible():
     series = {"a/0/block_step_s": [1e-3 * (1 + i % 7) for i in range(5000)], "empty": []}
-    packed = store.npz(series)
-    assert packed == store.npz(dict(reversed(series.items())))
+    packed = npz(series)
+    assert packed == npz(dict(reversed(series.items())))
     with np.load(io.BytesIO(packed)) as found:
         assert found["a/0/block_step_s"].tolist() == series["a/0/block_step_s"]
         assert found["empty"].tolist() == []
@@ -80,12 +82,12 @@ def test_writers_at_once_lose_nothing(tmp_path):
 
 
 def test_unfinished_tells_the_dead_from_the_living(tmp_path):
-    alive = store.Journal(tmp_path, store.new_run_id("alive"))
-    dead = store.Journal(tmp_path, store.new_run_id("dead"))
+    alive = Journal(tmp_path, store.new_run_id("alive"))
+    dead = Journal(tmp_path, store.new_run_id("dead"))
     dead.append({"type": "run"})
     dead._close()
     (tmp_path / ".tmp-not-a-run").mkdir()
-    assert list(store.unfinished(tmp_path)) == [dead.path]
+    assert list(unfinished(tmp_path)) == [dead.path]
     done = gpuprof("recover", "--store", tmp_path)
     assert done.code == 0
     assert f"left {dead.path} alone: nothing had been measured, but it may just be starting" in done.out
@@ -94,7 +96,7 @@ def test_unfinished_tells_the_dead_from_the_living(tmp_path):
 
 
 def test_a_run_killed_before_its_first_line_is_cleared_once_it_is_old(tmp_path):
-    log = store.Journal(tmp_path, store.new_run_id("early"))
+    log = Journal(tmp_path, store.new_run_id("early"))
     log._close()
     assert gpuprof("recover", "--store", tmp_path).code == 0
     assert log.path.exists()  # it may just be starting
@@ -114,7 +116,7 @@ def _refuse():
 
 
 def test_a_journal_cut_off_in_a_line_gives_its_complete_lines(tmp_path):
-    log = store.Journal(tmp_path, store.new_run_id("cut"))
+    log = Journal(tmp_path, store.new_run_id("cut"))
     lines = journal(repeat(0), repeat(1))
     for line in lines:
         log.append(line)
@@ -122,7 +124,7 @@ def test_a_journal_cut_off_in_a_line_gives_its_complete_lines(tmp_path):
     whole = (log.path / "journal.jsonl").read_bytes()
     for cut in (len(whole) - 3, len(whole) // 2):
         (log.path / "journal.jsonl").write_bytes(whole[:cut])
-        found, begun = store.read_journal(log.path)
+        found, begun = read_journal(log.path)
         assert begun
         assert found == lines[: len(found)]
         assert len(found) < len(lines)
@@ -183,13 +185,13 @@ def test_find_by_part_path_and_last(tmp_path):
 def test_a_store_that_is_a_file_is_refused_before_anything_runs(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be used as the store"):
-        store.Journal(tmp_path / "file", store.new_run_id("x"))
+        Journal(tmp_path / "file", store.new_run_id("x"))
 
 
 def test_what_cannot_be_published_is_saved_elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_id = store.new_run_id("x")
-    log = store.Journal(tmp_path / "store", run_id)
+    log = Journal(tmp_path / "store", run_id)
     record, raw = finished(run_id)
     shutil.rmtree(tmp_path / "store")  # the store goes away under a running measurement
     with pytest.raises(PublishError, match="Nothing is lost") as caught:
@@ -218,7 +220,7 @@ def test_a_lost_answer_to_the_rename_is_no_failure(tmp_path, monkeypatch):
 def test_a_run_of_that_name_by_another_is_not_taken_for_ones_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_id = store.new_run_id("x")
-    log = store.Journal(tmp_path / "store", run_id)
+    log = Journal(tmp_path / "store", run_id)
     record, raw = finished(run_id)
 
     def replaced(path, target):
@@ -238,7 +240,7 @@ def test_series_that_are_no_file_are_not_waited_for(tmp_path):
     (path / "raw.npz").unlink()
     os.mkfifo(path / "raw.npz")
     with pytest.raises(StoreError, match=r"raw\.npz: cannot be read"):
-        store.read_raw(path)
+        read_raw(path)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ from test_store import publish
 from gpuprof.store import runs as store
 from gpuprof.store import upkeep
 from gpuprof.store.assemble import assemble
+from gpuprof.store.journal import STAGING, Journal, unfinished
+from gpuprof.store.raw import npz
 
 pytestmark = pytest.mark.slow
 DAY_S = 86_400
@@ -25,7 +27,7 @@ DAY_S = 86_400
 
 def dead(directory: Path, *lines: dict, age_s: float = 0) -> Path:
     """What a killed run leaves: its journal, unlocked."""
-    log = store.Journal(directory, store.new_run_id("dead"))
+    log = Journal(directory, store.new_run_id("dead"))
     for line in lines:
         log.append(line)
     log._close()
@@ -57,17 +59,17 @@ def cut_raw(run: Path) -> None:
 
 
 def strange_raw(run: Path) -> None:
-    (run / "raw.npz").write_bytes(store.npz({"b/0/x": [1.0]}))
+    (run / "raw.npz").write_bytes(npz({"b/0/x": [1.0]}))
 
 
 def no_raw(run: Path) -> None:
-    (run / "raw.npz").write_bytes(store.npz({}))
+    (run / "raw.npz").write_bytes(npz({}))
 
 
 def half_raw(run: Path) -> None:
     """Samples of both repeats, times of one alone."""
     series = {"a/0/x": [1.0], "a/1/x": [], "a/0/telemetry/t_s": [1.0], "a/1/telemetry/t_s": [1.0]}
-    (run / "raw.npz").write_bytes(store.npz(series))
+    (run / "raw.npz").write_bytes(npz(series))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +103,7 @@ def test_verify_asks_for_no_times_where_nothing_was_measured(tmp_path):
     lines[3] |= {"raw": {}}
     record, raw = assemble(lines, NOW)
     assert list(raw) == ["a/0/x"]
-    assert upkeep.verify(store.Journal(tmp_path, record.run_id).publish(record, raw)) is None
+    assert upkeep.verify(Journal(tmp_path, record.run_id).publish(record, raw)) is None
 
 
 def test_verify_finds_kept_runs_whole(tmp_path):
@@ -125,7 +127,7 @@ def test_gc_clears_the_dead_and_nothing_else(tmp_path):
     header, case, *_ = journal()
     measured = {"type": "repeat", "case_id": "a", "repeat": repeat(), "raw": {}}
     published = publish(tmp_path)
-    alive = store.Journal(tmp_path, store.new_run_id("alive"))
+    alive = Journal(tmp_path, store.new_run_id("alive"))
     aged(alive.path, 99 * DAY_S)
     other = tmp_path / ".tmp-of-somebody-else"
     other.mkdir()
@@ -134,7 +136,7 @@ def test_gc_clears_the_dead_and_nothing_else(tmp_path):
     kept = {published, alive.path, other, starting, recent}
     empty, unmeasured = dead(tmp_path, age_s=90), dead(tmp_path, header, case, age_s=90)
     old = dead(tmp_path, header, case, measured, age_s=8 * DAY_S)
-    bare = tmp_path / f"{store.STAGING}{store.new_run_id('bare')}"
+    bare = tmp_path / f"{STAGING}{store.new_run_id('bare')}"
     bare.mkdir()
     aged(bare, 90)
     half = tmp_path / f"{upkeep.CONDEMNED}{store.new_run_id('half')}"
@@ -183,7 +185,7 @@ def test_gc_leaves_alone_what_only_looks_like_its_own(tmp_path):
 
 def test_gc_goes_on_where_something_cannot_be_removed(tmp_path):
     stuck, other = dead(tmp_path, age_s=90), dead(tmp_path, age_s=90)
-    in_the_way = stuck.with_name(stuck.name.replace(store.STAGING, upkeep.CONDEMNED))
+    in_the_way = stuck.with_name(stuck.name.replace(STAGING, upkeep.CONDEMNED))
     in_the_way.write_text("a directory cannot be renamed to this")
     told = gpuprof("store", "gc", "--store", tmp_path)
     assert told.code == 2
@@ -197,7 +199,7 @@ def test_gc_goes_on_where_something_cannot_be_removed(tmp_path):
 def test_what_somebody_recovers_meanwhile_is_not_removed(tmp_path):
     path = dead(tmp_path, age_s=90)
     (found,) = upkeep.leftovers(tmp_path, DAY_S, path.stat().st_mtime + 90)
-    for held in store.unfinished(tmp_path):
+    for held in unfinished(tmp_path):
         assert (held, upkeep.remove(found)) == (path, False)
     assert path.exists()
     shutil.rmtree(path)

@@ -110,10 +110,10 @@ def _paths(name: str, store: Path) -> list[Path]:
 
 def _raw(path: Path) -> Mapping[str, Sequence[float]]:
     """A record without its raw times is still a record: what cannot be read is named, and stays out."""
-    from gpuprof.store import runs
+    from gpuprof.store.raw import read_raw
 
     try:
-        return runs.read_raw(path)
+        return read_raw(path)
     except StoreError as error:
         _warn(f"without raw series: {error}")
         return {}

@@ -23,6 +23,7 @@ def command(store: Path, as_json: bool) -> int:
     """
     from gpuprof.record.run import RunRecord
     from gpuprof.store import runs
+    from gpuprof.store.journal import unfinished
     from gpuprof.units import show
 
     found: list[RunRecord] = []
@@ -32,7 +33,7 @@ def command(store: Path, as_json: bool) -> int:
             found.append(runs.read(path))
         except StoreError as error:
             damaged.append(str(error))
-    pending = [path.name for path in runs.unfinished(store)]
+    pending = [path.name for path in unfinished(store)]
     if as_json:
         rows = [
             {

@@ -28,13 +28,13 @@ def command(store: Path) -> int:
     \b
     Exit codes: 0 done, 1 some run cannot be recovered.
     """
-    from gpuprof.store import runs
     from gpuprof.store.assemble import assemble
+    from gpuprof.store.journal import publish_recovered, read_journal, unfinished
     from gpuprof.store.upkeep import EMPTY_AFTER_S, empty
     from gpuprof.text import printable
 
     out, code, count = console(), EXIT_OK, 0
-    for staging in runs.unfinished(store):
+    for staging in unfinished(store):
         count += 1
         try:
             changed = (staging / "journal.jsonl").stat().st_mtime
@@ -45,12 +45,12 @@ def command(store: Path) -> int:
                 else:
                     say(out, f"left {staging} alone: nothing had been measured, but it may just be starting")
                 continue
-            lines, _ = runs.read_journal(staging)
+            lines, _ = read_journal(staging)
             if not lines:
                 raise StoreError("its journal holds no whole line")
             now = datetime.fromtimestamp(changed, timezone.utc).isoformat(timespec="milliseconds")
             record, raw = assemble(lines, now)
-            path = runs.publish_recovered(staging, record, raw)
+            path = publish_recovered(staging, record, raw)
         except (StoreError, ValueError, LookupError, TypeError, AttributeError, OSError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             say(console(stderr=True), f"{staging}: cannot be recovered: {reason}")

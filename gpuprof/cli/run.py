@@ -100,7 +100,7 @@ def command(
 
     from gpuprof import supervisor, telemetry
     from gpuprof.cli.progress import Progress
-    from gpuprof.store.runs import unfinished
+    from gpuprof.store.journal import unfinished
     from gpuprof.store.upkeep import empty
     from gpuprof.system.interrupts import terminate_as_interrupt
 

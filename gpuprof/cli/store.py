@@ -43,6 +43,7 @@ def verify(store: Path, as_json: bool) -> int:
     """
     from gpuprof.cli.writing import indexing
     from gpuprof.store import runs, upkeep
+    from gpuprof.store.journal import unfinished
 
     _must_be_there(store)
     names, faults = runs.run_names(store), {}
@@ -52,7 +53,7 @@ def verify(store: Path, as_json: bool) -> int:
                 faults[name] = fault
             if done % 100 == 0:
                 progress(done, len(names))
-    unfinished = [path.name for path in runs.unfinished(store)]
+    unfinished = [path.name for path in unfinished(store)]
     if as_json:
         print_json({"runs": len(names), "faults": faults, "unfinished": unfinished})
     else:

@@ -12,6 +12,8 @@ from typing import Any
 
 from gpuprof.errors import StoreError
 from gpuprof.store import runs
+from gpuprof.store.journal import STAGING, open_journal, read_journal, unfinished, without_journal
+from gpuprof.store.raw import read_raw
 
 CONDEMNED = ".gone-"
 # A journal without a line, or none at all, may belong to a run that is just starting on another machine.
@@ -23,7 +25,7 @@ def verify(path: Path) -> str | None:
     """What is wrong with a published run, if anything is."""
     try:
         record = runs.read(path)
-        series = runs.read_raw(path)
+        series = read_raw(path)
     except StoreError as error:
         return str(error)
     if record.run_id != path.name:
@@ -54,12 +56,12 @@ def leftovers(store: Path, older_than_s: float, now: float) -> Iterator[Leftover
         # Of our own making, nothing else: where all may write, others may have put anything there.
         if runs.RUN_ID.fullmatch(path.name.removeprefix(CONDEMNED)) and path.is_dir() and not path.is_symlink():
             yield Leftover(path, True, "its removal was interrupted")
-    for path in runs.without_journal(store):
+    for path in without_journal(store):
         with contextlib.suppress(OSError):
             age_s, bare = now - path.stat().st_mtime, not any(path.iterdir())
             if age_s > (EMPTY_AFTER_S if bare else older_than_s):
                 yield Leftover(path, True, "it holds no journal")
-    for path in runs.unfinished(store):
+    for path in unfinished(store):
         with contextlib.suppress(OSError):
             yield _judged(path, older_than_s, now - (path / "journal.jsonl").stat().st_mtime)
 
@@ -67,7 +69,7 @@ def leftovers(store: Path, older_than_s: float, now: float) -> Iterator[Leftover
 def _judged(path: Path, older_than_s: float, age_s: float) -> Leftover:
     days = f"{age_s / 86_400:.1f} days old"
     try:
-        lines, begun = runs.read_journal(path)
+        lines, begun = read_journal(path)
     except StoreError as error:
         return Leftover(path, age_s > older_than_s, f"it is {days}: {error}")
     if not begun and nothing_measured(path, lines):
@@ -98,7 +100,7 @@ def _found_wrong(line: Mapping[str, Any]) -> bool:
 def empty(path: Path) -> bool:
     """Whether a dead run's directory is worth nothing; False where its journal is damaged."""
     try:
-        lines, begun = runs.read_journal(path)
+        lines, begun = read_journal(path)
     except StoreError:
         return False
     return not begun and nothing_measured(path, lines)
@@ -120,9 +122,9 @@ def remove(leftover: Leftover) -> bool:
 
 def _condemned(path: Path) -> Path:
     """Under its lock, so that nobody recovers it meanwhile, renamed: NFS keeps what is open from being removed."""
-    target = path.with_name(path.name.replace(runs.STAGING, CONDEMNED, 1))
+    target = path.with_name(path.name.replace(STAGING, CONDEMNED, 1))
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(FileNotFoundError):
-            journal = stack.enter_context(runs.open_journal(path))
+            journal = stack.enter_context(open_journal(path))
             fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return path.rename(target)

@@ -32,6 +32,7 @@ from test_record import NOW, journal, repeat  # noqa: E402
 from gpuprof.store import runs as store  # noqa: E402
 from gpuprof.store import upkeep
 from gpuprof.store.assemble import assemble  # noqa: E402
+from gpuprof.store.journal import STAGING, Journal, unfinished  # noqa: E402
 
 
 def write(directory: Path, diary: Path, count: int) -> None:
@@ -42,7 +43,7 @@ def write(directory: Path, diary: Path, count: int) -> None:
         for _ in range(count):
             run_id = store.new_run_id("writer")
             said.write(f"begun {run_id}\n")
-            log = store.Journal(directory, run_id)
+            log = Journal(directory, run_id)
             for line in lines:
                 log.append(line | {"run_id": run_id} if line["type"] == "run" else line)
             log.publish(record.model_copy(update={"run_id": run_id}), raw)
@@ -75,7 +76,7 @@ def faults(directory: Path, diaries: list[Path]) -> list[str]:
     begun = [run for what, run in said if what == "begun"]
     done = {run for what, run in said if what == "done"}
     there = set(store.run_names(directory))
-    staged = {path.name.removeprefix(store.STAGING) for path in store.unfinished(directory)}
+    staged = {path.name.removeprefix(STAGING) for path in unfinished(directory)}
     found = [f"lost: {run}" for run in done - there]
     found += [f"of nobody: {run}" for run in (there | staged) - set(begun)]
     found += [f"double: {run}" for run in there & staged]
@@ -95,7 +96,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as place:
         directory, dice = Path(place) / "store", random.Random(options.seed)
         diaries = [Path(place) / f"diary-{number}" for number in range(options.writers)]
-        alive = store.Journal(directory, store.new_run_id("alive"))
+        alive = Journal(directory, store.new_run_id("alive"))
         context, started = multiprocessing.get_context("fork"), time.monotonic()
         writers = [context.Process(target=write, args=(directory, diary, options.runs)) for diary in diaries]
         for writer in writers:

@@ -1,0 +1,207 @@
+"""TODO gpuprof.store.journal"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shlex
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from gpuprof.errors import PublishError, StoreError
+
+if TYPE_CHECKING:
+    from gpuprof.record.run import RunRecord
+from gpuprof.store.raw import Raw, npz
+from gpuprof.store.runs import RUN_ID
+
+STAGING = ".tmp-"
+
+
+class Journal:
+    """The append-only log of a run in progress. A full disk costs the journal, never the run: lines stay in memory."""
+
+    def __init__(self, store: Path, run_id: str) -> None:
+        """Creates the store where needed. Raises StoreError when nothing can be written there."""
+        self.path = store / f"{STAGING}{run_id}"
+        self.lines: list[dict[str, Any]] = []
+        self.fault: str | None = None
+        try:
+            self.path.mkdir(parents=True)
+            self._file = (self.path / "journal.jsonl").open("x", encoding="utf-8")
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._file.write("\n" * 65536)  # room for a small record, or no run at all
+            self._file.flush()
+            self._file.seek(0)
+            self._file.truncate()
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                shutil.rmtree(self.path)
+            raise StoreError(_cannot_write(store, error)) from None
+
+    def append(self, line: dict[str, Any]) -> None:
+        self.lines.append(line)
+        if self.fault is not None:
+            return
+        try:
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self.fault = error.strerror or str(error)
+
+    def publish(self, record: RunRecord, raw: Raw) -> Path:
+        """Put the finished run into the store. Raises PublishError after saving it elsewhere when that fails."""
+        try:
+            target = _publish(self.path, record, raw)
+        except OSError as error:
+            raise PublishError(self._rescue(record, raw, error), record) from None
+        self._close()
+        return target
+
+    def _close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+    def _rescue(self, record: RunRecord, raw: Raw, error: OSError) -> str:
+        store = self.path.parent
+        what = f"{store}: the record could not be stored ({error.strerror})"
+        # A directory of our own making in the temporary one: its name must not be another user's to choose.
+        for make_place in (lambda: Path.cwd() / "gpuprof-rescued", lambda: Path(tempfile.mkdtemp(prefix="gpuprof-"))):
+            staging = None
+            try:
+                staging = make_place() / f"{STAGING}{record.run_id}"
+                staging.mkdir(parents=True)
+                saved = _publish(staging, record, raw)
+            except OSError:
+                if staging is not None:
+                    shutil.rmtree(staging, ignore_errors=True)
+                continue
+            self._close()
+            shutil.rmtree(self.path, ignore_errors=True)
+            return f"{what}. Nothing is lost: it was saved as {saved}. Free some space and move that directory there."
+        self._close()
+        if self.fault is None:
+            return f"{what}. Nothing is lost: free some space, then gpuprof recover --store {shlex.quote(str(store))}"
+        return f"{what}, nor in the working directory, nor in the temporary directory. Free some space and run again."
+
+
+def _publish(staging: Path, record: RunRecord, raw: Raw) -> Path:
+    target = staging.parent / record.run_id
+    text = record.to_json().encode()
+    with _opened(staging) as place:
+        for name, content in (("raw.npz", npz(raw)), ("record.json", text)):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=place)  # of an attempt before; it may be a link, and is not written through
+            with open(name, "xb", opener=lambda name, flags: os.open(name, flags, 0o666, dir_fd=place)) as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+    try:
+        staging.rename(target)
+    except OSError:
+        # Over NFS the answer may be lost: asked again, the server knows no such directory, having renamed it before.
+        if staging.exists() or (target / "record.json").read_bytes() != text:
+            raise
+    # The run is published from here on, and the journal has done its work; what fails now costs nothing.
+    with contextlib.suppress(OSError):
+        (target / "journal.jsonl").unlink(missing_ok=True)
+        directory = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    return target
+
+
+@contextlib.contextmanager
+def _opened(staging: Path) -> Iterator[int]:
+    """Descriptor of a staging directory. Raises OSError for a link: where all may write, it may lead anywhere."""
+    descriptor = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def open_journal(staging: Path) -> BinaryIO:
+    """Open for writing, which an exclusive lock needs over NFS. Raises OSError, also for links and pipes."""
+    with _opened(staging) as place:
+        return open(
+            "journal.jsonl", "r+b", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, dir_fd=place)
+        )
+
+
+def unfinished(store: Path) -> Iterator[Path]:
+    """Staging directories whose supervisor is gone; each is locked until the next is asked for."""
+    try:
+        candidates = sorted(store.glob(f"{STAGING}*"))
+    except OSError:
+        return
+    for path in candidates:
+        if not RUN_ID.fullmatch(path.name.removeprefix(STAGING)):
+            continue
+        with contextlib.ExitStack() as stack:
+            try:
+                journal = stack.enter_context(open_journal(path))
+                fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue  # alive, or not ours to touch, such as a link
+            yield path
+
+
+def without_journal(store: Path) -> Iterator[Path]:
+    """Staging directories that hold no lock to ask: of a run that is just starting, or was killed in that moment."""
+    with contextlib.suppress(OSError):
+        for path in sorted(store.glob(f"{STAGING}*")):
+            named = RUN_ID.fullmatch(path.name.removeprefix(STAGING)) and not path.is_symlink()
+            if named and not os.path.lexists(path / "journal.jsonl"):
+                yield path
+
+
+def read_journal(staging: Path) -> tuple[list[dict[str, Any]], bool]:
+    """Lines of a journal, and whether one more was begun: a run killed while writing leaves a last line cut off.
+
+    Raises StoreError when any other line is damaged: what stands after it was measured all the same.
+    """
+    lines: list[dict[str, Any]] = []
+    damaged = 0
+    with open_journal(staging) as journal:
+        for number, text in enumerate(journal, 1):
+            if not text.strip():  # of the room that is made before the first line
+                continue
+            if damaged:
+                raise StoreError(
+                    f"{staging / 'journal.jsonl'}: line {damaged} is damaged and others follow it; with that line "
+                    "mended or taken out they can be recovered"
+                )
+            if (line := _line(text)) is None:
+                damaged = number
+            else:
+                lines.append(line)
+    return lines, damaged > 0
+
+
+def _line(text: bytes) -> dict[str, Any] | None:
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return line if isinstance(line, dict) and isinstance(line.get("type"), str) else None
+
+
+def publish_recovered(staging: Path, record: RunRecord, raw: Raw) -> Path:
+    """Publish what a dead run left behind. Raises StoreError when that fails; the journal then stays."""
+    try:
+        return _publish(staging, record, raw)
+    except OSError as error:
+        raise StoreError(_cannot_write(staging.parent, error)) from None
+
+
+def _cannot_write(store: Path, error: OSError) -> str:
+    return f"{store}: cannot be used as the store ({error.strerror}); name another with --store DIR"

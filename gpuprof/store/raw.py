@@ -1,0 +1,66 @@
+"""TODO gpuprof.store.raw"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpuprof.errors import StoreError
+
+if TYPE_CHECKING:
+    pass
+Raw = dict[str, list[float]]
+_MOST_RAW_BYTES = 1 << 30
+_HEADER = re.compile(rb"\{'descr': '<f8', 'fortran_order': False, 'shape': \(([0-9]{1,10}),\), \}\s*")
+
+
+def npz(raw: Raw) -> bytes:
+    """The series as a compressed numpy archive of float64 arrays; equal input gives equal bytes."""
+    import numpy as np
+
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, values in sorted(raw.items()):
+            column = io.BytesIO()
+            np.lib.format.write_array(column, np.asarray(values, dtype=np.float64), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), column.getvalue(), zipfile.ZIP_DEFLATED)
+    return packed.getvalue()
+
+
+def read_raw(path: Path, prefix: str = "") -> Raw:
+    """Series beside the record of a run directory or a record.json. Raises StoreError when they cannot be read.
+
+    Without numpy, which costs more to import than a report takes: `npz` writes one kind of array. A file from elsewhere
+    runs no code, and cannot fill the memory by unpacking.
+    """
+    file = (path if path.is_dir() else path.parent) / "raw.npz"
+    found: Raw = {}
+    try:
+        if file.exists() and not file.is_file():
+            raise StoreError(f"{file}: cannot be read (no file)")  # a pipe would be waited for
+        with zipfile.ZipFile(file) as archive:
+            wanted = [info for info in archive.infolist() if info.filename.startswith(prefix)]
+            if sum(info.file_size for info in wanted) > _MOST_RAW_BYTES:
+                raise StoreError(f"{file}: damaged: it unpacks to more than {_MOST_RAW_BYTES >> 20} MiB")
+            for info in wanted:
+                found[info.filename.removesuffix(".npy")] = _column(archive.read(info))
+    except OSError as error:
+        raise StoreError(f"{file}: cannot be read ({error.strerror or error})") from None
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, struct.error):
+        raise StoreError(f"{file}: damaged: not an archive of number series") from None
+    return found
+
+
+def _column(data: bytes) -> list[float]:
+    """A float64 array of one dimension (numpy's format 1.0). Raises ValueError or struct.error."""
+    (length,) = struct.unpack_from("<H", data, 8)
+    header, body = data[10 : 10 + length], data[10 + length :]
+    shape = _HEADER.fullmatch(header)
+    if not data.startswith(b"\x93NUMPY\x01\x00") or shape is None or len(body) != 8 * int(shape[1]):
+        raise ValueError("another kind of array")
+    return list(struct.unpack(f"<{shape[1].decode()}d", body))
