@@ -20,10 +20,10 @@ from gpuprof.analysis.evidence import Evidence, complete, fold
 from gpuprof.analysis.series import Found
 from gpuprof.errors import EXIT_OK, EXIT_REGRESSION, EXIT_RUN_FAILED, GpuprofError, StoreError, UsageError
 from gpuprof.export import openmetrics
+from gpuprof.index.sources import Sources
 from gpuprof.report import comparison, page
 from gpuprof.report.history import History, regression, story
 from gpuprof.report.story import Notice, Section, Story
-from gpuprof.sides import Sources
 from gpuprof.store import runs
 from gpuprof.system.clock import utc_now
 from gpuprof.system.files import to_file

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpuprof.config.configuration import Suite
-from gpuprof.digest import Brief
-from gpuprof.index import Index
+from gpuprof.index.database import Index
+from gpuprof.index.digest import Brief
+from gpuprof.index.selector import Condition, Selector
 from gpuprof.record.run import Protocol
-from gpuprof.selector import Condition, Selector
 from gpuprof.system import environment
 from gpuprof.telemetry import all_devices
 from gpuprof.telemetry.attribute import Match, attribute

@@ -19,7 +19,7 @@ from gpuprof.analysis import compare as analysis
 from gpuprof.analysis import pairing
 from gpuprof.analysis.compare import ONE_PROCESS
 from gpuprof.analysis.evidence import Evidence, gather
-from gpuprof.digest import CaseDigest, Digest, digest
+from gpuprof.index.digest import CaseDigest, Digest, digest
 from gpuprof.metrics import METRICS
 from gpuprof.report import comparison, markdown, overview
 from gpuprof.report.document import document

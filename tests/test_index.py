@@ -19,13 +19,13 @@ from conftest import ROOT, gpuprof, variables
 from test_record import NOW, journal, repeat
 from test_store import DAMAGE
 
-from gpuprof import index as indexing
-from gpuprof.digest import VERSION, digest, version
 from gpuprof.errors import StoreError, UsageError
-from gpuprof.index import Index
+from gpuprof.index import database as indexing
+from gpuprof.index.database import Index
+from gpuprof.index.digest import VERSION, digest, version
+from gpuprof.index.selector import EVERYTHING, parse
+from gpuprof.index.sources import Sources
 from gpuprof.metrics import METRICS
-from gpuprof.selector import EVERYTHING, parse
-from gpuprof.sides import Sources
 from gpuprof.store import runs as store
 from gpuprof.store.assemble import assemble
 from gpuprof.store.journal import Journal
@@ -364,7 +364,7 @@ def impatient(connect):
 def test_a_full_disk_costs_the_index_and_nothing_else(runs):
     """A limit on the size of files fails writes as a full disk does."""
     code = (
-        "import resource, sys; from pathlib import Path; from gpuprof.index import Index\n"
+        "import resource, sys; from pathlib import Path; from gpuprof.index.database import Index\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))\n"
         "with Index(Path(sys.argv[1])) as index: print(len(list(index.briefs())), index.faults)"
     )

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gpuprof.errors import UsageError
-from gpuprof.selector import CASE_FIELDS, RUN_FIELDS, Condition, is_selector, parse, varied
+from gpuprof.index.selector import CASE_FIELDS, RUN_FIELDS, Condition, is_selector, parse, varied
 
 OPERATORS = ("=", "!=", "~", ">=", "<=", ">", "<")
 

@@ -10,7 +10,18 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from gpuprof.digest import FIELDS, PER_METRIC, Brief, CaseDigest, Digest, Numbers, Shared, as_text, brief, static
+from gpuprof.index.digest import (
+    FIELDS,
+    PER_METRIC,
+    Brief,
+    CaseDigest,
+    Digest,
+    Numbers,
+    Shared,
+    as_text,
+    brief,
+    static,
+)
 from gpuprof.metrics import METRICS
 from gpuprof.stats import Interval, finite_exp, t_quantile
 

@@ -57,10 +57,10 @@ def command(
     from gpuprof.analysis import compare as analysis
     from gpuprof.analysis.effect import MACHINE_SPREAD
     from gpuprof.cli.writing import choose, hand_out, indexing
+    from gpuprof.index.selector import varied
+    from gpuprof.index.sources import Sources
     from gpuprof.report.comparison import names, story
     from gpuprof.report.document import document
-    from gpuprof.selector import varied
-    from gpuprof.sides import Sources
     from gpuprof.system.clock import utc_now
 
     if machine_spread is not None and machine_spread != machine_spread:

@@ -52,9 +52,9 @@ def command(
     """
     from gpuprof.analysis import history as analysis
     from gpuprof.cli.writing import choose, hand_out, indexing
+    from gpuprof.index.sources import Sources
     from gpuprof.metrics import BY_KEY
     from gpuprof.report.history import History, document, story
-    from gpuprof.sides import Sources
     from gpuprof.system.clock import utc_now
 
     if metric not in BY_KEY or not BY_KEY[metric].ratio:

@@ -31,9 +31,9 @@ def command(what: str | None, store: Path, form: str | None, output: Path | None
     """
     from gpuprof import timeline
     from gpuprof.cli.writing import choose, hand_out, indexing
+    from gpuprof.index.sources import Sources
     from gpuprof.report.document import overview as document
     from gpuprof.report.overview import Overview, story
-    from gpuprof.sides import Sources
     from gpuprof.system.clock import utc_now
 
     form = choose(form, output, as_json)

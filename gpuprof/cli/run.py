@@ -177,7 +177,7 @@ def _left(
     """The work without what the store holds; says what that is."""
     from gpuprof import plan
     from gpuprof.cli.writing import indexing
-    from gpuprof.index import Index
+    from gpuprof.index.database import Index
     from gpuprof.resume import conditions, held
     from gpuprof.system.procfs import physical_cores
 

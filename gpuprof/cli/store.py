@@ -134,7 +134,7 @@ def index(store: Path, rebuild: bool, as_json: bool) -> int:
       gpuprof store index --store /results
     """
     from gpuprof.cli.writing import indexing
-    from gpuprof.index import Index
+    from gpuprof.index.database import Index
 
     _must_be_there(store)
     with indexing() as progress, Index(store, progress=progress) as found:

@@ -35,10 +35,10 @@ from collections import deque
 from pathlib import Path
 from gpuprof.config import configuration as config
 from gpuprof.store import runs as store
-from gpuprof.digest import brief, digest
-from gpuprof.index import Index
+from gpuprof.index.digest import brief, digest
+from gpuprof.index.database import Index
 from gpuprof.resume import Conditions, held
-from gpuprof.selector import parse
+from gpuprof.index.selector import parse
 directory, asked = Path(sys.argv[1]), sys.argv[2]
 names = store.run_names(directory)
 record = store.read(directory / names[-1])

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from gpuprof.digest import VERSION, Brief, Digest, Shared, brief, digest, shared
 from gpuprof.errors import StoreError
-from gpuprof.selector import EVERYTHING, Selector
+from gpuprof.index.digest import VERSION, Brief, Digest, Shared, brief, digest, shared
+from gpuprof.index.selector import EVERYTHING, Selector
 from gpuprof.store import runs
 from gpuprof.system.files import cache_directory
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from gpuprof import selector
 from gpuprof.analysis.evidence import Evidence, by_device, complete, fold, gather
-from gpuprof.digest import Brief, Digest, brief, digest
 from gpuprof.errors import StoreError, UsageError
-from gpuprof.index import Index
-from gpuprof.selector import EVERYTHING, Selector
+from gpuprof.index import selector
+from gpuprof.index.database import Index
+from gpuprof.index.digest import Brief, Digest, brief, digest
+from gpuprof.index.selector import EVERYTHING, Selector
 from gpuprof.store import runs
 
 Progress = Callable[[int, int], None]
