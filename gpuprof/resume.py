@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpuprof.config.configuration import Suite
+from gpuprof.index.brief import Brief
 from gpuprof.index.database import Index
-from gpuprof.index.digest import Brief
 from gpuprof.index.selector import Condition, Selector
 from gpuprof.record.run import Protocol
 from gpuprof.system import environment

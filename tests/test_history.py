@@ -18,7 +18,8 @@ from test_record import journal, repeat
 
 from gpuprof.analysis import history as analysis
 from gpuprof.analysis.history import ENOUGH, change_points, history, regressions
-from gpuprof.index.digest import brief, digest
+from gpuprof.index.brief import brief
+from gpuprof.index.digest import digest
 from gpuprof.record.run import RunRecord
 from gpuprof.report import drawing, markdown, page
 from gpuprof.report.history import History, regression, sparkline, story

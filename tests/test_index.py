@@ -22,9 +22,10 @@ from test_store import DAMAGE
 from gpuprof.errors import StoreError, UsageError
 from gpuprof.index import database as indexing
 from gpuprof.index.database import Index
-from gpuprof.index.digest import VERSION, digest, version
+from gpuprof.index.digest import digest
 from gpuprof.index.selector import EVERYTHING, parse
 from gpuprof.index.sources import Sources
+from gpuprof.index.version import VERSION, version
 from gpuprof.metrics import METRICS
 from gpuprof.store import runs as store
 from gpuprof.store.assemble import assemble

@@ -13,8 +13,9 @@ from test_record import NOW, journal, repeat
 
 from gpuprof import plan
 from gpuprof.config import suite
+from gpuprof.index.brief import brief
 from gpuprof.index.database import Index
-from gpuprof.index.digest import brief, digest
+from gpuprof.index.digest import digest
 from gpuprof.resume import Conditions, conditions, held
 from gpuprof.store import runs as store
 from gpuprof.store.assemble import assemble

@@ -18,7 +18,7 @@ from gpuprof.analysis.effect import LEVEL, Effect
 from gpuprof.analysis.evidence import CaseEvidence, Evidence, typical, unify
 from gpuprof.analysis.pairing import Pair, pair, pairs_within_runs
 from gpuprof.analysis.titles import apart, settings, shape
-from gpuprof.index.digest import as_text
+from gpuprof.index.brief import as_text
 from gpuprof.metrics import BY_KEY, METRICS, Metric
 from gpuprof.stats import Interval
 

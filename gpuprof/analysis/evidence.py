@@ -10,18 +10,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from gpuprof.index.digest import (
-    FIELDS,
-    PER_METRIC,
-    Brief,
-    CaseDigest,
-    Digest,
-    Numbers,
-    Shared,
-    as_text,
-    brief,
-    static,
-)
+from gpuprof.index.brief import FIELDS, PER_METRIC, Brief, Numbers, Shared, as_text, brief, static
+from gpuprof.index.digest import CaseDigest, Digest
 from gpuprof.metrics import METRICS
 from gpuprof.stats import Interval, finite_exp, t_quantile
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpuprof.analysis.evidence import CaseEvidence, Evidence
-from gpuprof.index.digest import FIELDS, as_text
+from gpuprof.index.brief import FIELDS, as_text
 
 # A difference in these is told in the ledger and forbids nothing: it is of the machine's settings, not of the work.
 TOLERATED = frozenset({"threads"})

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from gpuprof.analysis.evidence import Sample
 from gpuprof.analysis.titles import apart, settings, shape
-from gpuprof.index.digest import PER_METRIC, Brief, Digest, Shared, as_text
+from gpuprof.index.brief import PER_METRIC, Brief, Shared, as_text
+from gpuprof.index.digest import Digest
 from gpuprof.metrics import METRICS
 
 Found = tuple[Brief, set[str] | None, Callable[[], Digest]]

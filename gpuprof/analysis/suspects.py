@@ -11,7 +11,7 @@ from typing import Any
 from gpuprof import units
 from gpuprof.analysis.series import Point
 from gpuprof.errors import StoreError
-from gpuprof.index.digest import as_text
+from gpuprof.index.brief import as_text
 from gpuprof.throttling import against_its_will
 
 _FACTS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gpuprof.index.digest import as_text
+from gpuprof.index.brief import as_text
 
 Words = Mapping[str, str]  # by what they are about, in the order in which a reader wants them
 

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from gpuprof.errors import StoreError
-from gpuprof.index.digest import VERSION, Brief, Digest, Shared, brief, digest, shared
+from gpuprof.index.brief import Brief, Shared, brief, shared
+from gpuprof.index.digest import Digest, digest
 from gpuprof.index.selector import EVERYTHING, Selector
+from gpuprof.index.version import VERSION
 from gpuprof.store import runs
 from gpuprof.system.files import cache_directory
 

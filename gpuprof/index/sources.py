@@ -10,8 +10,9 @@ from pathlib import Path
 from gpuprof.analysis.evidence import Evidence, by_device, complete, fold, gather
 from gpuprof.errors import StoreError, UsageError
 from gpuprof.index import selector
+from gpuprof.index.brief import Brief, brief
 from gpuprof.index.database import Index
-from gpuprof.index.digest import Brief, Digest, brief, digest
+from gpuprof.index.digest import Digest, digest
 from gpuprof.index.selector import EVERYTHING, Selector
 from gpuprof.store import runs
 

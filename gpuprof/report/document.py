@@ -8,7 +8,7 @@ from typing import Any
 import gpuprof
 from gpuprof.analysis.compare import Claim, Compared, Comparison, Side, side
 from gpuprof.analysis.evidence import Evidence
-from gpuprof.index.digest import as_text
+from gpuprof.index.brief import as_text
 from gpuprof.metrics import BY_KEY, METRICS
 from gpuprof.report.comparison import headline, names
 from gpuprof.report.overview import Overview

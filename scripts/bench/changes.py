@@ -24,7 +24,7 @@ from gpuprof.analysis import history
 from gpuprof.analysis.effect import LEVEL
 from gpuprof.analysis.history import change_points
 from gpuprof.analysis.series import Point
-from gpuprof.index.digest import shared
+from gpuprof.index.brief import shared
 
 CV, OUTLIERS, BEFORE, WITHIN = 0.01, 0.03, 40, 3
 NOTHING = shared("{}")

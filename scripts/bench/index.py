@@ -35,7 +35,8 @@ from collections import deque
 from pathlib import Path
 from gpuprof.config import configuration as config
 from gpuprof.store import runs as store
-from gpuprof.index.digest import brief, digest
+from gpuprof.index.brief import brief
+from gpuprof.index.digest import digest
 from gpuprof.index.database import Index
 from gpuprof.resume import Conditions, held
 from gpuprof.index.selector import parse
