@@ -129,8 +129,8 @@ def test_an_error_under_json_is_one_document():
 
 
 def test_a_temporary_directory_that_cannot_be_made_is_one_message(monkeypatch):
-    from gpuprof import supervisor
     from gpuprof.errors import GpuprofError
+    from gpuprof.supervisor import run as supervisor
 
     def full(**_):
         raise OSError(28, "No space left on device")

@@ -11,15 +11,15 @@ import pytest
 from conftest import CONFIGS, SHORT, gpuprof
 from test_record import NOW, journal, repeat
 
-from gpuprof import plan
 from gpuprof.config import suite
 from gpuprof.index.brief import brief
 from gpuprof.index.database import Index
 from gpuprof.index.digest import digest
-from gpuprof.resume import Conditions, conditions, held
 from gpuprof.store import runs as store
 from gpuprof.store.assemble import assemble
 from gpuprof.store.journal import Journal
+from gpuprof.supervisor import plan
+from gpuprof.supervisor.resume import Conditions, conditions, held
 from gpuprof.telemetry.device import Absent, Backend, Device
 
 CORES = 2

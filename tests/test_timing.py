@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from gpuprof import plan
 from gpuprof.config.configuration import Suite
 from gpuprof.record.run import ConfigRecord
+from gpuprof.supervisor import plan
 from gpuprof.worker.timing import Blocks, Meter, drift, judge, measure_blocks, measure_requests, warm_up
 
 RECORD = ConfigRecord(file="x", sha256="0" * 64, text="")

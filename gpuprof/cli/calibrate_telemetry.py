@@ -13,7 +13,7 @@ from gpuprof.cli.common import console, json_option, print_json, say
 from gpuprof.errors import EXIT_OK, DeviceError, UsageError
 
 if TYPE_CHECKING:
-    from gpuprof.supervisor import Machine
+    from gpuprof.supervisor.run import Machine
     from gpuprof.telemetry.device import Device
 
 Load = Callable[[], tuple[Callable[[], bool], int]]
@@ -40,7 +40,8 @@ def command(wanted: tuple[str, ...], seconds: float, as_json: bool, arguments: t
       gpuprof calibrate-telemetry --device nvidia:0 --json > calibration.json
       gpuprof calibrate-telemetry --device amd:0 -- ./burn --seconds 8
     """
-    from gpuprof import supervisor, telemetry
+    from gpuprof import telemetry
+    from gpuprof.supervisor import run as supervisor
     from gpuprof.telemetry import calibration as calibrate
     from gpuprof.telemetry import monitor
     from gpuprof.telemetry.device import Lost
@@ -120,8 +121,8 @@ def _matrices(index: int | None, seconds: float) -> Iterator[Load]:
     import threading
     from pathlib import Path
 
+    from gpuprof.supervisor.worker_process import WorkerFailed, WorkerProcess
     from gpuprof.system.procfs import physical_cores
-    from gpuprof.worker_process import WorkerFailed, WorkerProcess
 
     ready, go, began = threading.Event(), threading.Event(), threading.Event()
 

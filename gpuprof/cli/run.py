@@ -17,7 +17,7 @@ from gpuprof.errors import EXIT_INTERRUPTED, EXIT_NO_DEVICE, EXIT_OK, EXIT_RUN_F
 if TYPE_CHECKING:
     from gpuprof.config.configuration import Suite
     from gpuprof.record.run import RunRecord
-    from gpuprof.supervisor import Machine
+    from gpuprof.supervisor.run import Machine
     from gpuprof.telemetry.device import Backend
 
 
@@ -98,10 +98,11 @@ def command(
     if dry_run:
         return _dry_run(suites, quick, as_json)
 
-    from gpuprof import supervisor, telemetry
+    from gpuprof import telemetry
     from gpuprof.cli.progress import Progress
     from gpuprof.store.journal import unfinished
     from gpuprof.store.upkeep import empty
+    from gpuprof.supervisor import run as supervisor
     from gpuprof.system.interrupts import terminate_as_interrupt
 
     notice = console(stderr=True)
@@ -175,10 +176,10 @@ def _left(
     *, quick: bool,
 ) -> Iterator[tuple[Suite, dict[str, Any]]]:  # fmt: skip
     """The work without what the store holds; says what that is."""
-    from gpuprof import plan
     from gpuprof.cli.writing import indexing
     from gpuprof.index.database import Index
-    from gpuprof.resume import conditions, held
+    from gpuprof.supervisor import plan
+    from gpuprof.supervisor.resume import conditions, held
     from gpuprof.system.procfs import physical_cores
 
     notice = console(stderr=True)
@@ -203,7 +204,7 @@ def _exit_code(record: RunRecord) -> int:
 
 
 def _dry_run(suites: list[Suite], quick: bool, as_json: bool) -> int:
-    from gpuprof import plan
+    from gpuprof.supervisor import plan
     from gpuprof.text import plural, unbroken
 
     documents = [plan.describe(suite, quick=quick) for suite in suites]

@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gpuprof import supervisor
 from gpuprof.errors import GpuprofError
+from gpuprof.supervisor import run as supervisor
 from gpuprof.system import environment
 from gpuprof.telemetry import all_devices, open_backends
 from gpuprof.telemetry.attribute import attribute

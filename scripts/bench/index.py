@@ -38,7 +38,7 @@ from gpuprof.store import runs as store
 from gpuprof.index.brief import brief
 from gpuprof.index.digest import digest
 from gpuprof.index.database import Index
-from gpuprof.resume import Conditions, held
+from gpuprof.supervisor.resume import Conditions, held
 from gpuprof.index.selector import parse
 directory, asked = Path(sys.argv[1]), sys.argv[2]
 names = store.run_names(directory)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from gpuprof import plan
 from gpuprof.config.configuration import Suite
 from gpuprof.errors import DeviceError, GpuprofError
 from gpuprof.record.repeat import Phase, Repeat, RepeatTelemetry
@@ -19,6 +18,8 @@ from gpuprof.record.versions import SCHEMA
 from gpuprof.store.assemble import assemble
 from gpuprof.store.journal import Journal
 from gpuprof.store.runs import new_run_id
+from gpuprof.supervisor import plan
+from gpuprof.supervisor.worker_process import WorkerFailed, WorkerProcess
 from gpuprof.system import environment
 from gpuprof.system.clock import utc_now
 from gpuprof.system.interrupts import terminate_as_interrupt, undisturbed
@@ -26,7 +27,6 @@ from gpuprof.system.procfs import physical_cores
 from gpuprof.telemetry.device import Backend
 from gpuprof.telemetry.sampler import DEFAULT_HZ
 from gpuprof.telemetry.watch import Station
-from gpuprof.worker_process import WorkerFailed, WorkerProcess
 from gpuprof.workloads.case import CaseSpec
 
 START_TIMEOUT_S = 300.0

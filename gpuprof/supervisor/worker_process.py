@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gpuprof
 from gpuprof.system.procfs import oom_kills
 
 _TAIL_CHARS = 2000
@@ -40,7 +41,7 @@ class WorkerProcess:
     def __init__(self, threads: int, cache: Path) -> None:
         """`cache` is a directory for compiled kernels: cold at first, never left to chance. Raises WorkerFailed."""
         self._oom_kills = oom_kills()
-        code = _START.format(root=str(Path(__file__).parent.parent))
+        code = _START.format(root=str(Path(gpuprof.__file__).parents[1]))
         try:
             self._log = tempfile.TemporaryFile()  # noqa: SIM115
             replies, replies_theirs = os.pipe()
