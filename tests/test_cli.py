@@ -131,12 +131,13 @@ def test_an_error_under_json_is_one_document():
 def test_a_temporary_directory_that_cannot_be_made_is_one_message(monkeypatch):
     from gpuprof.errors import GpuprofError
     from gpuprof.supervisor import run as supervisor
+    from gpuprof.supervisor.machine import session
 
     def full(**_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(supervisor.tempfile, "TemporaryDirectory", full)
-    with pytest.raises(GpuprofError, match="set TMPDIR"), supervisor.session():
+    with pytest.raises(GpuprofError, match="set TMPDIR"), session():
         pass
 
 

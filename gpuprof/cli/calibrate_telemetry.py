@@ -13,7 +13,7 @@ from gpuprof.cli.common import console, json_option, print_json, say
 from gpuprof.errors import EXIT_OK, DeviceError, UsageError
 
 if TYPE_CHECKING:
-    from gpuprof.supervisor.run import Machine
+    from gpuprof.supervisor.machine import Machine
     from gpuprof.telemetry.device import Device
 
 Load = Callable[[], tuple[Callable[[], bool], int]]
@@ -41,7 +41,7 @@ def command(wanted: tuple[str, ...], seconds: float, as_json: bool, arguments: t
       gpuprof calibrate-telemetry --device amd:0 -- ./burn --seconds 8
     """
     from gpuprof import telemetry
-    from gpuprof.supervisor import run as supervisor
+    from gpuprof.supervisor.machine import session
     from gpuprof.telemetry import calibration as calibrate
     from gpuprof.telemetry import monitor
     from gpuprof.telemetry.device import Lost
@@ -51,7 +51,7 @@ def command(wanted: tuple[str, ...], seconds: float, as_json: bool, arguments: t
     chosen = monitor.select(devices, wanted) if wanted else [d for d in devices if d.kind == "gpu"]
     if not chosen:
         raise DeviceError("no vendor library lists a GPU here; `gpuprof doctor` says why")
-    with supervisor.session() as inspector:
+    with session() as inspector:
         machine = inspector.machine()
     mapping = list(_mapping(machine, devices))
     results = []

@@ -17,7 +17,7 @@ from gpuprof.errors import EXIT_INTERRUPTED, EXIT_NO_DEVICE, EXIT_OK, EXIT_RUN_F
 if TYPE_CHECKING:
     from gpuprof.config.configuration import Suite
     from gpuprof.record.run import RunRecord
-    from gpuprof.supervisor.run import Machine
+    from gpuprof.supervisor.machine import Machine
     from gpuprof.telemetry.device import Backend
 
 
@@ -103,6 +103,7 @@ def command(
     from gpuprof.store.journal import unfinished
     from gpuprof.store.upkeep import empty
     from gpuprof.supervisor import run as supervisor
+    from gpuprof.supervisor.machine import session
     from gpuprof.system.interrupts import terminate_as_interrupt
 
     notice = console(stderr=True)
@@ -115,7 +116,7 @@ def command(
             print_json([])
         return EXIT_OK
     # From here on, and not only while a run goes on: as process 1 of a container, SIGTERM would be ignored without it.
-    with terminate_as_interrupt(), supervisor.session() as inspector:
+    with terminate_as_interrupt(), session() as inspector:
         machine = inspector.machine()
         devices = machine.devices(device)
         backends = telemetry.open_backends() if telemetry_hz else []

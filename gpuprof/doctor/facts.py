@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gpuprof.errors import GpuprofError
-from gpuprof.supervisor import run as supervisor
+from gpuprof.supervisor.machine import session
 from gpuprof.system import environment
 from gpuprof.telemetry import all_devices, open_backends
 from gpuprof.telemetry.attribute import attribute
@@ -145,7 +145,7 @@ def gather(quick: bool, root: Path = Path("/")) -> Facts:
 
 def _ask_torch(devices: Sequence[Device], variables: Mapping[str, str]) -> tuple[Torch | None, str]:
     try:
-        with supervisor.session() as inspector:
+        with session() as inspector:
             machine = inspector.machine()
     except GpuprofError as error:
         return None, str(error).removeprefix("PyTorch cannot be used: ")

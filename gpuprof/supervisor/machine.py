@@ -1,0 +1,99 @@
+"""TODO gpuprof.supervisor.machine"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gpuprof.errors import DeviceError, GpuprofError
+from gpuprof.supervisor.worker_process import WorkerFailed, WorkerProcess
+from gpuprof.system import environment
+from gpuprof.system.procfs import physical_cores
+
+START_TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True)
+class Machine:
+    """This machine: what torch sees, and the rest. `gpus` are fields of `record.Device`."""
+
+    torch: dict[str, Any]
+    gpus: list[dict[str, Any]]
+    architectures: tuple[str, ...] = ()  # that torch was built for; empty in a build for the CPU
+
+    def devices(self, wanted: str) -> list[dict[str, Any]]:
+        """Devices for `auto|cpu|gpu|gpu:N|all`. Raises DeviceError."""
+        cpu = environment.describe_cpu()
+        if wanted == "cpu" or (wanted == "auto" and not self.gpus):
+            return [cpu]
+        if wanted == "all":
+            return [*self.gpus, cpu]
+        if not self.gpus:
+            raise DeviceError(f"no GPU can be used here: {self.why_no_gpu()}. `--device cpu` profiles the CPU.")
+        index = int(wanted.partition(":")[2] or 0)
+        if index >= len(self.gpus):
+            there = ", ".join(f"gpu:{gpu['index']} {gpu['name']}" for gpu in self.gpus)
+            raise DeviceError(f"there is no {wanted}; this machine has {there}")
+        return [self.gpus[index]]
+
+    def why_no_gpu(self) -> str:
+        if self.torch["torch_build"] == "cpu":
+            return f"torch {self.torch['torch']} is a build for the CPU only"
+        return f"torch {self.torch['torch']} sees none (absent, without driver, or hidden by a variable)"
+
+
+class Inspector:
+    """The worker that looks at the machine and checks the cases; replaced when it dies, gone before timing starts."""
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+        self._worker: WorkerProcess | None = None
+
+    def ask(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        if self._worker is None:
+            self._worker = WorkerProcess(physical_cores(), self._cache)
+        try:
+            return self._worker.ask(request, timeout_s)
+        except WorkerFailed:
+            self.close()
+            raise
+
+    def machine(self) -> Machine:
+        """Raises DeviceError where torch cannot be used at all."""
+        try:
+            found = self.ask({"do": "environment"}, START_TIMEOUT_S)
+        except WorkerFailed as error:
+            raise DeviceError(f"PyTorch cannot be used: {error.reason}") from None
+        gpus, architectures = found.pop("gpus"), tuple(found.pop("architectures"))
+        return Machine(found, gpus, architectures)
+
+    def close(self) -> None:
+        if self._worker is not None:
+            self._worker.kill()
+            self._worker = None
+
+
+@contextmanager
+def session() -> Iterator[Inspector]:
+    """An inspector, with a kernel cache that no timed process sees."""
+    with _kernel_cache() as cache:
+        inspector = Inspector(cache)
+        try:
+            yield inspector
+        finally:
+            inspector.close()
+
+
+@contextmanager
+def _kernel_cache() -> Iterator[Path]:
+    """An empty directory for compiled kernels, gone afterwards. Raises GpuprofError where none can be made."""
+    try:
+        holder = tempfile.TemporaryDirectory(prefix="gpuprof-cache-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise GpuprofError(f"no temporary directory can be made ({error}); set TMPDIR to a writable one") from None
+    with holder as path:
+        yield Path(path)
