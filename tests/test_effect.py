@@ -20,7 +20,7 @@ from test_compare import case, run, side
 from gpuprof.analysis import effect
 from gpuprof.analysis.compare import compare
 from gpuprof.analysis.effect import Effect
-from gpuprof.analysis.evidence import Sample, level
+from gpuprof.analysis.levels import Sample, level
 from gpuprof.stats import t_quantile
 
 # Where no run has a day of its own, nothing is to be added for one.

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gpuprof.analysis.evidence import Level, Sample, level
+from gpuprof.analysis.levels import Level, Sample, level
 from gpuprof.stats import Interval, finite_exp, t_cdf, t_quantile
 
 # Coefficient of variation of throughput between machines of one model: 39 single-H100 machines of Lambda's public

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from gpuprof import throttling
-from gpuprof.analysis.evidence import RUNS, CaseEvidence, Evidence
+from gpuprof.analysis.evidence import CaseEvidence, Evidence
+from gpuprof.analysis.levels import RUNS
 from gpuprof.analysis.pairing import NAMES, Pair, shown
 from gpuprof.units import show
 

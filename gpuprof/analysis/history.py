@@ -16,7 +16,7 @@ from datetime import date, timedelta
 
 from gpuprof.analysis import effect as effects
 from gpuprof.analysis.effect import LEVEL, Effect
-from gpuprof.analysis.evidence import RUNS, Level, level
+from gpuprof.analysis.levels import RUNS, Level, level
 from gpuprof.analysis.series import Found, Key, Point, collected
 from gpuprof.analysis.suspects import Suspect, suspects
 from gpuprof.metrics import BY_KEY

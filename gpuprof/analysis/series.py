@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from gpuprof.analysis.evidence import Sample
+from gpuprof.analysis.levels import Sample
 from gpuprof.analysis.titles import apart, settings, shape
 from gpuprof.index.brief import PER_METRIC, Brief, Shared, as_text
 from gpuprof.index.digest import Digest
