@@ -21,8 +21,9 @@ from gpuprof.analysis.series import Found
 from gpuprof.errors import EXIT_OK, EXIT_REGRESSION, EXIT_RUN_FAILED, GpuprofError, StoreError, UsageError
 from gpuprof.export import openmetrics
 from gpuprof.index.sources import Sources
-from gpuprof.report import comparison, page
-from gpuprof.report.history import History, regression, story
+from gpuprof.report.forms import page
+from gpuprof.report.stories import comparison
+from gpuprof.report.stories.history import History, regression, story
 from gpuprof.report.story import Notice, Section, Story
 from gpuprof.store import runs
 from gpuprof.system.clock import utc_now

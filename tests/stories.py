@@ -6,7 +6,7 @@ import dataclasses
 import math
 from typing import Any
 
-from gpuprof.report import charts
+from gpuprof.report.charts import cases as charts
 from gpuprof.report.story import Bullets, Cell, Chart, Notice, Section, Story, Table
 
 SIDES = ("NVIDIA H100 80GB HBM3", "AMD Instinct MI300X")

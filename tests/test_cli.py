@@ -16,7 +16,7 @@ from test_record import NOW, journal, repeat
 
 from gpuprof import __version__, metrics
 from gpuprof.cli import COMMANDS, app
-from gpuprof.report import terminal
+from gpuprof.report.views import run as terminal
 from gpuprof.store.assemble import assemble
 
 HEAVY = ("torch", "torchvision", "numpy", "scipy", "rich", "pydantic", "yaml")

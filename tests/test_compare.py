@@ -21,9 +21,10 @@ from gpuprof.analysis.compare import ONE_PROCESS
 from gpuprof.analysis.evidence import Evidence, gather
 from gpuprof.index.digest import CaseDigest, Digest, digest
 from gpuprof.metrics import METRICS
-from gpuprof.report import comparison, markdown, overview
-from gpuprof.report.document import document
-from gpuprof.report.document import overview as overview_document
+from gpuprof.report.forms import markdown
+from gpuprof.report.forms.document import document
+from gpuprof.report.forms.document import overview as overview_document
+from gpuprof.report.stories import comparison, overview
 from gpuprof.store import runs as store
 
 NOW = "2026-11-23T12:00:00.000Z"

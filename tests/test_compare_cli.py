@@ -16,7 +16,7 @@ from conftest import ROOT, command, gpuprof, variables
 from test_cli import imported_by
 
 from gpuprof.record.run import RunRecord
-from gpuprof.report.comparison import SIMULATED
+from gpuprof.report.stories.comparison import SIMULATED
 from gpuprof.store import runs as store
 
 pytestmark = pytest.mark.slow

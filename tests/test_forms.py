@@ -12,7 +12,9 @@ from inline_snapshot import snapshot
 from rich.console import Console
 from test_record import NOW, journal, repeat
 
-from gpuprof.report import markdown, terminal, text
+from gpuprof.report.forms import markdown
+from gpuprof.report.forms import terminal as text
+from gpuprof.report.views import run as terminal
 from gpuprof.store.assemble import assemble
 
 WIDTH = 100

@@ -21,8 +21,9 @@ from gpuprof.analysis.history import ENOUGH, change_points, history, regressions
 from gpuprof.index.brief import brief
 from gpuprof.index.digest import digest
 from gpuprof.record.run import RunRecord
-from gpuprof.report import drawing, markdown, page
-from gpuprof.report.history import History, regression, sparkline, story
+from gpuprof.report.charts import drawing
+from gpuprof.report.forms import markdown, page
+from gpuprof.report.stories.history import History, regression, sparkline, story
 from gpuprof.store.assemble import assemble
 
 sys.path.insert(0, str(ROOT / "scripts" / "bench"))

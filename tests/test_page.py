@@ -17,7 +17,9 @@ import pytest
 import stories
 
 from gpuprof.errors import GpuprofError
-from gpuprof.report import charts, drawing, page, pdf
+from gpuprof.report.charts import cases as charts
+from gpuprof.report.charts import drawing
+from gpuprof.report.forms import page, pdf
 from gpuprof.report.story import Cell, Chart, Section, Story, Table
 from gpuprof.text import printable
 

@@ -14,9 +14,10 @@ from rich.console import Console
 from test_export import made, parsed, render
 
 from gpuprof.export import FORMATS
-from gpuprof.report import markdown, page, terminal
-from gpuprof.report import text as in_terminal
+from gpuprof.report.forms import markdown, page
+from gpuprof.report.forms import terminal as in_terminal
 from gpuprof.report.story import Bullets, Cell, Notice, Section, Story, Table
+from gpuprof.report.views import run as terminal
 from gpuprof.text import cleaned, one_line, printable, unbroken
 
 # What turns the direction of text, ends a line, starts an escape or is no character at all.

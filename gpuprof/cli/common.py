@@ -42,7 +42,7 @@ def print_rendered(record: RunRecord) -> None:
     """The record as a person reads it, on stdout."""
     from rich.text import Text
 
-    from gpuprof.report import terminal
+    from gpuprof.report.views import run as terminal
 
     out = console()
     for part in terminal.render(record, out.width):

@@ -53,14 +53,14 @@ def command(
     \b
     Exit codes: 0 compared, 2 wrong usage or no such runs, 4 refused by --strict.
     """
-    from gpuprof import timeline
     from gpuprof.analysis import compare as analysis
     from gpuprof.analysis.effect import MACHINE_SPREAD
     from gpuprof.cli.writing import choose, hand_out, indexing
     from gpuprof.index.selector import varied
     from gpuprof.index.sources import Sources
-    from gpuprof.report.comparison import names, story
-    from gpuprof.report.document import document
+    from gpuprof.report.charts import sampled as timeline
+    from gpuprof.report.forms.document import document
+    from gpuprof.report.stories.comparison import names, story
     from gpuprof.system.clock import utc_now
 
     if machine_spread is not None and machine_spread != machine_spread:

@@ -27,7 +27,7 @@ def command(as_json: bool) -> int:
     has a value in SI units, or null with a status (unsupported, no_permission, transient, lost) and the reason.
     """
     from gpuprof import telemetry
-    from gpuprof.report import sensors
+    from gpuprof.report.views import sensors
 
     backends = telemetry.open_backends()
     listed = [_described(device) for device in telemetry.all_devices(backends)]

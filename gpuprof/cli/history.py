@@ -54,7 +54,7 @@ def command(
     from gpuprof.cli.writing import choose, hand_out, indexing
     from gpuprof.index.sources import Sources
     from gpuprof.metrics import BY_KEY
-    from gpuprof.report.history import History, document, story
+    from gpuprof.report.stories.history import History, document, story
     from gpuprof.system.clock import utc_now
 
     if metric not in BY_KEY or not BY_KEY[metric].ratio:

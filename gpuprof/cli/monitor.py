@@ -41,7 +41,7 @@ def command(wanted: tuple[str, ...], hz: float, as_json: bool, arguments: tuple[
     Exit codes: that of the command; 127 where it is not found, 126 where it cannot be run, 2 bad usage.
     """
     from gpuprof import telemetry
-    from gpuprof.report import sensors
+    from gpuprof.report.views import sensors
     from gpuprof.telemetry import monitor as monitoring
 
     if arguments and arguments[0].startswith("-"):
@@ -68,7 +68,7 @@ def _live(sampler: Sampler, *, quiet: bool) -> None:
     """A table that renews itself; where nobody looks at a terminal, only the wait for the end."""
     from rich.live import Live
 
-    from gpuprof.report import sensors
+    from gpuprof.report.views import sensors
     from gpuprof.telemetry import monitor as monitoring
 
     stopped = []

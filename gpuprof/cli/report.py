@@ -29,11 +29,11 @@ def command(what: str | None, store: Path, form: str | None, output: Path | None
       gpuprof report last
       gpuprof report "workload=lstm,date>=2026-11-01" --format md
     """
-    from gpuprof import timeline
     from gpuprof.cli.writing import choose, hand_out, indexing
     from gpuprof.index.sources import Sources
-    from gpuprof.report.document import overview as document
-    from gpuprof.report.overview import Overview, story
+    from gpuprof.report.charts import sampled as timeline
+    from gpuprof.report.forms.document import overview as document
+    from gpuprof.report.stories.overview import Overview, story
     from gpuprof.system.clock import utc_now
 
     form = choose(form, output, as_json)

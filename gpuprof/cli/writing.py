@@ -78,15 +78,15 @@ def _rendered(story: Story, document: Callable[[], Any], form: str) -> bytes:
 
         return (json.dumps(document(), indent=1) + "\n").encode()
     if form == "md":
-        from gpuprof.report import markdown
+        from gpuprof.report.forms import markdown
 
         return markdown.render(story).encode()
     if form == "html":
-        from gpuprof.report import page
+        from gpuprof.report.forms import page
 
         return page.render(story).encode()
     if form == "pdf":
-        from gpuprof.report import pdf
+        from gpuprof.report.forms import pdf
 
         return pdf.render(story)
     from io import StringIO
@@ -105,7 +105,7 @@ def _to_terminal(story: Story) -> None:
 def _print(story: Story, out: Any) -> None:
     from rich.text import Text
 
-    from gpuprof.report import text
+    from gpuprof.report.forms import terminal as text
 
     for part in text.render(story):
         out.print(part, soft_wrap=isinstance(part, Text) and not out.is_terminal)

@@ -8,7 +8,7 @@ from typing import Any
 
 from gpuprof.analysis.evidence import Evidence
 from gpuprof.errors import StoreError
-from gpuprof.report.pictures import Timeline
+from gpuprof.report.charts.pictures import Timeline
 from gpuprof.store.raw import read_raw
 
 _QUANTITIES = (

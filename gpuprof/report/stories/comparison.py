@@ -11,10 +11,10 @@ from gpuprof import units
 from gpuprof.analysis.compare import HEADLINE, Claim, Compared, Comparison
 from gpuprof.analysis.evidence import CaseEvidence, Evidence
 from gpuprof.metrics import BY_KEY, METRICS
-from gpuprof.report import pictures
-from gpuprof.report.pictures import Timeline
+from gpuprof.report.charts import pictures
+from gpuprof.report.charts.pictures import Timeline
 from gpuprof.report.story import Block, Bullets, Cell, Notice, Section, Story, Table, Tone, without_empty
-from gpuprof.report.telling import NONE, number, percent, times, times_interval
+from gpuprof.report.wording import NONE, number, percent, times, times_interval
 from gpuprof.text import listed, plural, shortened
 from gpuprof.throttling import throttled
 from gpuprof.units import show

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gpuprof.report import axes
-from gpuprof.report.axes import Row, Spec
+from gpuprof.report.charts import axes
+from gpuprof.report.charts.axes import Row, Spec
 from gpuprof.units import joules, number, show
 
 POINTER = "-pointer"  # ends the names of layers that only a pointer needs

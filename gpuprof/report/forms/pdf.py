@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpuprof.errors import GpuprofError
-from gpuprof.report import page
+from gpuprof.report.forms import page
 from gpuprof.report.story import Story
 
 

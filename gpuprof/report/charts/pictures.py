@@ -9,9 +9,9 @@ from typing import Any
 from gpuprof.analysis.compare import HEADLINE, Claim, Side, side
 from gpuprof.analysis.evidence import CaseEvidence
 from gpuprof.metrics import BY_KEY
-from gpuprof.report import charts
+from gpuprof.report.charts import cases as charts
 from gpuprof.report.story import Chart
-from gpuprof.report.telling import times
+from gpuprof.report.wording import times
 from gpuprof.text import plural, shortened
 from gpuprof.units import show
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from gpuprof.report import drawing
+from gpuprof.report.charts import drawing
 from gpuprof.report.story import Cell, Chart, Story, Table
 from gpuprof.text import cleaned, printable
 

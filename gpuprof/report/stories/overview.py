@@ -12,11 +12,11 @@ from gpuprof.analysis import effect
 from gpuprof.analysis.compare import HEADLINE, Side, side, titles
 from gpuprof.analysis.evidence import CaseEvidence, Evidence, Key
 from gpuprof.metrics import BY_KEY, METRICS
-from gpuprof.report import pictures
-from gpuprof.report.comparison import CONDITIONS, METHOD, SIMULATED
-from gpuprof.report.pictures import Timeline
+from gpuprof.report.charts import pictures
+from gpuprof.report.charts.pictures import Timeline
+from gpuprof.report.stories.comparison import CONDITIONS, METHOD, SIMULATED
 from gpuprof.report.story import Block, Bullets, Cell, Notice, Section, Story, Table, Tone, without_empty
-from gpuprof.report.telling import NONE, number, times, times_interval
+from gpuprof.report.wording import NONE, number, times, times_interval
 from gpuprof.text import listed, plural, shortened
 
 _SHOWN = (HEADLINE, "latency_p50_s", "energy_j_per_sample", "power_mean_w", "peak_memory_bytes")

@@ -20,10 +20,10 @@ from gpuprof.analysis.history import (
 )
 from gpuprof.analysis.suspects import Suspect
 from gpuprof.metrics import BY_KEY
-from gpuprof.report import charts
-from gpuprof.report.comparison import SIMULATED
+from gpuprof.report.charts import cases as charts
+from gpuprof.report.stories.comparison import SIMULATED
 from gpuprof.report.story import Block, Bullets, Cell, Chart, Notice, Section, Story, Table
-from gpuprof.report.telling import NONE, number, times, times_interval
+from gpuprof.report.wording import NONE, number, times, times_interval
 from gpuprof.text import listed, plural, shortened
 
 SCHEMA = "gpuprof.history/1"
