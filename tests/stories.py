@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from gpuprof.report.charts import cases as charts
+from gpuprof.report.charts.time import timeline
 from gpuprof.report.story import Bullets, Cell, Chart, Notice, Section, Story, Table
 
 SIDES = ("NVIDIA H100 80GB HBM3", "AMD Instinct MI300X")
@@ -183,7 +184,7 @@ def _timeline() -> dict[str, Any]:
         for side, shift in zip(SIDES, (0.0, 1.5), strict=True)
         for name, start, end in (("warm-up", 2, 8), ("throughput window", 8, 27), ("latency", 27, 34))
     ]
-    return charts.timeline(rows, phases)
+    return timeline(rows, phases)
 
 
 def _sweep() -> dict[str, Any]:

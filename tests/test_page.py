@@ -19,6 +19,7 @@ import stories
 from gpuprof.errors import GpuprofError
 from gpuprof.report.charts import cases as charts
 from gpuprof.report.charts import drawing
+from gpuprof.report.charts.time import timeline
 from gpuprof.report.forms import page, pdf
 from gpuprof.report.story import Cell, Chart, Section, Story, Table
 from gpuprof.text import printable
@@ -349,7 +350,7 @@ def test_cells():
 
 
 @pytest.mark.parametrize("draw", [charts.ratios, charts.throughput, charts.latency, charts.energy, charts.sweep,
-                                  charts.timeline])  # fmt: skip
+                                  timeline])  # fmt: skip
 def test_a_chart_of_nothing_is_drawn(draw):
     spec = draw([])
     assert json.loads(json.dumps(spec, allow_nan=False)) == spec
@@ -413,7 +414,7 @@ def test_a_long_timeline_is_thinned_and_keeps_its_peak():
     rows = [{"t_s": t / 10, "side": "x", "quantity": "power_instant_w", "value": 300.0 + t % 7} for t in range(20_000)]
     rows[7_777]["value"] = 999.0
     rows.append({"t_s": 1.0, "side": "x", "quantity": "core_clock_hz", "value": 1.9e9})
-    spec = charts.timeline(rows, [{"side": "x", "name": "warm-up", "start_s": 0, "end_s": 60}])
+    spec = timeline(rows, [{"side": "x", "name": "warm-up", "start_s": 0, "end_s": 60}])
     assert [view["name"] for view in spec["vconcat"]] == ["phases", "power", "core"]
     power, clock = (view["data"]["values"] for view in spec["vconcat"][1:])
     assert len(power) <= 240
@@ -424,10 +425,10 @@ def test_a_long_timeline_is_thinned_and_keeps_its_peak():
 def test_no_line_is_drawn_across_a_pause():
     times = [0.0, 0.1, 0.2, 0.3, 3.0, 3.1, 3.2]
     rows = [{"t_s": t, "side": "x", "quantity": "power_instant_w", "value": 300.0} for t in times]
-    (view,) = charts.timeline(rows)["vconcat"]
+    (view,) = timeline(rows)["vconcat"]
     values = [point["value"] for point in view["data"]["values"]]
     assert values == [300.0] * 4 + [None] + [300.0] * 3
-    (path,) = re.findall(r'mark-line.*?<path d="([^"]*)"', drawing.svg(charts.timeline(rows)))
+    (path,) = re.findall(r'mark-line.*?<path d="([^"]*)"', drawing.svg(timeline(rows)))
     assert path.count("M") == 2
 
 

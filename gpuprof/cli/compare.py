@@ -60,7 +60,8 @@ def command(
     from gpuprof.index.sources import Sources
     from gpuprof.report.charts import sampled as timeline
     from gpuprof.report.forms.document import document
-    from gpuprof.report.stories.comparison import names, story
+    from gpuprof.report.sections.subject import names
+    from gpuprof.report.stories.comparison import story
     from gpuprof.system.clock import utc_now
 
     if machine_spread is not None and machine_spread != machine_spread:

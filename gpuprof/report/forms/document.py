@@ -10,7 +10,8 @@ from gpuprof.analysis.compare import Claim, Compared, Comparison, Side, side
 from gpuprof.analysis.evidence import Evidence
 from gpuprof.index.brief import as_text
 from gpuprof.metrics import BY_KEY, METRICS
-from gpuprof.report.stories.comparison import headline, names
+from gpuprof.report.sections.subject import names
+from gpuprof.report.stories.comparison import headline
 from gpuprof.report.stories.overview import Overview
 
 SCHEMA = "gpuprof.comparison/1"

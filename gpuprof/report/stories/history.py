@@ -20,7 +20,7 @@ from gpuprof.analysis.history import (
 )
 from gpuprof.analysis.suspects import Suspect
 from gpuprof.metrics import BY_KEY
-from gpuprof.report.charts import cases as charts
+from gpuprof.report.charts.time import history
 from gpuprof.report.stories.comparison import SIMULATED
 from gpuprof.report.story import Block, Bullets, Cell, Chart, Notice, Section, Story, Table
 from gpuprof.report.wording import NONE, number, times, times_interval
@@ -172,7 +172,7 @@ def _charts(found: History) -> Iterable[Block]:
         ]
         says = f"{plural(len(series.points), 'run')}, {plural(len(series.changes), 'change')} as in the table above."
         title = f"{series.title} on {series.device}"
-        yield Chart(f"history-{position}", title, says, charts.history(rows, changes, metric.title, metric.unit))
+        yield Chart(f"history-{position}", title, says, history(rows, changes, metric.title, metric.unit))
 
 
 _METHOD = (

@@ -14,7 +14,9 @@ from gpuprof.analysis.evidence import CaseEvidence, Evidence, Key
 from gpuprof.metrics import BY_KEY, METRICS
 from gpuprof.report.charts import pictures
 from gpuprof.report.charts.pictures import Timeline
-from gpuprof.report.stories.comparison import CONDITIONS, METHOD, SIMULATED
+from gpuprof.report.sections.cases import CONDITIONS
+from gpuprof.report.sections.method import METHOD
+from gpuprof.report.stories.comparison import SIMULATED
 from gpuprof.report.story import Block, Bullets, Cell, Notice, Section, Story, Table, Tone, without_empty
 from gpuprof.report.wording import NONE, number, times, times_interval
 from gpuprof.text import listed, plural, shortened

@@ -1,0 +1,84 @@
+"""TODO gpuprof.report.sections.cases"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from gpuprof.analysis.evidence import CaseEvidence
+from gpuprof.metrics import METRICS
+from gpuprof.report.sections.subject import _Told
+from gpuprof.report.stories.comparison import _ratio
+from gpuprof.report.story import Block, Cell, Notice, Table
+from gpuprof.report.wording import NONE, number
+from gpuprof.throttling import throttled
+from gpuprof.units import show
+
+_MOST_CASES = 40
+_FEW = 3  # cases that are shown in full without being asked
+
+
+# ---- cells
+
+
+def _cells(told: _Told) -> Iterable[Block]:
+    if len(told.found.cases) > _MOST_CASES:
+        yield Notice(
+            f"The first {_MOST_CASES} of {len(told.found.cases)} cases; name fewer to see each in full.", "dim"
+        )
+    for case in told.found.cases[:_MOST_CASES]:
+        struck = not case.pair.allowed
+        rows = []
+        for metric in METRICS:
+            difference = case.differences[metric.key]
+            if difference.baseline.value is None and difference.candidate.value is None:
+                continue
+            sides = [
+                number(s.value, metric.unit, s.ci95, absent=s.absent)
+                for s in (difference.baseline, difference.candidate)
+            ]
+            better = f"{metric.better} is better" if metric.ratio else ""
+            rows.append([Cell(metric.title, note=better), *sides, _ratio(difference.effect, struck=struck)])
+        for title, tell in CONDITIONS:
+            texts = [tell(side) for side in (case.pair.baseline, case.pair.candidate)]
+            if any(texts):
+                rows.append([Cell(title), *(Cell(text or NONE, number=True) for text in texts), Cell("")])
+        reason = f" (not comparable: {'; '.join(case.pair.reasons)})" if struck else ""
+        yield Table(case.title + reason, ("", *told.names, "ratio"), rows, folded=len(told.found.cases) > _FEW)
+
+
+def _fact(name: str, spell: Callable[[Any], str]) -> Callable[[CaseEvidence], str]:
+    def tell(case: CaseEvidence) -> str:
+        value = case.newest.facts.get(name)
+        return "" if value is None else spell(value)
+
+    return tell
+
+
+def _throttled(shares: dict[str, float]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {share:.0%}" for name, share in throttled(shares).items()) or "no"
+
+
+def _temperatures(case: CaseEvidence) -> str:
+    start, end = (case.newest.facts.get(f"temperature_{when}_c") for when in ("start", "end"))
+    return "" if start is None or end is None else f"{start:.0f} to {end:.0f} °C"
+
+
+CONDITIONS: tuple[tuple[str, Callable[[CaseEvidence], str]], ...] = (
+    ("regime", lambda case: case.newest.regime or ""),
+    ("precision that ran", lambda case: case.newest.precision or "unknown"),
+    ("correctness", lambda case: case.newest.correctness or "unchecked"),
+    ("threads", lambda case: str(case.newest.threads)),
+    ("throttled", _fact("throttled_share", _throttled)),
+    ("start to end", _temperatures),
+    ("core clock", _fact("core_clock_hz", lambda value: show(value, "Hz"))),
+    ("device busy", _fact("gpu_utilization_pct", lambda value: f"{value:.0f}%")),
+    (
+        "energy by",
+        lambda case: {"counter": "energy counter", "power_trapezoid": "integrated power"}.get(
+            case.newest.energy_method or "", ""
+        ),
+    ),
+    ("its error, one process", _fact("energy_error_j_per_sample", lambda value: "± " + show(value, "J"))),
+    ("idle power", _fact("idle_power_w", lambda value: show(value, "W"))),
+)

@@ -1,0 +1,40 @@
+"""TODO gpuprof.report.sections.fairness"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from gpuprof.report.sections.subject import _Told
+from gpuprof.report.story import Block, Bullets, Cell, Notice, Table, Tone
+from gpuprof.report.wording import NONE
+from gpuprof.text import listed, plural, shortened
+
+_WEIGHTS: dict[str, Tone] = {"blocks": "bad", "weakens": "warn", "noted": "dim"}
+
+
+# ---- fairness
+
+
+def _fairness(told: _Told) -> Iterable[Block]:
+    found = told.found
+    if found.ledger:
+        yield Table(
+            "Every difference between the sides", ("weight", "what", *told.names, "why it matters", "case"),
+            [
+                [Cell(e.weight, _WEIGHTS[e.weight]), Cell(e.key), Cell(shortened(e.baseline or NONE, 200)),
+                 Cell(shortened(e.candidate or NONE, 200)), Cell(e.why), Cell(_about(e.cases, len(found.cases)), "dim")]
+                for e in found.ledger
+            ],
+        )  # fmt: skip
+    else:
+        yield Notice("No difference between the sides was found but the devices themselves.", "good")
+    for name, cases in ((told.names[0], found.only_baseline), (told.names[1], found.only_candidate)):
+        if cases:
+            yield Notice(f"Only on {name}: " + listed([case.newest.case_id for case in cases], 10), "dim")
+    if skipped := {*found.baseline.skipped, *found.candidate.skipped}:
+        yield Notice(f"{plural(len(skipped), 'record')} could not be read and were left out:", "warn")
+        yield Bullets([shortened(line, 300) for line in sorted(skipped)[:20]])
+
+
+def _about(cases: Sequence[str], count: int) -> str:
+    return "all" if not cases or len(cases) == count else listed(cases, 4)
