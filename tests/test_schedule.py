@@ -14,8 +14,8 @@ from conftest import ROOT, gpuprof
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpuprof.engines.schedule import FORMS, Schedule
 from gpuprof.errors import UsageError
-from gpuprof.schedule import FORMS, Schedule
 
 # Spaces, quotes, specifiers and variables of systemd, a shell's and GitHub's, and what a YAML scalar might become.
 HOSTILE = ("a b", "100%", "%h", "$HOME", "${x}", "it's", 'say "so"', "a;b", ";", "#", "&& true", "- x: y",

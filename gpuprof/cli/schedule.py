@@ -48,7 +48,7 @@ def render(
       gpuprof schedule render cron --command '/opt/gpuprof/scripts/compare_nightly /opt/gpuprof/configs/lstm.yaml'
       gpuprof schedule render github --store /srv/gpuprof configs/lstm.yaml
     """
-    from gpuprof import schedule
+    from gpuprof.engines import schedule
     from gpuprof.errors import UsageError
     from gpuprof.system.files import to_file
     from gpuprof.text import one_line
