@@ -1,0 +1,62 @@
+"""TODO gpuprof.engines.github"""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from gpuprof.engines.schedule import NAME, Schedule
+
+# By commit, which nobody can move; the tag is for the reader.
+_CHECKOUT = "actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8 # v5.0.0"
+_UPLOAD = "actions/upload-artifact@ea165f8d65b6e75b540449e92b4886f43607fa02 # v4.6.2"
+
+
+def github(plan: Schedule) -> dict[str, str]:
+    """A workflow for self-hosted runners labelled cuda and rocm."""
+    run = _expression_free(shlex.join(plan.command))
+    upload = f"""
+      - uses: {_UPLOAD}
+        if: always()
+        with:
+          name: {NAME}-${{{{ matrix.gpu }}}}
+          path: {_scalar(_expression_free(plan.reports))}
+          if-no-files-found: warn
+"""
+    return {
+        f"{NAME}.yml": f"""\
+# Put this into .github/workflows/. The time is UTC. Exit code 5 of the command (something became slower) fails the job.
+name: {NAME}
+"on":
+  schedule:
+    - cron: "{plan.minute} {plan.hour} * * *"
+  workflow_dispatch: {{}}
+permissions:
+  contents: read
+concurrency:
+  group: {NAME}
+jobs:
+  nightly:
+    strategy:
+      fail-fast: false
+      matrix:
+        gpu: [cuda, rocm]
+    runs-on: [self-hosted, "${{{{ matrix.gpu }}}}"]
+    timeout-minutes: {23 * 60}  # GitHub's 6 hours would end a long night; gpuprof nightly limits each configuration
+    steps:
+      - uses: {_CHECKOUT}
+        with:
+          persist-credentials: false
+      - run: {_scalar(run)}{upload.rstrip() if plan.reports else ""}
+"""
+    }
+
+
+def _scalar(text: str) -> str:
+    """A JSON string is a YAML string, on one line, but for JSON's escapes of what lies beyond U+FFFF."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _expression_free(text: str) -> str:
+    """GitHub replaces ${{ ... }} before any shell reads it: the opening is written as an expression for itself."""
+    return text.replace("${{", "${{ '${{' }}")

@@ -1,0 +1,46 @@
+"""TODO gpuprof.engines.systemd"""
+
+from __future__ import annotations
+
+from gpuprof.engines.schedule import _STOP_S, NAME, Schedule
+from gpuprof.errors import UsageError
+
+
+def systemd(plan: Schedule) -> dict[str, str]:
+    """Units by file name. No shell reads the command: systemd splits it, and is told to substitute no variables."""
+    if set(plan.command[0]) & set("\"'\\"):
+        raise UsageError(f"{plan.command[0]!r}: systemd takes no quotes or backslashes in the name of a program")
+    service = f"""\
+# systemctl --user daemon-reload && systemctl --user enable --now {NAME}.timer
+# loginctl enable-linger: without it, a user's timers stop when the last session ends.
+# Exit code 5 (something became slower) counts as failed: `systemctl --user status {NAME}` shows the line.
+[Unit]
+Description=gpuprof: nightly comparison
+
+[Service]
+Type=oneshot
+ExecStart=:{" ".join(map(_unit_word, plan.command))}
+# gpuprof nightly limits each configuration. It alone is told to stop: it ends the run, which keeps what is done.
+TimeoutStartSec=infinity
+KillMode=mixed
+TimeoutStopSec={_STOP_S}
+"""
+    timer = f"""\
+[Unit]
+Description=gpuprof: nightly comparison
+
+[Timer]
+OnCalendar=*-*-* {plan.at}:00
+RandomizedDelaySec=10min
+Persistent=true
+
+[Install]
+WantedBy=timers.target
+"""
+    return {f"{NAME}.service": service, f"{NAME}.timer": timer}
+
+
+def _unit_word(word: str) -> str:
+    """systemd.syntax(7): in double quotes, with C escapes, and per cent doubled, which begins a specifier."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{escaped}"'
