@@ -21,8 +21,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from test_export import publish
 from test_history import night
 
-from gpuprof import nightly, tonight
 from gpuprof.errors import LockedError, UsageError
+from gpuprof.nightly import measure as tonight
+from gpuprof.nightly import run as nightly
 from gpuprof.record.run import RunRecord
 from gpuprof.store import runs
 from gpuprof.system.files import to_file

@@ -60,10 +60,10 @@ def command(
     import socket
     from datetime import datetime
 
-    from gpuprof import nightly
     from gpuprof.analysis.history import LEAST, RECENT
     from gpuprof.errors import UsageError
-    from gpuprof.tonight import Plan
+    from gpuprof.nightly import run as nightly
+    from gpuprof.nightly.measure import Plan
 
     name = datetime.now().astimezone().date().isoformat() if night is None else night
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):

@@ -21,6 +21,7 @@ from gpuprof.analysis.series import Found
 from gpuprof.errors import EXIT_OK, EXIT_REGRESSION, EXIT_RUN_FAILED, GpuprofError, StoreError, UsageError
 from gpuprof.export import openmetrics
 from gpuprof.index.sources import Sources
+from gpuprof.nightly.measure import Measured, Plan, locked, measure
 from gpuprof.report.forms import page
 from gpuprof.report.stories import comparison
 from gpuprof.report.stories.history import History, regression, story
@@ -30,7 +31,6 @@ from gpuprof.system.clock import utc_now
 from gpuprof.system.files import to_file
 from gpuprof.system.interrupts import terminate_as_interrupt
 from gpuprof.text import one_line, plural
-from gpuprof.tonight import Measured, Plan, locked, measure
 
 METRIC = comparing.HEADLINE
 
