@@ -6,9 +6,7 @@ OUT/gpuprof_nightly.prom  OpenMetrics textfile of tonight
 
 from __future__ import annotations
 
-import contextlib
 import socket
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,15 +16,14 @@ from gpuprof.analysis import compare as comparing
 from gpuprof.analysis import history as following
 from gpuprof.analysis.evidence import Evidence, complete, fold
 from gpuprof.analysis.series import Found
-from gpuprof.errors import EXIT_OK, EXIT_REGRESSION, EXIT_RUN_FAILED, GpuprofError, StoreError, UsageError
-from gpuprof.export import openmetrics
+from gpuprof.errors import EXIT_OK, EXIT_REGRESSION, EXIT_RUN_FAILED, GpuprofError, UsageError
 from gpuprof.index.sources import Sources
 from gpuprof.nightly.measure import Measured, Plan, locked, measure
+from gpuprof.nightly.textfile import _textfile
 from gpuprof.report.forms import page
 from gpuprof.report.stories import comparison
 from gpuprof.report.stories.history import History, regression, story
 from gpuprof.report.story import Notice, Section, Story
-from gpuprof.store import runs
 from gpuprof.system.clock import utc_now
 from gpuprof.system.files import to_file
 from gpuprof.system.interrupts import terminate_as_interrupt
@@ -173,40 +170,3 @@ def _newest(text: str, found: Sequence[Found]) -> Evidence:
         fold(side, one, wanted, find)
     complete(side)
     return side
-
-
-# ---- for the monitoring
-
-
-def _labels(series: following.Series) -> str:
-    """As those of the run's own metrics, to be joined on, and what else tells one series from another."""
-    point = series.points[-1]
-    facts = point.facts.data
-    labels = {
-        "model": series.device, "machine": series.machine, "hostname": socket.gethostname(),
-        "simulated": str(series.simulated).lower(), "case": point.static.data["case_id"],
-        "config": str(facts.get("config_file", "")), "protocol": str(facts.get("protocol", {}).get("name", "")),
-    }  # fmt: skip
-    return ",".join(f'{name}="{openmetrics.escape(value)}"' for name, value in labels.items())
-
-
-def _textfile(night: Night) -> str:
-    read = []
-    for name in night.runs:
-        with contextlib.suppress(StoreError):  # which was told
-            read.append((runs.read(night.plan.store / name), dict))
-    lines = openmetrics.render(read).removesuffix("# EOF\n").splitlines()
-    families = (
-        ("gpuprof_nightly_regressions", "cases that became worse", [("", len(night.worse))]),
-        ("gpuprof_nightly_failed", "configurations that were not measured", [("", len(night.failed))]),
-        ("gpuprof_nightly_ratio", f"newest {METRIC} over the nights before", [
-            (f"{{{_labels(s)}}}", s.newest.ratio) for s in night.judged if s.newest is not None
-        ]),
-        ("gpuprof_nightly_finished_timestamp_seconds", "end of the last night", [("", round(time.time(), 3))]),
-    )  # fmt: skip
-    for name, about, samples in families:
-        if samples:
-            unit = [f"# UNIT {name} seconds"] if name.endswith("_seconds") else []
-            lines += [f"# TYPE {name} gauge", *unit, f"# HELP {name} {about}"]
-            lines += [f"{name}{labels} {value!r}" for labels, value in samples]
-    return "".join(f"{line}\n" for line in (*lines, "# EOF"))
