@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from gpuprof.report.charts import cases as charts
-from gpuprof.report.charts.time import timeline
+from gpuprof.report.charts.over_time import timeline
 from gpuprof.report.story import Bullets, Cell, Chart, Notice, Section, Story, Table
 
 SIDES = ("NVIDIA H100 80GB HBM3", "AMD Instinct MI300X")

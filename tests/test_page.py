@@ -19,7 +19,7 @@ import stories
 from gpuprof.errors import GpuprofError
 from gpuprof.report.charts import cases as charts
 from gpuprof.report.charts import drawing
-from gpuprof.report.charts.time import timeline
+from gpuprof.report.charts.over_time import timeline
 from gpuprof.report.forms import page, pdf
 from gpuprof.report.story import Cell, Chart, Section, Story, Table
 from gpuprof.text import printable

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from gpuprof.analysis.effect import Effect
 from gpuprof.report.story import Cell, Tone
 from gpuprof.stats import Interval
 from gpuprof.units import show, show_interval
 
 NONE = "–"
+SIMULATED = "SIMULATED: a vendor simulator stood for {names}. What is said of it was measured on no such hardware."
 
 
 def number(value: float | None, unit: str, ci95: Interval | None = None, *, absent: str = "", tone: Tone = "plain",
@@ -35,3 +37,11 @@ def _three(ratio: float) -> str:
 def percent(share: float) -> str:
     """A relative difference: 0.2%, 3.4%, 25%."""
     return f"{100 * share:.2g}%" if share < 0.995 else f"{100 * share:.0f}%" if share < 10 else "over 1,000%"
+
+
+def ratio(effect: Effect | None, *, struck: bool = False) -> Cell:
+    """A ratio with its interval below it; struck where it may not be compared."""
+    if effect is None:
+        return Cell(NONE, "dim", number=True)
+    bar = (effect.ci95[0], effect.ratio, effect.ci95[1]) if effect.ci95 and not struck else None
+    return Cell(times(effect.ratio), "plain", struck, True, times_interval(effect.ci95), bar)

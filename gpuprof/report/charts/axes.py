@@ -13,6 +13,7 @@ Row = Mapping[str, Any]
 Spec = dict[str, Any]
 
 WIDTH = 716
+POINTER = "-pointer"  # ends the names of layers that only a pointer needs
 _SERIES = ("var(--baseline)", "var(--candidate)", "var(--third)", "var(--fourth)")
 _SHAPES = ("circle", "diamond", "square", "triangle-up")
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])

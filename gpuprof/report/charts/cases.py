@@ -1,9 +1,4 @@
-"""Charts as Vega-Lite specifications, from plain rows. Colours are CSS variables: one picture serves light and dark.
-
-A row's `label` and `side` are shown as they stand. Sides keep the order of `sides`, or of their first row: the first is
-the baseline. Every difference that has a colour has a shape, a dash or a place too. Values that cannot be drawn (none,
-not finite, not positive on a log axis) are left out.
-"""
+"""Charts of cases: verdicts, throughput, latency, energy, sweeps."""
 
 from __future__ import annotations
 
@@ -14,7 +9,6 @@ from gpuprof.report.charts import axes
 from gpuprof.report.charts.axes import Row, Spec
 from gpuprof.units import joules, number, show
 
-POINTER = "-pointer"  # ends the names of layers that only a pointer needs
 _NOT_COMPARABLE = "not comparable"
 # What a ratio was found to be: colour, shape, filled.
 _VERDICTS = {

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gpuprof.errors import GpuprofError
-from gpuprof.report.charts.cases import POINTER
+from gpuprof.report.charts.axes import POINTER
 from gpuprof.system.files import cache_directory, to_file
 
 # The colours of the page and of its charts. Blue and orange are told apart by colour-blind eyes; text has a contrast of

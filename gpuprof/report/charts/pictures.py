@@ -10,6 +10,7 @@ from gpuprof.analysis.compare import HEADLINE, Claim, Side, side
 from gpuprof.analysis.evidence import CaseEvidence
 from gpuprof.metrics import BY_KEY
 from gpuprof.report.charts import cases as charts
+from gpuprof.report.charts import over_time
 from gpuprof.report.story import Chart
 from gpuprof.report.wording import times
 from gpuprof.text import plural, shortened
@@ -22,7 +23,7 @@ Shown = tuple[str, str, CaseEvidence]  # title of the case, name of the side
 
 @dataclass(frozen=True)
 class Timeline:
-    """Sampled signals of each side's newest run, as timeline wants them."""
+    """Sampled signals of each side's newest run, as over_time.timeline wants them."""
 
     rows: Sequence[dict[str, Any]] = ()
     phases: Sequence[dict[str, Any]] = ()
@@ -61,7 +62,7 @@ def of_cases(cases: Sequence[Shown], sides: Sequence[str], timeline: Timeline, w
     if timeline.rows:
         yield Chart("timeline", f"Power, temperature and clock of {whose} newest run",
                     "Sampled over one process, its phases marked.",
-                    timeline(timeline.rows, timeline.phases, sides))  # fmt: skip
+                    over_time.timeline(timeline.rows, timeline.phases, sides))  # fmt: skip
     sweep = [
         {**row, "label": _unbatched(case[2]), "batch_size": case[2].newest.batch_size}
         for case in cases for row in _points([case], HEADLINE)

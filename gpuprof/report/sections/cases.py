@@ -1,4 +1,4 @@
-"""TODO gpuprof.report.sections.cases"""
+"""Case by case: every metric of a case on both sides, and the conditions that it was measured under."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Any
 
 from gpuprof.analysis.evidence import CaseEvidence
 from gpuprof.metrics import METRICS
-from gpuprof.report.sections.subject import _Told
-from gpuprof.report.stories.comparison import _ratio
+from gpuprof.report.sections.subject import Subject
 from gpuprof.report.story import Block, Cell, Notice, Table
-from gpuprof.report.wording import NONE, number
+from gpuprof.report.wording import NONE, number, ratio
 from gpuprof.throttling import throttled
 from gpuprof.units import show
 
@@ -18,15 +17,12 @@ _MOST_CASES = 40
 _FEW = 3  # cases that are shown in full without being asked
 
 
-# ---- cells
-
-
-def _cells(told: _Told) -> Iterable[Block]:
-    if len(told.found.cases) > _MOST_CASES:
+def blocks(subject: Subject) -> Iterable[Block]:
+    if len(subject.found.cases) > _MOST_CASES:
         yield Notice(
-            f"The first {_MOST_CASES} of {len(told.found.cases)} cases; name fewer to see each in full.", "dim"
+            f"The first {_MOST_CASES} of {len(subject.found.cases)} cases; name fewer to see each in full.", "dim"
         )
-    for case in told.found.cases[:_MOST_CASES]:
+    for case in subject.found.cases[:_MOST_CASES]:
         struck = not case.pair.allowed
         rows = []
         for metric in METRICS:
@@ -38,13 +34,13 @@ def _cells(told: _Told) -> Iterable[Block]:
                 for s in (difference.baseline, difference.candidate)
             ]
             better = f"{metric.better} is better" if metric.ratio else ""
-            rows.append([Cell(metric.title, note=better), *sides, _ratio(difference.effect, struck=struck)])
+            rows.append([Cell(metric.title, note=better), *sides, ratio(difference.effect, struck=struck)])
         for title, tell in CONDITIONS:
             texts = [tell(side) for side in (case.pair.baseline, case.pair.candidate)]
             if any(texts):
                 rows.append([Cell(title), *(Cell(text or NONE, number=True) for text in texts), Cell("")])
         reason = f" (not comparable: {'; '.join(case.pair.reasons)})" if struck else ""
-        yield Table(case.title + reason, ("", *told.names, "ratio"), rows, folded=len(told.found.cases) > _FEW)
+        yield Table(case.title + reason, ("", *subject.names, "ratio"), rows, folded=len(subject.found.cases) > _FEW)
 
 
 def _fact(name: str, spell: Callable[[Any], str]) -> Callable[[CaseEvidence], str]:

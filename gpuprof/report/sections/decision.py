@@ -1,4 +1,4 @@
-"""TODO gpuprof.report.sections.decision"""
+"""Decision numbers: what a buyer looks at first, and what is systematic in it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,15 @@ from gpuprof import units
 from gpuprof.analysis.compare import HEADLINE, Compared, Comparison
 from gpuprof.analysis.evidence import Evidence
 from gpuprof.metrics import BY_KEY
-from gpuprof.report.sections.subject import _Told
-from gpuprof.report.stories.comparison import _ratio
+from gpuprof.report.sections.subject import Subject
 from gpuprof.report.story import Block, Bullets, Cell, Notice, Table, without_empty
-from gpuprof.report.wording import NONE, number, times
+from gpuprof.report.wording import NONE, number, ratio, times
 from gpuprof.text import listed
 from gpuprof.units import show
 
-# ---- decision numbers
 
-
-def _decision(told: _Told) -> Iterable[Block]:
-    found, sides = told.found, told.names
+def blocks(subject: Subject) -> Iterable[Block]:
+    found, sides = subject.found, subject.names
     limits = [_limit(side) for side in (found.baseline, found.candidate)]
     rows: list[list[Cell]] = []
     for case in found.cases:
@@ -78,9 +75,9 @@ def _decision_rows(case: Compared, sides: tuple[str, str], limits: Sequence[str 
     ratios = {key: case.differences[key].effect for key in BY_KEY}
     joules_effect = ratios["energy_j_per_sample"]
     rows.append([
-        Cell(""), Cell("ratio", "strong"), *(_ratio(ratios[key]) for key in (HEADLINE, "energy_j_per_sample")),
+        Cell(""), Cell("ratio", "strong"), *(ratio(ratios[key]) for key in (HEADLINE, "energy_j_per_sample")),
         Cell(NONE, "dim", number=True) if joules_effect is None else Cell(times(1 / joules_effect.ratio), number=True),
-        *(_ratio(ratios[key]) for key in ("power_mean_w", "peak_memory_bytes", "first_step_s")),
+        *(ratio(ratios[key]) for key in ("power_mean_w", "peak_memory_bytes", "first_step_s")),
     ])  # fmt: skip
     return rows
 

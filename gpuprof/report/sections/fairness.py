@@ -1,10 +1,10 @@
-"""TODO gpuprof.report.sections.fairness"""
+"""The fairness ledger: every difference between the sides, and what each is worth."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from gpuprof.report.sections.subject import _Told
+from gpuprof.report.sections.subject import Subject
 from gpuprof.report.story import Block, Bullets, Cell, Notice, Table, Tone
 from gpuprof.report.wording import NONE
 from gpuprof.text import listed, plural, shortened
@@ -12,14 +12,11 @@ from gpuprof.text import listed, plural, shortened
 _WEIGHTS: dict[str, Tone] = {"blocks": "bad", "weakens": "warn", "noted": "dim"}
 
 
-# ---- fairness
-
-
-def _fairness(told: _Told) -> Iterable[Block]:
-    found = told.found
+def blocks(subject: Subject) -> Iterable[Block]:
+    found = subject.found
     if found.ledger:
         yield Table(
-            "Every difference between the sides", ("weight", "what", *told.names, "why it matters", "case"),
+            "Every difference between the sides", ("weight", "what", *subject.names, "why it matters", "case"),
             [
                 [Cell(e.weight, _WEIGHTS[e.weight]), Cell(e.key), Cell(shortened(e.baseline or NONE, 200)),
                  Cell(shortened(e.candidate or NONE, 200)), Cell(e.why), Cell(_about(e.cases, len(found.cases)), "dim")]
@@ -28,7 +25,7 @@ def _fairness(told: _Told) -> Iterable[Block]:
         )  # fmt: skip
     else:
         yield Notice("No difference between the sides was found but the devices themselves.", "good")
-    for name, cases in ((told.names[0], found.only_baseline), (told.names[1], found.only_candidate)):
+    for name, cases in ((subject.names[0], found.only_baseline), (subject.names[1], found.only_candidate)):
         if cases:
             yield Notice(f"Only on {name}: " + listed([case.newest.case_id for case in cases], 10), "dim")
     if skipped := {*found.baseline.skipped, *found.candidate.skipped}:

@@ -1,4 +1,4 @@
-"""TODO gpuprof.report.sections.method"""
+"""Raw numbers, where they stand, and how they were made."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from gpuprof import units
 from gpuprof.analysis.compare import HEADLINE
-from gpuprof.report.sections.subject import _Told
+from gpuprof.report.sections.subject import Subject
 from gpuprof.report.story import Block, Bullets, Cell, Table
 from gpuprof.report.wording import NONE
 from gpuprof.text import listed
@@ -14,10 +14,10 @@ from gpuprof.text import listed
 _MOST_RUNS = 50
 
 
-def _raw(told: _Told) -> Iterable[Block]:
+def blocks(subject: Subject) -> Iterable[Block]:
     rows = []
-    for case in told.found.cases:
-        for name, side in zip(told.names, (case.pair.baseline, case.pair.candidate), strict=True):
+    for case in subject.found.cases:
+        for name, side in zip(subject.names, (case.pair.baseline, case.pair.candidate), strict=True):
             values = side.newest.processes.get(HEADLINE, [])
             shown = listed([units.number(value) for value in values], 12) or NONE
             rows.append([Cell(case.title), Cell(name), Cell(shown), Cell(side.newest_run), Cell(side.newest.case_id)])
@@ -25,7 +25,7 @@ def _raw(told: _Told) -> Iterable[Block]:
         yield Table("Throughput of each process of the newest run, samples/s, and where it stands",
                     ("case", "side", "processes", "run", "case in its record.json"), rows, folded=True)  # fmt: skip
     runs = []
-    for name, whole in zip(told.names, (told.found.baseline, told.found.candidate), strict=True):
+    for name, whole in zip(subject.names, (subject.found.baseline, subject.found.candidate), strict=True):
         newest = sorted(whole.runs, key=lambda run: run[1], reverse=True)
         runs += [[Cell(name), Cell(run), Cell(start), Cell(where)] for run, start, where in newest[:_MOST_RUNS]]
         if len(newest) > _MOST_RUNS:

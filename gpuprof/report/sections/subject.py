@@ -1,4 +1,4 @@
-"""TODO gpuprof.report.sections.subject"""
+"""What a comparison is told about: its result, and the names of its sides."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from gpuprof.analysis.evidence import Evidence
 from gpuprof.report.charts.pictures import Timeline
 from gpuprof.report.story import Tone
 
-_WORDS: dict[str | None, Tone] = {"faster": "good", "slower": "bad", "no difference shown": "plain", None: "dim"}
+TONES: dict[str | None, Tone] = {"faster": "good", "slower": "bad", "no difference shown": "plain", None: "dim"}
 _SHORT = 52
 
 
 @dataclass(frozen=True)
-class _Told:
+class Subject:
     """A comparison with the names under which its sides are told of."""
 
     found: Comparison

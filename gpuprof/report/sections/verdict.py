@@ -1,4 +1,4 @@
-"""TODO gpuprof.report.sections.verdict"""
+"""Verdicts with their intervals, pairs that may not be compared, and what the verdicts are about."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from collections.abc import Iterable
 
 from gpuprof.analysis.compare import HEADLINE, Claim, Compared, Comparison
 from gpuprof.metrics import BY_KEY
-from gpuprof.report.sections.subject import _WORDS, _Told
+from gpuprof.report.sections.subject import TONES, Subject
 from gpuprof.report.story import Block, Cell, Notice, Table, Tone
 from gpuprof.report.wording import NONE, percent, times, times_interval
 
-# ---- verdict
 
-
-def _verdict(told: _Told) -> Iterable[Block]:
-    found, (one, other) = told.found, told.names
+def blocks(subject: Subject) -> Iterable[Block]:
+    found, (one, other) = subject.found, subject.names
     struck = [case for case in found.cases if not case.pair.allowed]
     made = [claim for claim in found.claims if claim.allowed]
     if found.overall.allowed and len([claim for claim in made if claim.metric == HEADLINE]) > 1:
@@ -36,7 +34,7 @@ def _claim_row(claim: Claim) -> list[Cell]:
     metric = BY_KEY[claim.metric]
     bar = (claim.ci95[0], claim.ratio, claim.ci95[1]) if claim.ci95 and claim.ratio else None
     word = claim.verdict or f"none: {claim.reason}"
-    tone = _WORDS[claim.verdict]
+    tone = TONES[claim.verdict]
     strong: Tone = "strong" if claim.view == "all workloads" else "plain"
     return [
         Cell("overall: " + claim.case if claim.view == "all workloads" else claim.case, strong),

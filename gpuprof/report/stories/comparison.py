@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import gpuprof
 from gpuprof.analysis.compare import HEADLINE, Claim, Comparison
 from gpuprof.analysis.evidence import Evidence
-from gpuprof.report.charts import pictures
 from gpuprof.report.charts.pictures import Timeline
-from gpuprof.report.sections.cases import _cells
-from gpuprof.report.sections.decision import _decision
-from gpuprof.report.sections.fairness import _fairness
-from gpuprof.report.sections.method import _raw
-from gpuprof.report.sections.subject import _WORDS, _Told, names
-from gpuprof.report.sections.verdict import _verdict
-from gpuprof.report.story import Block, Cell, Section, Story
-from gpuprof.report.wording import NONE, percent, times, times_interval
+from gpuprof.report.sections import cases, charts, decision, fairness, method, verdict
+from gpuprof.report.sections.subject import TONES, Subject, names
+from gpuprof.report.story import Block, Section, Story
+from gpuprof.report.wording import SIMULATED, percent, times, times_interval
 from gpuprof.text import listed, plural, shortened
 
-SIMULATED = "SIMULATED: a vendor simulator stood for {names}. What is said of it was measured on no such hardware."
 _UNITS = {"process": "processes", "run": "runs", "machine": "machines", "pair of processes": "pairs of processes"}
 
 
 def story(found: Comparison, now: str, timeline: Timeline | None = None) -> Story:
     """`now` is the time of making it (ISO 8601)."""
-    told = _Told(found, names(found.baseline, found.candidate), timeline or Timeline())
-    sections = [Section(key, title, list(tell(told))) for key, title, tell in SECTIONS]
-    overall, (answer, numbers) = found.overall, headline(found, told.names)
+    subject = Subject(found, names(found.baseline, found.candidate), timeline or Timeline())
+    sections = [Section(key, title, list(tell(subject))) for key, title, tell in SECTIONS]
+    overall, (answer, numbers) = found.overall, headline(found, subject.names)
     simulated = " and ".join(sorted({s.device for s in (found.baseline, found.candidate) if True in s.simulated}))
     return Story(
-        title=f"{told.names[1]} against {told.names[0]}",
+        title=f"{subject.names[1]} against {subject.names[0]}",
         headline=answer,
         detail=numbers,
-        tone="warn" if not overall.allowed else _WORDS[overall.verdict],
+        tone="warn" if not overall.allowed else TONES[overall.verdict],
         banners=[SIMULATED.format(names=simulated)] if simulated else [],
         sections=[section for section in sections if section.blocks],
         made=f"gpuprof {gpuprof.__version__}, {now}, from the records of "
@@ -97,31 +90,11 @@ def _inference(claim: Claim) -> str:
     return f"{counts}{spread}"
 
 
-def _ratio(effect: Any, *, struck: bool = False) -> Cell:
-    if effect is None:
-        return Cell(NONE, "dim", number=True)
-    bar = (effect.ci95[0], effect.ratio, effect.ci95[1]) if effect.ci95 and not struck else None
-    return Cell(times(effect.ratio), "plain", struck, True, times_interval(effect.ci95), bar)
-
-
-# ---- charts, raw numbers and method
-
-
-def _charts(told: _Told) -> Iterable[Block]:
-    cases = [
-        (case.title, name, evidence)
-        for case in told.found.cases if case.pair.allowed
-        for name, evidence in zip(told.names, (case.pair.baseline, case.pair.candidate), strict=True)
-    ]  # fmt: skip
-    yield from pictures.of_claims((told.found.overall, *told.found.claims), told.names)
-    yield from pictures.of_cases(cases, told.names, told.timeline, "each side's")
-
-
-SECTIONS: tuple[tuple[str, str, Callable[[_Told], Iterable[Block]]], ...] = (
-    ("verdict", "Verdict", _verdict),
-    ("decision", "Decision numbers", _decision),
-    ("fairness", "Fairness ledger", _fairness),
-    ("cells", "Case by case", _cells),
-    ("charts", "Charts", _charts),
-    ("raw", "Raw numbers and method", _raw),
+SECTIONS: tuple[tuple[str, str, Callable[[Subject], Iterable[Block]]], ...] = (
+    ("verdict", "Verdict", verdict.blocks),
+    ("decision", "Decision numbers", decision.blocks),
+    ("fairness", "Fairness ledger", fairness.blocks),
+    ("cells", "Case by case", cases.blocks),
+    ("charts", "Charts", charts.blocks),
+    ("raw", "Raw numbers and method", method.blocks),
 )

@@ -20,10 +20,9 @@ from gpuprof.analysis.history import (
 )
 from gpuprof.analysis.suspects import Suspect
 from gpuprof.metrics import BY_KEY
-from gpuprof.report.charts.time import history
-from gpuprof.report.stories.comparison import SIMULATED
+from gpuprof.report.charts.over_time import history
 from gpuprof.report.story import Block, Bullets, Cell, Chart, Notice, Section, Story, Table
-from gpuprof.report.wording import NONE, number, times, times_interval
+from gpuprof.report.wording import NONE, SIMULATED, number, times, times_interval
 from gpuprof.text import listed, plural, shortened
 
 SCHEMA = "gpuprof.history/1"

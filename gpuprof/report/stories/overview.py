@@ -16,9 +16,8 @@ from gpuprof.report.charts import pictures
 from gpuprof.report.charts.pictures import Timeline
 from gpuprof.report.sections.cases import CONDITIONS
 from gpuprof.report.sections.method import METHOD
-from gpuprof.report.stories.comparison import SIMULATED
 from gpuprof.report.story import Block, Bullets, Cell, Notice, Section, Story, Table, Tone, without_empty
-from gpuprof.report.wording import NONE, number, times, times_interval
+from gpuprof.report.wording import NONE, SIMULATED, number, times, times_interval
 from gpuprof.text import listed, plural, shortened
 
 _SHOWN = (HEADLINE, "latency_p50_s", "energy_j_per_sample", "power_mean_w", "peak_memory_bytes")

@@ -1,12 +1,11 @@
-"""TODO gpuprof.report.charts.time"""
+"""Charts over time: what was sampled in a run, and a metric over many runs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from gpuprof.report.charts import axes
-from gpuprof.report.charts.axes import Row, Spec
-from gpuprof.report.charts.cases import POINTER
+from gpuprof.report.charts.axes import POINTER, Row, Spec
 from gpuprof.units import number, show
 
 # What a timeline shows, top to bottom: the start of the quantity's name, title, unit.
