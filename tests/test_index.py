@@ -19,6 +19,8 @@ from conftest import ROOT, gpuprof, variables
 from test_record import NOW, journal, repeat
 from test_store import DAMAGE
 
+from gpuprof.analysis import evidence
+from gpuprof.analysis.evidence import by_device
 from gpuprof.errors import StoreError, UsageError
 from gpuprof.index import database as indexing
 from gpuprof.index.database import Index
@@ -410,7 +412,7 @@ def test_runs_that_arrive_while_the_index_is_open_do_not_disturb_it(runs):
 
 def side(text: str, directory: Path):
     with Sources(directory) as sources:
-        return sources.side(text)[0]
+        return evidence.side(text, sources.side(text))
 
 
 def test_a_side_is_a_run_a_record_a_directory_or_a_selector(runs, tmp_path):
@@ -460,7 +462,7 @@ def test_a_directory_with_a_strange_name_is_a_side(runs, tmp_path):
 def test_a_run_removed_while_it_is_looked_at_is_told(runs):
     path = store.run_directories(runs)[0]
     with Sources(runs) as sources:
-        _, _, find = next(sources.dated(None, []))
+        _, _, find = sources.dated(None).runs[0]
         shutil.rmtree(path)
         names(runs)  # another process takes it out of the index
         with pytest.raises(StoreError, match=f"{path.name}: was removed while it was being read"):
@@ -470,6 +472,7 @@ def test_a_run_removed_while_it_is_looked_at_is_told(runs):
 def test_by_device_simulated_runs_stand_apart(runs):
     publish(runs, 60, simulated=True)
     with Sources(runs) as sources:
-        devices, faults = sources.devices(None)
+        choice = sources.runs(None)
+        devices, faults = by_device(choice.runs), choice.skipped
     assert sorted((len(d.runs), d.simulated) for d in devices) == [(1, {True}), (4, {False})]
     assert faults == []

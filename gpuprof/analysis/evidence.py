@@ -11,6 +11,7 @@ from typing import Any
 from gpuprof.analysis.levels import Level, level
 from gpuprof.index.brief import FIELDS, PER_METRIC, Brief, Numbers, Shared, as_text, brief, static
 from gpuprof.index.digest import CaseDigest, Digest
+from gpuprof.index.sources import Choice, Chosen
 from gpuprof.metrics import METRICS
 
 Key = tuple[Any, ...]
@@ -128,6 +129,16 @@ def _count(found: dict[str, dict[str, int]], values: dict[str, Any], count: int)
         counts[shown] = counts.get(shown, 0) + count
 
 
+def side(text: str, choice: Choice) -> Evidence:
+    """The runs that `text` names as one side, with what was left out. Reads the newest run of each case."""
+    found = Evidence(text)
+    for run in choice.runs:
+        fold(found, *run)
+    complete(found)
+    found.skipped = [*choice.skipped, *found.copies]
+    return found
+
+
 def gather(text: str, digests: Iterable[tuple[Digest, Sequence[CaseDigest]]]) -> Evidence:
     """Runs, each with those of its cases that count, oldest first, as one side."""
     side = Evidence(text)
@@ -136,12 +147,14 @@ def gather(text: str, digests: Iterable[tuple[Digest, Sequence[CaseDigest]]]) ->
     return side
 
 
-def by_device(briefs: Iterable[tuple[Brief, set[str] | None, Callable[[], Digest]]]) -> list[Evidence]:
-    """A side for each device model, GPUs first."""
+def by_device(runs: Iterable[Chosen]) -> list[Evidence]:
+    """A side for each device model, GPUs first. Reads the newest run of each case."""
     sides: dict[tuple[str, bool], Evidence] = {}
-    for one, wanted, find in briefs:
-        head = one.head.data
-        fold(sides.setdefault((head["device"], head["simulated"]), Evidence(head["device"])), one, wanted, find)
+    for run in runs:
+        head = run.brief.head.data
+        fold(sides.setdefault((head["device"], head["simulated"]), Evidence(head["device"])), *run)
+    for found in sides.values():
+        complete(found)
     return sorted(sides.values(), key=lambda side: ("cpu" in side.kinds, side.device))
 
 

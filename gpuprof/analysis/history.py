@@ -17,8 +17,9 @@ from datetime import date, timedelta
 from gpuprof.analysis import effect as effects
 from gpuprof.analysis.effect import LEVEL, Effect
 from gpuprof.analysis.levels import RUNS, Level, level
-from gpuprof.analysis.series import Found, Key, Point, collected
+from gpuprof.analysis.series import Key, Point, collected
 from gpuprof.analysis.suspects import Suspect, suspects
+from gpuprof.index.sources import Chosen
 from gpuprof.metrics import BY_KEY
 from gpuprof.stats import finite_exp, spread
 
@@ -103,7 +104,7 @@ def segments(series: Series) -> list[tuple[int, int]]:
     return list(zip([0, *ends], [*ends, len(series.points)], strict=True))
 
 
-def history(runs: Iterable[Found], metric: str) -> list[Series]:
+def history(runs: Iterable[Chosen], metric: str) -> list[Series]:
     """A series for each machine and case. `runs` are oldest first, each with the cases that count (None: all)."""
     return [_told(title, key, points[-WINDOW:], metric) for title, key, points in collected(runs, metric)]
 

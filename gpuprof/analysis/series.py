@@ -9,9 +9,8 @@ from gpuprof.analysis.levels import Sample
 from gpuprof.analysis.titles import apart, settings, shape
 from gpuprof.index.brief import PER_METRIC, Brief, Shared, as_text
 from gpuprof.index.digest import Digest
+from gpuprof.index.sources import Chosen
 from gpuprof.metrics import METRICS
-
-Found = tuple[Brief, set[str] | None, Callable[[], Digest]]
 
 
 class Point(NamedTuple):
@@ -41,7 +40,7 @@ class Key(NamedTuple):
 _HOW_PARAMS = ("fused",)
 
 
-def collected(runs: Iterable[Found], metric: str) -> Iterator[tuple[str, Key, list[Point]]]:
+def collected(runs: Iterable[Chosen], metric: str) -> Iterator[tuple[str, Key, list[Point]]]:
     at = PER_METRIC * [m.key for m in METRICS].index(metric)
     found: list[tuple[Key, Point]] = []
     several: set[Key] = set()

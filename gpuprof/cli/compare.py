@@ -54,6 +54,7 @@ def command(
     Exit codes: 0 compared, 2 wrong usage or no such runs, 4 refused by --strict.
     """
     from gpuprof.analysis import compare as analysis
+    from gpuprof.analysis import evidence
     from gpuprof.analysis.effect import MACHINE_SPREAD
     from gpuprof.cli.writing import choose, hand_out, indexing
     from gpuprof.index.selector import varied
@@ -68,8 +69,8 @@ def command(
         raise UsageError("--machine-spread: not a number")
     form = choose(form, output, as_json)
     with indexing() as progress, Sources(store, progress) as sources:
-        one, wanted_one = sources.side(baseline)
-        other, wanted_other = sources.side(candidate)
+        named = [sources.side(text) for text in (baseline, candidate)]
+        one, other = (evidence.side(text, runs) for text, runs in zip((baseline, candidate), named, strict=True))
     for name, side in (("BASELINE", one), ("CANDIDATE", other)):
         if len(side.devices) > 1:
             models = "\n  ".join(f"{count} runs of {device}" for device, count in side.devices.items())
@@ -77,7 +78,7 @@ def command(
                 f"{name} {side.text!r} holds {len(side.devices)} device models; pick one with device~NAME:\n  {models}"
             )
     found = analysis.compare(
-        one, other, vary=set(vary) | varied(wanted_one, wanted_other),
+        one, other, vary=set(vary) | varied(*(choice.wanted for choice in named)),
         machine_spread=MACHINE_SPREAD if machine_spread is None else machine_spread,
     )  # fmt: skip
     if strict and found.blocked:

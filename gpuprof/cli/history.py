@@ -62,9 +62,9 @@ def command(
         raise UsageError(f"no metric {metric!r} to follow; there are {known}")
     form = choose(form, output, as_json)
     last, least = analysis.RECENT if last is None else last, analysis.LEAST if least is None else least
-    skipped: list[str] = []
     with indexing() as progress, Sources(store, progress) as sources:
-        series = analysis.history(sources.dated(selector, skipped), metric)
+        choice = sources.dated(selector)
+        series, skipped = analysis.history(choice.runs, metric), choice.skipped
         now = utc_now()
         ended = analysis.ended(series, now)
         over = set(map(id, ended))

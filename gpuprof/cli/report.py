@@ -29,6 +29,7 @@ def command(what: str | None, store: Path, form: str | None, output: Path | None
       gpuprof report last
       gpuprof report "workload=lstm,date>=2026-11-01" --format md
     """
+    from gpuprof.analysis.evidence import by_device
     from gpuprof.cli.writing import choose, hand_out, indexing
     from gpuprof.index.sources import Sources
     from gpuprof.report.charts import sampled as timeline
@@ -38,7 +39,8 @@ def command(what: str | None, store: Path, form: str | None, output: Path | None
 
     form = choose(form, output, as_json)
     with indexing() as progress, Sources(store, progress) as sources:
-        devices, skipped = sources.devices(what)
+        choice = sources.runs(what)
+        devices, skipped = by_device(choice.runs), choice.skipped
     if not devices:
         faults = f"; {len(skipped)} records cannot be read, the first: {skipped[0]}" if skipped else ""
         if what is not None:

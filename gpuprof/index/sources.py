@@ -1,13 +1,14 @@
-"""What a person names on the command line -> evidence: a run id, a record, a directory of runs, or a selector."""
+"""What a person names on the command line -> runs: a run id, a record, a directory of runs, or a selector."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from gpuprof.analysis.evidence import Evidence, by_device, complete, fold, gather
 from gpuprof.errors import StoreError, UsageError
 from gpuprof.index import selector
 from gpuprof.index.brief import Brief, brief
@@ -19,8 +20,25 @@ from gpuprof.store import runs
 Progress = Callable[[int, int], None]
 
 
+class Chosen(NamedTuple):
+    """A run that was chosen, with the static texts of those of its cases that are meant (None: all)."""
+
+    brief: Brief
+    cases: set[str] | None
+    digest: Callable[[], Digest]  # in full, looked up when it is asked for
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a text names: runs, oldest first; what they had to fulfil; and what could not be read, a line each."""
+
+    runs: Sequence[Chosen]
+    wanted: Selector
+    skipped: list[str]
+
+
 class Sources:
-    """Where sides come from; each directory is looked through once. Use as a context manager."""
+    """Where runs come from; each directory is looked through once. Use as a context manager."""
 
     def __init__(self, store: Path, progress: Progress | None = None) -> None:
         self._store = store
@@ -38,53 +56,35 @@ class Sources:
         gc.enable()
         self._open.close()
 
-    def side(self, text: str) -> tuple[Evidence, Selector]:
-        """The runs that `text` names; damaged ones are `skipped`. Raises UsageError or StoreError if there is none."""
-        named = self._named(text)
+    def runs(self, text: str | None) -> Choice:
+        """The runs that `text` names, or those of the whole store; perhaps none."""
+        named = (self._store, EVERYTHING) if text is None else self._named(text)
         if isinstance(named, Digest):
-            return gather(text, [(named, named.cases)]), EVERYTHING
+            return Choice([Chosen(brief(named), None, lambda: named)], EVERYTHING, [])
         store, wanted = named
-        index, side = self._index(store), Evidence(text)
-        for one, cases in index.briefs(wanted):
-            fold(side, one, cases, _finder(index, one.name))
-        complete(side)
-        side.skipped = [*index.faults, *side.copies]
-        if side.runs:
-            return side, wanted
-        faults = f" ({len(index.faults)} records cannot be read, the first: {index.faults[0]})" if index.faults else ""
-        if wanted is EVERYTHING:
-            raise StoreError(f"no run in {store}{faults}")
+        index = self._index(store)
+        runs = [Chosen(one, cases, _finder(index, one.name)) for one, cases in index.briefs(wanted)]
+        return Choice(runs, wanted, index.faults)
+
+    def side(self, text: str) -> Choice:
+        """The runs that `text` names. Raises UsageError or StoreError where there is none."""
+        choice = self.runs(text)
+        if choice.runs:
+            return choice
+        store = Path(text) if choice.wanted is EVERYTHING else self._store
+        faults = choice.skipped
+        read = f" ({len(faults)} records cannot be read, the first: {faults[0]})" if faults else ""
+        if choice.wanted is EVERYTHING:
+            raise StoreError(f"no run in {store}{read}")
         raise UsageError(
-            f"no run in {store} fulfils {text!r}{faults}; `gpuprof list --store {store}` shows what is there"
+            f"no run in {store} fulfils {text!r}{read}; `gpuprof list --store {store}` shows what is there"
         )
 
-    def devices(self, text: str | None) -> tuple[list[Evidence], list[str]]:
-        """The runs that `text` names, or the whole store, as a side for each device; and what could not be read."""
-        named = (self._store, EVERYTHING) if text is None else self._named(text)
-        if isinstance(named, Digest):
-            return by_device([(brief(named), None, lambda: named)]), []
-        store, wanted = named
-        index = self._index(store)
-        sides = by_device((one, cases, _finder(index, one.name)) for one, cases in index.briefs(wanted))
-        for side in sides:
-            complete(side)
-        return sides, index.faults
-
-    def dated(
-        self, text: str | None, skipped: list[str]
-    ) -> Iterator[tuple[Brief, set[str] | None, Callable[[], Digest]]]:
-        """The runs that `text`, a selector or a directory, names, or the whole store, oldest first.
-
-        What could not be read is added to `skipped`.
-        """
-        named = (self._store, EVERYTHING) if text is None else self._named(text)
-        if isinstance(named, Digest):
+    def dated(self, text: str | None) -> Choice:
+        """The runs that `text`, a selector or a directory, names, or those of the whole store, oldest first."""
+        if text is not None and isinstance(self._named(text), Digest):
             raise UsageError(f"{text!r} is one run, which has no history; write a selector such as workload=lstm")
-        store, wanted = named
-        index = self._index(store)
-        for one, cases in index.briefs(wanted):
-            yield one, cases, _finder(index, one.name)
-        skipped += index.faults
+        return self.runs(text)
 
     def _named(self, text: str) -> Digest | tuple[Path, Selector]:
         if not text.strip():

@@ -14,10 +14,10 @@ from typing import Any
 
 from gpuprof.analysis import compare as comparing
 from gpuprof.analysis import history as following
-from gpuprof.analysis.evidence import Evidence, complete, fold
-from gpuprof.analysis.series import Found
+from gpuprof.analysis.evidence import Evidence, side
 from gpuprof.errors import EXIT_OK, EXIT_REGRESSION, EXIT_RUN_FAILED, GpuprofError, UsageError
-from gpuprof.index.sources import Sources
+from gpuprof.index.selector import EVERYTHING
+from gpuprof.index.sources import Choice, Chosen, Sources
 from gpuprof.nightly.measure import Measured, Plan, locked, measure
 from gpuprof.nightly.textfile import _textfile
 from gpuprof.report.forms import page
@@ -86,9 +86,7 @@ def run(
         night = Night(plan, [])
         night.measured = list(measure(plan, lock, tell, night.unwritten))
         with Sources(plan.store) as sources:
-            skipped: list[str] = []
-            found = list(sources.dated(None, skipped))
-            told = _judge(night, found, skipped, last, least)
+            told = _judge(night, sources.dated(None), last, least)
         _write(night, plan.place / "report.html", page.render(told))
         _write(night, plan.out / "gpuprof_nightly.prom", _textfile(night))
         return night
@@ -104,12 +102,12 @@ def _write(night: Night, file: Path, text: str) -> None:
 # ---- comparing
 
 
-def _judge(night: Night, found: Sequence[Found], skipped: list[str], last: int, least: float) -> Story:
+def _judge(night: Night, choice: Choice, last: int, least: float) -> Story:
     plan, tonight = night.plan, set(night.runs)
     # Tonight comes last, and of it what this plan names, whatever the clock says and whatever was measured since.
     place = {run: number for number, one in enumerate(night.measured, 1) for run in one.runs}
-    found = sorted(found, key=lambda one: place.get(one[0].run_id, 0))
-    series = following.history(found, METRIC)
+    runs = sorted(choice.runs, key=lambda run: place.get(run.brief.run_id, 0))
+    series = following.history(runs, METRIC)
     night.judged = [one for one in series if one.points[-1].run_id in tonight]
     seen = {point.run_id for one in night.judged for point in one.points}
     night.measured = [
@@ -118,10 +116,10 @@ def _judge(night: Night, found: Sequence[Found], skipped: list[str], last: int, 
     ]
     night.worse = following.regressions(night.judged, last=last, least=least, tonight=True)
     now = utc_now()
-    told = story(History(str(plan.store), METRIC, night.judged, night.worse, skipped, last), now)
+    told = story(History(str(plan.store), METRIC, night.judged, night.worse, choice.skipped, last), now)
     others = [
         Section(f"against-{number}", f"Against {one.baseline.device}", _verdict(one, now))
-        for number, one in enumerate(_against(found, tonight))
+        for number, one in enumerate(_against(runs, tonight))
     ]
     faults = [Notice(f"{one.config}: {one.fault}", "bad", banner=True) for one in night.failed]
     failed = [Section("failed", "Not measured", faults)] if faults else []
@@ -140,33 +138,30 @@ def _verdict(found: comparing.Comparison, now: str) -> list[Any]:
     return [Notice(f"{told.headline} {told.detail}".strip(), told.tone), *told.sections[0].blocks]
 
 
-def _against(found: Sequence[Found], tonight: set[str]) -> Iterator[comparing.Comparison]:
+def _against(runs: Sequence[Chosen], tonight: set[str]) -> Iterator[comparing.Comparison]:
     """Tonight's runs on each GPU over the newest runs on each model of another vendor."""
-    ours: dict[tuple[str, bool], list[Found]] = {}
-    theirs: dict[tuple[str, bool], list[Found]] = {}
-    vendors = {one.head.data["vendor"] for one, _, _ in found if one.run_id in tonight} - {None}
-    for triple in found:
-        head = triple[0].head.data
-        side = ours if triple[0].run_id in tonight else theirs if head["vendor"] not in vendors else None
-        if side is not None and head["vendor"] is not None:
-            side.setdefault((head["device"], head["simulated"]), []).append(triple)
+    ours: dict[tuple[str, bool], list[Chosen]] = {}
+    theirs: dict[tuple[str, bool], list[Chosen]] = {}
+    vendors = {run.brief.head.data["vendor"] for run in runs if run.brief.run_id in tonight} - {None}
+    for run in runs:
+        head = run.brief.head.data
+        where = ours if run.brief.run_id in tonight else theirs if head["vendor"] not in vendors else None
+        if where is not None and head["vendor"] is not None:
+            where.setdefault((head["device"], head["simulated"]), []).append(run)
     for (device, simulated), mine in ours.items():
         for (model, other_simulated), other in theirs.items():
             if simulated == other_simulated:
                 yield comparing.compare(_newest(model, other), _newest(device, mine))
 
 
-def _newest(text: str, found: Sequence[Found]) -> Evidence:
+def _newest(text: str, runs: Sequence[Chosen]) -> Evidence:
     """Of each case the newest run that measured it."""
     seen: set[Any] = set()
-    kept = []
-    for one, _, find in reversed(found):
-        new = {static.text for static, _ in one.cases if static.key not in seen and static.data["outcome"] == "ok"}
-        seen |= {static.key for static, _ in one.cases if static.text in new}
+    kept: list[Chosen] = []
+    for run in reversed(runs):
+        cases = [static for static, _ in run.brief.cases]
+        new = {static.text for static in cases if static.key not in seen and static.data["outcome"] == "ok"}
+        seen |= {static.key for static in cases if static.text in new}
         if new:
-            kept.append((one, new, find))
-    side = Evidence(text)
-    for one, wanted, find in reversed(kept):
-        fold(side, one, wanted, find)
-    complete(side)
-    return side
+            kept.append(run._replace(cases=new))
+    return side(text, Choice(kept[::-1], EVERYTHING, []))
