@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gpuprof import workloads
 from gpuprof.config import configuration as config
 from gpuprof.config import suite
-from gpuprof.config.configuration import SuiteKeys
+from gpuprof.config.keys import Keys
 from gpuprof.config.yaml_source import Source, parse_value
 from gpuprof.errors import ConfigError
 from gpuprof.record.run import ConfigRecord
@@ -20,7 +20,7 @@ from gpuprof.record.run import ConfigRecord
 CONFIGS = Path(__file__).parent.parent / "configs"
 
 
-def parse(text: str, *overrides: str) -> config.Suite:
+def parse(text: str, *overrides: str) -> config.Configuration:
     record = ConfigRecord(file="x.yaml", sha256="0" * 64, text=text)
     return config.parse(Source(text, "x.yaml"), overrides, record)
 
@@ -237,7 +237,7 @@ _SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max
 _VALUES = st.recursive(
     _SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
 )
-_KEYS = st.sampled_from([*SuiteKeys.model_fields, "batchsize", "stepz", ""])
+_KEYS = st.sampled_from([*Keys.model_fields, "batchsize", "stepz", ""])
 
 
 @settings(max_examples=300, deadline=None)

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from gpuprof.config.configuration import Suite
+from gpuprof.config.configuration import Configuration
 from gpuprof.record.run import ConfigRecord
 from gpuprof.supervisor import plan
 from gpuprof.worker.timing import Blocks, Meter, drift, judge, measure_blocks, measure_requests, warm_up
 
 RECORD = ConfigRecord(file="x", sha256="0" * 64, text="")
-FULL = plan.protocol(Suite([], 5, None, RECORD), quick=False)
-QUICK = plan.protocol(Suite([], 5, None, RECORD), quick=True)
+FULL = plan.protocol(Configuration([], 5, None, RECORD), quick=False)
+QUICK = plan.protocol(Configuration([], 5, None, RECORD), quick=True)
 
 
 @dataclass

@@ -1,1 +1,1 @@
-"""TODO gpuprof.config"""
+"""Files that people write -> checked values."""

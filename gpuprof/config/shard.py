@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gpuprof.config.configuration import Suite
+from gpuprof.config.configuration import Configuration
 from gpuprof.errors import UsageError
 from gpuprof.workloads.case import CaseSpec
 
@@ -29,23 +29,23 @@ class Shard:
     def __str__(self) -> str:
         return f"{self.number}/{self.count}"
 
-    def of(self, suites: Sequence[Suite]) -> list[Suite]:
-        """The part of these suites' cases that is this shard's; a suite without any is left out."""
+    def of(self, configurations: Sequence[Configuration]) -> list[Configuration]:
+        """The part of these configurations' cases that is this shard's; one without any is left out."""
         places = sorted(
-            (_place(suite, spec), at, nth) for at, suite in enumerate(suites) for nth, spec in enumerate(suite.cases)
+            (_place(one, spec), at, nth) for at, one in enumerate(configurations) for nth, spec in enumerate(one.cases)
         )
         mine = {(at, nth) for _, at, nth in places[self.number - 1 :: self.count]}
-        found = []
-        for at, suite in enumerate(suites):
-            cases = [spec for nth, spec in enumerate(suite.cases) if (at, nth) in mine]
+        parts = []
+        for at, one in enumerate(configurations):
+            cases = [spec for nth, spec in enumerate(one.cases) if (at, nth) in mine]
             if cases:
-                record = suite.record.model_copy(update={"shard": str(self)})
-                found.append(replace(suite, cases=cases, record=record))
-        return found
+                record = one.record.model_copy(update={"shard": str(self)})
+                parts.append(replace(one, cases=cases, record=record))
+        return parts
 
 
-def _place(suite: Suite, spec: CaseSpec) -> tuple[str, str, list[str]]:
-    return hashlib.sha256(spec.case_id.encode()).hexdigest(), suite.record.sha256, suite.record.overrides
+def _place(of: Configuration, spec: CaseSpec) -> tuple[str, str, list[str]]:
+    return hashlib.sha256(spec.case_id.encode()).hexdigest(), of.record.sha256, of.record.overrides
 
 
 def parse(text: str, variables: Mapping[str, str] = os.environ) -> Shard:

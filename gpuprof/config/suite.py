@@ -1,4 +1,4 @@
-"""Files of the command line -> suites to run. A suite file lists configurations, and keys that all of them share:
+"""Files of the command line -> configurations. A suite file lists configurations, and keys that all of them share:
 
     suite: [lstm.yaml, cnn.yaml]    # beside the suite file, or by an absolute path
     repeats: 10                     # any key of a configuration but `workload`; --set has the last word
@@ -12,34 +12,34 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gpuprof.config import configuration as config
-from gpuprof.config.configuration import Override, Suite
+from gpuprof.config.configuration import Configuration, Override
 from gpuprof.config.yaml_source import Source
 from gpuprof.errors import ConfigError, Problem
 
 KEY = "suite"
 
 
-def load(paths: Sequence[Path], options: Sequence[str] = ()) -> list[Suite]:
+def load(paths: Sequence[Path], options: Sequence[str] = ()) -> list[Configuration]:
     """What the files name, in order; what is named twice, all keys alike, is there once.
 
     Raises ConfigError with everything that is wrong in any of them.
     """
-    suites: list[Suite] = []
+    configurations: list[Configuration] = []
     problems: list[Problem] = []
     for path in paths:
         try:
             source, record = config.read(path)
             if _is_suite(source):
-                suites += _listed(path, source, options)
+                configurations += _listed(path, source, options)
             else:
-                suites.append(config.parse(source, options, record))
+                configurations.append(config.parse(source, options, record))
         except ConfigError as error:
             problems += error.problems
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
-    once: dict[tuple[object, ...], Suite] = {}
-    for suite in suites:
-        once.setdefault((Path(suite.record.file).resolve(), *suite.record.overrides), suite)
+    once: dict[tuple[object, ...], Configuration] = {}
+    for one in configurations:
+        once.setdefault((Path(one.record.file).resolve(), *one.record.overrides), one)
     return list(once.values())
 
 
@@ -47,8 +47,8 @@ def _is_suite(source: Source) -> bool:
     return isinstance(source.data, dict) and KEY in source.data
 
 
-def _listed(path: Path, source: Source, options: Sequence[str]) -> list[Suite]:
-    suites: list[Suite] = []
+def _listed(path: Path, source: Source, options: Sequence[str]) -> list[Configuration]:
+    configurations: list[Configuration] = []
     problems: list[Problem] = []
 
     def problem(place: tuple[str | int, ...], message: str) -> None:
@@ -77,7 +77,7 @@ def _listed(path: Path, source: Source, options: Sequence[str]) -> list[Suite]:
             if _is_suite(listed):
                 problem(place, f"{name!r} is a suite itself; list its configurations here instead")
             else:
-                suites.append(config.parse(listed, options, record, common))
+                configurations.append(config.parse(listed, options, record, common))
         except ConfigError as error:
             # A fault of the whole file is one of the list; any other has a place of its own.
             whole = {p: Problem(source.where(place), f"{KEY}[{index}]", str(p)) for p in error.problems
@@ -85,7 +85,7 @@ def _listed(path: Path, source: Source, options: Sequence[str]) -> list[Suite]:
             problems += [whole.get(p, p) for p in error.problems]
     if problems:
         raise ConfigError(problems)
-    return suites
+    return configurations
 
 
 def _common(source: Source) -> Iterator[Override]:

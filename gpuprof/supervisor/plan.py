@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from gpuprof import workloads
-from gpuprof.config.configuration import Suite
+from gpuprof.config.configuration import Configuration
 from gpuprof.record.run import Protocol
 from gpuprof.system.procfs import physical_cores
 from gpuprof.workloads.case import CaseSpec
@@ -33,13 +33,13 @@ _QUICK: dict[str, Any] = {
 }  # fmt: skip
 
 
-def protocol(suite: Suite, *, quick: bool) -> Protocol:
+def protocol(configuration: Configuration, *, quick: bool) -> Protocol:
     """`--quick` shortens every window and takes three repeats, unless the configuration asks for fewer or more."""
-    repeats = QUICK_REPEATS if quick and not suite.explicit_repeats else suite.repeats
+    repeats = QUICK_REPEATS if quick and not configuration.explicit_repeats else configuration.repeats
     timings = _QUICK if quick else _FULL
     return Protocol(
-        name="quick" if quick else "full", repeats=repeats, timeout_s=suite.timeout_s or DEFAULT_TIMEOUT_S,
-        energy_error=suite.energy_error or DEFAULT_ENERGY_ERROR, **timings,
+        name="quick" if quick else "full", repeats=repeats, timeout_s=configuration.timeout_s or DEFAULT_TIMEOUT_S,
+        energy_error=configuration.energy_error or DEFAULT_ENERGY_ERROR, **timings,
     )  # fmt: skip
 
 
@@ -72,18 +72,18 @@ def estimate_s(spec: CaseSpec, plan: Protocol, cores: int) -> tuple[float, float
     return checks, _START_S + 3 * step_s + warmup + measure + latency
 
 
-def describe(suite: Suite, *, quick: bool) -> dict[str, Any]:
+def describe(configuration: Configuration, *, quick: bool) -> dict[str, Any]:
     """The resolved plan of one configuration, with guesses of its time in seconds; runs nothing."""
     cores = physical_cores()
-    limits = protocol(suite, quick=quick)
+    limits = protocol(configuration, quick=quick)
     cases: list[dict[str, Any]] = []
-    for spec in suite.cases:
+    for spec in configuration.cases:
         checks, repeat = estimate_s(spec, limits, cores)
         guess = round(checks + repeat * limits.repeats, 1)
         cases.append({"case_id": spec.case_id, "estimate_s": guess, **case_request(spec, cores)})
     return {
-        "file": suite.record.file,
-        "shard": suite.record.shard,
+        "file": configuration.record.file,
+        "shard": configuration.record.shard,
         "protocol": limits.model_dump(exclude={"absent"}),
         "order": [{"repeat": r, "case_id": c} for r, c in order([c["case_id"] for c in cases], limits.repeats)],
         "cases": cases,

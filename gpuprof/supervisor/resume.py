@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gpuprof.config.configuration import Suite
+from gpuprof.config.configuration import Configuration
 from gpuprof.index.brief import Brief
 from gpuprof.index.database import Index
 from gpuprof.index.selector import Condition, Selector
@@ -71,12 +71,12 @@ def _sensed(device: Device) -> dict[str, Any]:
     return {name: said[name].value for name in _SENSED if name in said}
 
 
-def held(index: Index, suite: Suite, protocol: Protocol, now: Conditions, cores: int) -> dict[str, str]:
+def held(index: Index, configuration: Configuration, protocol: Protocol, now: Conditions, cores: int) -> dict[str, str]:
     """Case -> newest run that holds it: measured, not found wrong, and with as many good repeats as are asked for.
 
     `cores` is the number of threads where a case names none.
     """
-    wanted = {spec.case_id: spec.threads or cores for spec in suite.cases}
+    wanted = {spec.case_id: spec.threads or cores for spec in configuration.cases}
     asked = _compared(protocol.model_dump(mode="json", exclude={"absent"}))
 
     def holds(case: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from gpuprof.config.configuration import Suite
+from gpuprof.config.configuration import Configuration
 from gpuprof.record.repeat import Phase, Repeat, RepeatTelemetry
 from gpuprof.record.run import RunRecord
 from gpuprof.record.versions import SCHEMA
@@ -48,7 +48,7 @@ class Watcher(Protocol):
 class _Run:
     """One configuration on one device, while it is measured."""
 
-    suite: Suite
+    configuration: Configuration
     device: dict[str, Any]
     protocol: Any
     inspector: Inspector
@@ -89,7 +89,7 @@ class _Run:
         if not spec.params.get("fused") or correctness.get("verdict") in ("pass", "drift"):
             return None
         instead = replace(spec, params=spec.params | {"fused": False})
-        if any(instead.case_id == other.case_id for other in self.suite.cases):
+        if any(instead.case_id == other.case_id for other in self.configuration.cases):
             return None
         request = self.request(instead)
         checked = self.check(instead.case_id, request)
@@ -140,15 +140,15 @@ class _Run:
 
 
 def run(
-    suite: Suite, machine: Machine, device: dict[str, Any], inspector: Inspector, store: Path, watcher: Watcher,
-    *, quick: bool, backends: Sequence[Backend] = (), hz: float = DEFAULT_HZ,
+    configuration: Configuration, machine: Machine, device: dict[str, Any], inspector: Inspector, store: Path,
+    watcher: Watcher, *, quick: bool, backends: Sequence[Backend] = (), hz: float = DEFAULT_HZ,
 ) -> tuple[RunRecord, Path]:  # fmt: skip
     """Measure one configuration on one device and publish its record, also after Ctrl-C. Raises GpuprofError.
 
     Without `backends` there is no telemetry, and the record says so.
     """
-    protocol = plan.protocol(suite, quick=quick)
-    run_id = new_run_id(Path(suite.record.file).stem)
+    protocol = plan.protocol(configuration, quick=quick)
+    run_id = new_run_id(Path(configuration.record.file).stem)
     interrupted = None
     with terminate_as_interrupt(), _kernel_cache() as cache, Station(backends, device, hz=hz) as station:
         header = {
@@ -157,22 +157,22 @@ def run(
             "run_id": run_id,
             "simulated": station.simulated,
             "started_at": utc_now(),
-            "config": suite.record.model_dump(),
+            "config": configuration.record.model_dump(),
             "protocol": protocol.model_dump(),
             "device": device,
             "environment": environment.describe() | machine.torch,
             **_source(station),
         }
         journal = Journal(store, run_id)
-        this = _Run(suite, device, protocol, inspector, journal, cache, station, watcher)
-        cases = {spec.case_id: spec for spec in suite.cases}
+        this = _Run(configuration, device, protocol, inspector, journal, cache, station, watcher)
+        cases = {spec.case_id: spec for spec in configuration.cases}
         try:
             journal.append(header)
             watcher.run_started(run_id, device["name"], list(cases), protocol.repeats)
-            for spec in suite.cases:
+            for spec in configuration.cases:
                 this.case(spec)
             pretrained = set()
-            for spec in suite.cases:
+            for spec in configuration.cases:
                 found = this.check(spec.case_id, this.request(spec))
                 this.checked(spec.case_id, found)
                 if (found.get("weights") or {}).get("source", "random") != "random":
