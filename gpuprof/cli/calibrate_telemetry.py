@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,8 +13,6 @@ from gpuprof.errors import EXIT_OK, DeviceError, UsageError
 if TYPE_CHECKING:
     from gpuprof.supervisor.machine import Machine
     from gpuprof.telemetry.device import Device
-
-Load = Callable[[], tuple[Callable[[], bool], int]]
 
 
 @click.command(
@@ -41,6 +37,7 @@ def command(wanted: tuple[str, ...], seconds: float, as_json: bool, arguments: t
       gpuprof calibrate-telemetry --device amd:0 -- ./burn --seconds 8
     """
     from gpuprof import telemetry
+    from gpuprof.supervisor import load
     from gpuprof.supervisor.machine import session
     from gpuprof.telemetry import calibration as calibrate
     from gpuprof.telemetry import monitor
@@ -61,8 +58,8 @@ def command(wanted: tuple[str, ...], seconds: float, as_json: bool, arguments: t
         if index is None and device.kind == "gpu" and not arguments:
             raise UsageError(f"PyTorch does not use {device.id}: give a COMMAND after -- that loads it")
         try:
-            with _command(arguments) if arguments else _matrices(index, seconds) as load:
-                results.append(calibrate.calibrate(device, load))
+            with load.program(arguments) if arguments else load.products(index, seconds) as begin:
+                results.append(calibrate.calibrate(device, begin))
         except Lost as error:
             raise DeviceError(f"{device.id} was lost: {error}") from None
     document = calibrate.document(results, mapping)
@@ -90,77 +87,6 @@ def _mapping(machine: Machine, devices: list[Device]) -> Iterator[dict[str, Any]
             "by": found.by if isinstance(found, Match) else found,
             "attributed": good,
         }
-
-
-@contextmanager
-def _command(arguments: tuple[str, ...]) -> Iterator[Load]:
-    import subprocess
-
-    running: list[subprocess.Popen[bytes]] = []
-
-    def load() -> tuple[Callable[[], bool], int]:
-        try:
-            process = subprocess.Popen(arguments, stdout=2)  # our stdout is for the result
-        except OSError as error:
-            raise UsageError(f"{arguments[0]}: {error.strerror}; name a program and its arguments after --") from None
-        running.append(process)
-        return lambda: process.poll() is None, time.monotonic_ns()
-
-    try:
-        yield load
-    finally:
-        for process in running:
-            process.kill()
-            process.wait()
-
-
-@contextmanager
-def _matrices(index: int | None, seconds: float) -> Iterator[Load]:
-    """A worker that waits, with its context on the device, until the load is wanted."""
-    import tempfile
-    import threading
-    from pathlib import Path
-
-    from gpuprof.supervisor.worker_process import WorkerFailed, WorkerProcess
-    from gpuprof.system.procfs import physical_cores
-
-    ready, go, began = threading.Event(), threading.Event(), threading.Event()
-
-    def at_pause(_: dict[str, Any]) -> dict[str, Any]:
-        ready.set()
-        go.wait()
-        began.set()
-        return {}
-
-    with tempfile.TemporaryDirectory(prefix="gpuprof-cache-") as cache:
-        worker = WorkerProcess(physical_cores(), Path(cache))
-        request = {"do": "load", "device": index, "seconds": seconds}
-        failed: list[WorkerFailed] = []
-
-        def ask() -> None:
-            try:
-                worker.ask(request, 600.0, at_pause)
-            except WorkerFailed as error:
-                failed.append(error)
-
-        thread = threading.Thread(target=ask, daemon=True)
-        thread.start()
-        while thread.is_alive() and not ready.wait(0.1):
-            continue
-
-        def load() -> tuple[Callable[[], bool], int]:
-            go.set()
-            while thread.is_alive() and not began.wait(0.1):
-                continue
-            return thread.is_alive, time.monotonic_ns()
-
-        try:
-            yield load
-            if failed:
-                raise DeviceError(f"the load could not be run: {failed[0].reason}")
-        finally:
-            go.set()
-            worker.kill()
 
 
 def _show(result: dict[str, Any]) -> None:

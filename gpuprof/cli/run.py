@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from itertools import filterfalse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from gpuprof.cli.common import console, json_option, print_json, print_rendered, recover_hint, say, store_option
-from gpuprof.errors import EXIT_INTERRUPTED, EXIT_NO_DEVICE, EXIT_OK, EXIT_RUN_FAILED, PublishError, UsageError
+from gpuprof.errors import EXIT_INTERRUPTED, EXIT_NO_DEVICE, EXIT_OK, EXIT_RUN_FAILED, UsageError
 
 if TYPE_CHECKING:
-    from gpuprof.config.configuration import Suite
+    from gpuprof.config.configuration import Configuration
     from gpuprof.record.run import RunRecord
+    from gpuprof.supervisor.jobs import Done, Job
     from gpuprof.supervisor.machine import Machine
     from gpuprof.telemetry.device import Backend
 
@@ -90,31 +90,31 @@ def command(
     """
     from gpuprof.config import suite as files
 
-    suites = files.load([Path(name) for name in configs], overrides)
+    configurations = files.load([Path(name) for name in configs], overrides)
     if shard is not None:
-        suites = _part(suites, shard, as_json)
+        configurations = _part(configurations, shard, as_json)
     if dry_run and resume:
         raise UsageError("--resume has to look at the device, which --dry-run does not: leave one of them out")
     if dry_run:
-        return _dry_run(suites, quick, as_json)
+        return _dry_run(configurations, quick, as_json)
 
     from gpuprof import telemetry
     from gpuprof.cli.progress import Progress
     from gpuprof.store.journal import unfinished
     from gpuprof.store.upkeep import empty
-    from gpuprof.supervisor import run as supervisor
+    from gpuprof.supervisor.jobs import Job, measure
     from gpuprof.supervisor.machine import session
     from gpuprof.system.interrupts import terminate_as_interrupt
 
     notice = console(stderr=True)
     for dead in filterfalse(empty, unfinished(store)):
         say(notice, f"An earlier run was killed ({dead.name}). To save what it measured: {recover_hint(store)}")
-    records: list[RunRecord] = []
-    codes = [EXIT_OK]
-    if not suites:
+    if not configurations:
         if as_json:
             print_json([])
         return EXIT_OK
+    records: list[RunRecord] = []
+    codes = [EXIT_OK]
     # From here on, and not only while a run goes on: as process 1 of a container, SIGTERM would be ignored without it.
     with terminate_as_interrupt(), session() as inspector:
         machine = inspector.machine()
@@ -122,33 +122,19 @@ def command(
         backends = telemetry.open_backends() if telemetry_hz else []
         if device == "auto" and devices[0]["kind"] == "cpu":
             say(notice, f"No GPU, profiling the CPU: {machine.why_no_gpu()}.")
-        work = [(suite, chosen) for suite in suites for chosen in devices]
-        if resume and not (work := list(_left(work, store, machine, backends, quick=quick))):
+        jobs = [Job(one, chosen) for one in configurations for chosen in devices]
+        if resume and not (jobs := _left(jobs, store, machine, backends, quick=quick)):
             say(notice if as_json else console(), f"Nothing left to measure: {store} holds every case.")
-        for suite, chosen in work:
-            fault = ""
-            path: Path | None = None
-            try:
-                with Progress(console(stderr=True)) as progress:
-                    record, path = supervisor.run(
-                        suite, machine, chosen, inspector, store, progress, quick=quick, backends=backends,
-                        hz=telemetry_hz,
-                    )  # fmt: skip
-            except PublishError as error:
-                record, fault = error.record, str(error)
-            except KeyboardInterrupt:  # between two runs; in a run it is an outcome
-                codes.append(EXIT_INTERRUPTED)
-                break
-            records.append(record)
-            codes += [_exit_code(record), EXIT_RUN_FAILED if fault else EXIT_OK]
-            if not as_json:
-                print_rendered(record)
-                if path is not None:
-                    say(console(), f"record: {path / 'record.json'}")
-            if fault:
-                say(notice, f"gpuprof: {fault}", "bold red")
-            if record.outcome == "interrupted":
-                break
+        try:
+            for done in measure(
+                jobs, machine, inspector, store, lambda: Progress(console(stderr=True)),
+                quick=quick, backends=backends, hz=telemetry_hz,
+            ):  # fmt: skip
+                records.append(done.record)
+                codes += [_exit_code(done.record), EXIT_RUN_FAILED if done.fault else EXIT_OK]
+                _tell(done, as_json)
+        except KeyboardInterrupt:  # between two runs; in a run it is an outcome
+            codes.append(EXIT_INTERRUPTED)
     if as_json:
         documents = [record.model_dump(mode="json", by_alias=True) for record in records]
         print_json(documents[0] if len(documents) == 1 else documents)
@@ -159,12 +145,21 @@ def command(
     return next(code for code in (EXIT_INTERRUPTED, EXIT_RUN_FAILED, EXIT_NO_DEVICE, EXIT_OK) if code in codes)
 
 
-def _part(suites: Sequence[Suite], text: str, as_json: bool) -> list[Suite]:
+def _tell(done: Done, as_json: bool) -> None:
+    if not as_json:
+        print_rendered(done.record)
+        if done.path is not None:
+            say(console(), f"record: {done.path / 'record.json'}")
+    if done.fault:
+        say(console(stderr=True), f"gpuprof: {done.fault}", "bold red")
+
+
+def _part(configurations: Sequence[Configuration], text: str, as_json: bool) -> list[Configuration]:
     from gpuprof.config import shard
 
     part = shard.parse(text)
-    mine = part.of(suites)
-    planned, count = (sum(len(suite.cases) for suite in some) for some in (suites, mine))
+    mine = part.of(configurations)
+    planned, count = (sum(len(one.cases) for one in some) for some in (configurations, mine))
     if mine:
         say(console(stderr=True), f"shard {part}: {count} of {planned} planned cases", "dim")
     else:
@@ -172,27 +167,15 @@ def _part(suites: Sequence[Suite], text: str, as_json: bool) -> list[Suite]:
     return mine
 
 
-def _left(
-    work: Sequence[tuple[Suite, dict[str, Any]]], store: Path, machine: Machine, backends: Sequence[Backend],
-    *, quick: bool,
-) -> Iterator[tuple[Suite, dict[str, Any]]]:  # fmt: skip
-    """The work without what the store holds; says what that is."""
+def _left(jobs: list[Job], store: Path, machine: Machine, backends: Sequence[Backend], *, quick: bool) -> list[Job]:
+    """The jobs without what the store holds; says what that is."""
     from gpuprof.cli.writing import indexing
     from gpuprof.index.database import Index
-    from gpuprof.supervisor import plan
-    from gpuprof.supervisor.resume import conditions, held
-    from gpuprof.system.procfs import physical_cores
+    from gpuprof.supervisor.jobs import left
 
     notice = console(stderr=True)
     with indexing() as progress, Index(store, progress=progress) as index:
-        for suite, device in work:
-            now = conditions(device, machine.torch, backends)
-            found = held(index, suite, plan.protocol(suite, quick=quick), now, physical_cores())
-            for case_id, run_id in sorted(found.items()):
-                say(notice, f"skipped {case_id} on {device['name']}: held by run {run_id}", "dim")
-            cases = [spec for spec in suite.cases if spec.case_id not in found]
-            if cases:
-                yield replace(suite, cases=cases, record=suite.record.model_copy(update={"held": found})), device
+        return list(left(jobs, index, machine, backends, lambda line: say(notice, line, "dim"), quick=quick))
 
 
 def _exit_code(record: RunRecord) -> int:
@@ -204,11 +187,11 @@ def _exit_code(record: RunRecord) -> int:
     return EXIT_OK if record.outcome == "ok" and not wrong else EXIT_RUN_FAILED
 
 
-def _dry_run(suites: list[Suite], quick: bool, as_json: bool) -> int:
+def _dry_run(configurations: list[Configuration], quick: bool, as_json: bool) -> int:
     from gpuprof.supervisor import plan
     from gpuprof.text import plural, unbroken
 
-    documents = [plan.describe(suite, quick=quick) for suite in suites]
+    documents = [plan.describe(one, quick=quick) for one in configurations]
     if as_json:
         print_json(documents[0] if len(documents) == 1 else documents)
         return EXIT_OK

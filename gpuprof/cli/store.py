@@ -53,14 +53,14 @@ def verify(store: Path, as_json: bool) -> int:
                 faults[name] = fault
             if done % 100 == 0:
                 progress(done, len(names))
-    unfinished = [path.name for path in unfinished(store)]
+    dead = [path.name for path in unfinished(store)]
     if as_json:
-        print_json({"runs": len(names), "faults": faults, "unfinished": unfinished})
+        print_json({"runs": len(names), "faults": faults, "unfinished": dead})
     else:
         for fault in faults.values():
             say(console(), fault, "red")
         say(console(), f"{len(names):,} runs in {store}, {len(names) - len(faults):,} whole")
-        for name in unfinished:
+        for name in dead:
             say(
                 console(stderr=True),
                 f"killed before it was over: {name}; to save what it measured: {recover_hint(store)}",

@@ -1,0 +1,75 @@
+"""Several runs, one after the other: what is to be measured on which device, less what the store holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gpuprof.config.configuration import Configuration
+from gpuprof.errors import PublishError
+from gpuprof.index.database import Index
+from gpuprof.record.run import RunRecord
+from gpuprof.supervisor import plan
+from gpuprof.supervisor.machine import Inspector, Machine
+from gpuprof.supervisor.resume import conditions, held
+from gpuprof.supervisor.run import Watcher, run
+from gpuprof.system.procfs import physical_cores
+from gpuprof.telemetry.device import Backend
+
+
+@dataclass(frozen=True)
+class Job:
+    """One configuration on one device; `device` holds the fields of `record.Device`."""
+
+    configuration: Configuration
+    device: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A job's record and its directory, or the `fault` that kept the store from taking it."""
+
+    record: RunRecord
+    path: Path | None
+    fault: str = ""
+
+
+def left(
+    jobs: Sequence[Job], index: Index, machine: Machine, backends: Sequence[Backend], tell: Callable[[str], None],
+    *, quick: bool,
+) -> Iterator[Job]:  # fmt: skip
+    """The jobs without the cases that the store of `index` holds; `tell` gets a line for each of those."""
+    for job in jobs:
+        now = conditions(job.device, machine.torch, backends)
+        protocol = plan.protocol(job.configuration, quick=quick)
+        runs = held(index, job.configuration, protocol, now, physical_cores())
+        for case_id, run_id in sorted(runs.items()):
+            tell(f"skipped {case_id} on {job.device['name']}: held by run {run_id}")
+        cases = [spec for spec in job.configuration.cases if spec.case_id not in runs]
+        if cases:
+            record = job.configuration.record.model_copy(update={"held": runs})
+            yield replace(job, configuration=replace(job.configuration, cases=cases, record=record))
+
+
+def measure(
+    jobs: Sequence[Job], machine: Machine, inspector: Inspector, store: Path,
+    watch: Callable[[], AbstractContextManager[Watcher]],
+    *, quick: bool, backends: Sequence[Backend], hz: float,
+) -> Iterator[Done]:  # fmt: skip
+    """Measure each job, `watch` giving whoever is told of its progress. Ends after a job that was interrupted."""
+    for job in jobs:
+        try:
+            with watch() as watcher:
+                record, path = run(
+                    job.configuration, machine, job.device, inspector, store, watcher,
+                    quick=quick, backends=backends, hz=hz,
+                )  # fmt: skip
+            done = Done(record, path)
+        except PublishError as error:
+            done = Done(error.record, None, str(error))
+        yield done
+        if done.record.outcome == "interrupted":
+            return

@@ -1,0 +1,85 @@
+"""A load on a device that starts when it is told to, for calibrating its sensors."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gpuprof.errors import DeviceError, UsageError
+from gpuprof.supervisor.worker_process import WorkerFailed, WorkerProcess
+from gpuprof.system.procfs import physical_cores
+
+# Starts the load; gives whether it still runs, to be asked again and again, and when it began (CLOCK_MONOTONIC, ns).
+Load = Callable[[], tuple[Callable[[], bool], int]]
+
+
+@contextmanager
+def program(arguments: Sequence[str]) -> Iterator[Load]:
+    """Any program, which must keep the device busy. Raises UsageError where it cannot be started."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def load() -> tuple[Callable[[], bool], int]:
+        try:
+            process = subprocess.Popen(arguments, stdout=2)  # our stdout is for the result
+        except OSError as error:
+            raise UsageError(f"{arguments[0]}: {error.strerror}; name a program and its arguments after --") from None
+        running.append(process)
+        return lambda: process.poll() is None, time.monotonic_ns()
+
+    try:
+        yield load
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def products(index: int | None, seconds: float) -> Iterator[Load]:
+    """Matrix products in a worker that waits, with its context on the device, until they are wanted.
+
+    Raises DeviceError where they could not be run.
+    """
+    ready, go, began = threading.Event(), threading.Event(), threading.Event()
+
+    def at_pause(_: dict[str, Any]) -> dict[str, Any]:
+        ready.set()
+        go.wait()
+        began.set()
+        return {}
+
+    with tempfile.TemporaryDirectory(prefix="gpuprof-cache-") as cache:
+        worker = WorkerProcess(physical_cores(), Path(cache))
+        request = {"do": "load", "device": index, "seconds": seconds}
+        failed: list[WorkerFailed] = []
+
+        def ask() -> None:
+            try:
+                worker.ask(request, 600.0, at_pause)
+            except WorkerFailed as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=ask, daemon=True)
+        thread.start()
+        while thread.is_alive() and not ready.wait(0.1):
+            continue
+
+        def load() -> tuple[Callable[[], bool], int]:
+            go.set()
+            while thread.is_alive() and not began.wait(0.1):
+                continue
+            return thread.is_alive, time.monotonic_ns()
+
+        try:
+            yield load
+            if failed:
+                raise DeviceError(f"the load could not be run: {failed[0].reason}")
+        finally:
+            go.set()
+            worker.kill()
