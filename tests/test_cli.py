@@ -15,7 +15,8 @@ from rich.console import Console
 from test_record import NOW, journal, repeat
 
 from gpuprof import __version__, metrics
-from gpuprof.cli import COMMANDS, app
+from gpuprof.cli import app
+from gpuprof.cli.help import COMMANDS
 from gpuprof.report.views import run as terminal
 from gpuprof.store.assemble import assemble
 

@@ -14,7 +14,8 @@ from conftest import ROOT, gpuprof
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuprof.engines.schedule import FORMS, Schedule
+from gpuprof.engines import FORMS
+from gpuprof.engines.schedule import Schedule
 from gpuprof.errors import UsageError
 
 # Spaces, quotes, specifiers and variables of systemd, a shell's and GitHub's, and what a YAML scalar might become.

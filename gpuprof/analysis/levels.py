@@ -1,4 +1,4 @@
-"""TODO gpuprof.analysis.levels"""
+"""The level of one side: mean, variance and degrees of freedom over machines, runs or processes."""
 
 from __future__ import annotations
 

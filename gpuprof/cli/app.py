@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from gpuprof import __version__
-from gpuprof.cli import COMMANDS, HELP
+from gpuprof.cli.help import COMMANDS, HELP
 from gpuprof.errors import EXIT_INTERRUPTED, EXIT_RUN_FAILED, GpuprofError
 
 
@@ -42,7 +42,7 @@ class _Lazy(click.Group):
 @click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="gpuprof", message="%(prog)s %(version)s")
 def group() -> None:
-    """See `gpuprof.cli.HELP`."""
+    """See `gpuprof.cli.help.HELP`."""
 
 
 def run() -> int:

@@ -48,7 +48,8 @@ def render(
       gpuprof schedule render cron --command '/opt/gpuprof/scripts/compare_nightly /opt/gpuprof/configs/lstm.yaml'
       gpuprof schedule render github --store /srv/gpuprof configs/lstm.yaml
     """
-    from gpuprof.engines import schedule
+    from gpuprof.engines import FORMS
+    from gpuprof.engines.schedule import Schedule
     from gpuprof.errors import UsageError
     from gpuprof.system.files import to_file
     from gpuprof.text import one_line
@@ -59,7 +60,7 @@ def render(
         _on_the_runner(store)
     words = _words(line) if line is not None else _nightly(configs, more, store, absolute=form != "github")
     reports = "" if line is not None else str(store.absolute() / "nightly")
-    files = schedule.FORMS[form](schedule.Schedule(words, at, reports))
+    files = FORMS[form](Schedule(words, at, reports))
     if output is None:
         for name, text in files.items():
             click.echo((f"# ---- {name}\n" if len(files) > 1 else "") + text, nl=False)

@@ -1,4 +1,4 @@
-"""TODO gpuprof.engines.cron"""
+"""A line for crontab."""
 
 from __future__ import annotations
 

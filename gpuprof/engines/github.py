@@ -1,4 +1,4 @@
-"""TODO gpuprof.engines.github"""
+"""A workflow for GitHub Actions, on runners of your own."""
 
 from __future__ import annotations
 

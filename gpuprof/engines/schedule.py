@@ -1,22 +1,16 @@
-"""Schedules as text: a systemd service with its timer, a cron line, a GitHub Actions workflow. Pure.
-
-Each form has its own way to misread a path or an argument; what a form cannot hold is refused, never mangled.
-"""
+"""What is to be started, and when; what no form can hold is refused."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gpuprof.engines.cron import cron
-from gpuprof.engines.github import github
-from gpuprof.engines.systemd import systemd
 from gpuprof.errors import UsageError
 
 NAME = "gpuprof-nightly"
-_STOP_S = 120  # for `gpuprof nightly` to end what it measures, and to keep it
+STOP_S = 120  # for `gpuprof nightly` to end what it measures, and to keep it
 
 
 @dataclass(frozen=True)
@@ -47,6 +41,3 @@ def _unheld(c: str) -> bool:
     """Control characters, line ends, lone surrogates, and what Unicode calls noncharacters."""
     code = ord(c)
     return unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
-
-
-FORMS: dict[str, Callable[[Schedule], dict[str, str]]] = {"systemd": systemd, "cron": cron, "github": github}

@@ -1,8 +1,8 @@
-"""TODO gpuprof.engines.systemd"""
+"""A service and its timer for systemd."""
 
 from __future__ import annotations
 
-from gpuprof.engines.schedule import _STOP_S, NAME, Schedule
+from gpuprof.engines.schedule import NAME, STOP_S, Schedule
 from gpuprof.errors import UsageError
 
 
@@ -23,7 +23,7 @@ ExecStart=:{" ".join(map(_unit_word, plan.command))}
 # gpuprof nightly limits each configuration. It alone is told to stop: it ends the run, which keeps what is done.
 TimeoutStartSec=infinity
 KillMode=mixed
-TimeoutStopSec={_STOP_S}
+TimeoutStopSec={STOP_S}
 """
     timer = f"""\
 [Unit]

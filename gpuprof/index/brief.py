@@ -1,4 +1,4 @@
-"""TODO gpuprof.index.brief"""
+"""What folding thousands of runs together needs of each: texts that many have in common, and numbers."""
 
 from __future__ import annotations
 

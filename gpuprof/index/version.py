@@ -1,4 +1,4 @@
-"""TODO gpuprof.index.version"""
+"""What tells an index of another meaning, so that it is made anew."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""TODO gpuprof.nightly"""
+"""A night: measure once, compare with the nights before, report."""

@@ -1,4 +1,4 @@
-"""TODO gpuprof.nightly.textfile"""
+"""What a night found, as a textfile for node_exporter."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ import time
 from gpuprof.analysis import history as following
 from gpuprof.errors import StoreError
 from gpuprof.export import openmetrics
-from gpuprof.nightly.run import METRIC, Night
+from gpuprof.nightly.night import METRIC, Night
 from gpuprof.store import runs
-
-# ---- for the monitoring
 
 
 def _labels(series: following.Series) -> str:
@@ -27,7 +25,7 @@ def _labels(series: following.Series) -> str:
     return ",".join(f'{name}="{openmetrics.escape(value)}"' for name, value in labels.items())
 
 
-def _textfile(night: Night) -> str:
+def textfile(night: Night) -> str:
     read = []
     for name in night.runs:
         with contextlib.suppress(StoreError):  # which was told

@@ -1,4 +1,4 @@
-"""TODO gpuprof.record.case"""
+"""A case: what was asked for, what was checked once, and its headline numbers over the repeats."""
 
 from __future__ import annotations
 

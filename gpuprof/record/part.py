@@ -1,4 +1,4 @@
-"""TODO gpuprof.record.part"""
+"""What parts of a record are made of: words with few values, checked numbers, and `Part` itself."""
 
 from __future__ import annotations
 

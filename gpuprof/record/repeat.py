@@ -1,4 +1,4 @@
-"""TODO gpuprof.record.repeat"""
+"""What one process measured."""
 
 from __future__ import annotations
 

@@ -1,12 +1,7 @@
-"""The record of a run: the one thing that every part of gpuprof knows.
+"""The record of a run: the one thing that every part of gpuprof knows, and its JSON Schema.
 
 Units are SI and stand in the field names. A quantity that was not measured is None, and `absent` of the same part
 then holds the reason under the field's name; a None without a reason, or a reason beside a value, does not validate.
-
-Schema history
-  gpuprof.record/1  first version.
-  gpuprof.record/2  telemetry in run, case and repeat: power, energy, temperatures, clocks, throttling of the device.
-  gpuprof.record/3  config.shard and config.held: which of the configuration's cases are this run's, and why.
 """
 
 from __future__ import annotations

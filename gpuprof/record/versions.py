@@ -1,4 +1,9 @@
-"""TODO gpuprof.record.versions"""
+"""Schemas of the record that this version reads, and how an older one becomes one of today.
+
+gpuprof.record/1  first version.
+gpuprof.record/2  telemetry in run, case and repeat: power, energy, temperatures, clocks, throttling of the device.
+gpuprof.record/3  config.shard and config.held: which of the configuration's cases are this run's, and why.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""TODO gpuprof.store"""
+"""Runs on disk: published ones, those in progress, what dead ones left."""

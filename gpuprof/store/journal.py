@@ -1,4 +1,4 @@
-"""TODO gpuprof.store.journal"""
+"""A run in progress: everything measured so far, a JSON object a line; its lock tells the living from the dead."""
 
 from __future__ import annotations
 

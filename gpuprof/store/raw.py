@@ -1,4 +1,4 @@
-"""TODO gpuprof.store.raw"""
+"""Raw series beside a record: one compressed numpy archive of float64 arrays, read without numpy."""
 
 from __future__ import annotations
 

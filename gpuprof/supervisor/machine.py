@@ -1,4 +1,4 @@
-"""TODO gpuprof.supervisor.machine"""
+"""What torch sees of this machine, and the worker that looks at it before anything is timed."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Inspector:
 @contextmanager
 def session() -> Iterator[Inspector]:
     """An inspector, with a kernel cache that no timed process sees."""
-    with _kernel_cache() as cache:
+    with kernel_cache() as cache:
         inspector = Inspector(cache)
         try:
             yield inspector
@@ -89,7 +89,7 @@ def session() -> Iterator[Inspector]:
 
 
 @contextmanager
-def _kernel_cache() -> Iterator[Path]:
+def kernel_cache() -> Iterator[Path]:
     """An empty directory for compiled kernels, gone afterwards. Raises GpuprofError where none can be made."""
     try:
         holder = tempfile.TemporaryDirectory(prefix="gpuprof-cache-", ignore_cleanup_errors=True)

@@ -16,7 +16,7 @@ from gpuprof.store.assemble import assemble
 from gpuprof.store.journal import Journal
 from gpuprof.store.runs import new_run_id
 from gpuprof.supervisor import plan
-from gpuprof.supervisor.machine import Inspector, Machine, _kernel_cache
+from gpuprof.supervisor.machine import Inspector, Machine, kernel_cache
 from gpuprof.supervisor.worker_process import WorkerFailed, WorkerProcess
 from gpuprof.system import environment
 from gpuprof.system.clock import utc_now
@@ -150,7 +150,7 @@ def run(
     protocol = plan.protocol(configuration, quick=quick)
     run_id = new_run_id(Path(configuration.record.file).stem)
     interrupted = None
-    with terminate_as_interrupt(), _kernel_cache() as cache, Station(backends, device, hz=hz) as station:
+    with terminate_as_interrupt(), kernel_cache() as cache, Station(backends, device, hz=hz) as station:
         header = {
             "type": "run",
             "schema": SCHEMA,

@@ -1,1 +1,1 @@
-"""TODO gpuprof.system"""
+"""What Linux and Python say of this machine. Standard library only."""

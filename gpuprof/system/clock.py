@@ -1,4 +1,4 @@
-"""TODO gpuprof.system.clock"""
+"""The time of day, as records write it."""
 
 from __future__ import annotations
 

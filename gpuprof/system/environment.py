@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import gpuprof
-from gpuprof.system.procfs import _memory_total_bytes, cpu_name, physical_cores, usable_cpus
+from gpuprof.system.procfs import cpu_name, memory_total_bytes, physical_cores, usable_cpus
 
 # Variables that change what a run measures, and the job it was part of. Vendor names stand here as data: nothing is
 # decided by them.
@@ -29,7 +29,7 @@ def describe() -> dict[str, Any]:
     """Fields of `record.Environment` that need no torch."""
     facts: dict[str, Any] = {
         "cpu": cpu_name(),
-        "memory_total_bytes": _memory_total_bytes(),
+        "memory_total_bytes": memory_total_bytes(),
         "container": _container(),
         "gpuprof_commit": _commit(),
     }
@@ -55,7 +55,7 @@ def describe() -> dict[str, Any]:
 
 def describe_cpu() -> dict[str, Any]:
     """Fields of `record.Device` for the CPU of this machine."""
-    memory = _memory_total_bytes()
+    memory = memory_total_bytes()
     absent = dict.fromkeys(("vendor", "index", "uuid", "pci"), "a CPU has none")
     return {
         "kind": "cpu",

@@ -1,4 +1,4 @@
-"""TODO gpuprof.system.procfs"""
+"""What /proc, /sys and the control groups say: processors, memory, quotas, kills."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def cpu_name() -> str | None:
     return platform.processor() or None
 
 
-def _memory_total_bytes() -> int | None:
+def memory_total_bytes() -> int | None:
     for line in (_read(Path("/proc/meminfo")) or "").splitlines():
         if line.startswith("MemTotal:"):
             return int(line.split()[1]) * 1024

@@ -1,4 +1,4 @@
-"""TODO gpuprof.worker.cpu"""
+"""How much of the processor the worker got in a window: its own time, its waits, and what a hypervisor took."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from gpuprof.record.repeat import Cpu
 
 
-class _CpuUse:
+class CpuUse:
     """CPU seconds of all threads of this process, and how long they waited for a core, between entry and exit."""
 
     result: Cpu | None = None
@@ -18,7 +18,7 @@ class _CpuUse:
     def __init__(self, threads: int) -> None:
         self._threads = threads
 
-    def __enter__(self) -> _CpuUse:
+    def __enter__(self) -> CpuUse:
         self._stolen, self._waited = _stolen_ticks(), _run_delay_s()
         self._used, self._started = time.process_time(), time.perf_counter()
         return self

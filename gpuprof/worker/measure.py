@@ -15,7 +15,7 @@ from gpuprof.record.repeat import Cold, Cpu, DeviceSpan, Memory, Percentiles, Ph
 from gpuprof.record.run import Protocol
 from gpuprof.stats import quantile, quantile_upper_bound
 from gpuprof.worker.channel import Channel
-from gpuprof.worker.cpu import _CpuUse
+from gpuprof.worker.cpu import CpuUse
 from gpuprof.worker.device import ComputeDevice
 from gpuprof.worker.step import Stepper, build_network, random_batches
 from gpuprof.worker.timing import (
@@ -68,7 +68,7 @@ def measure(request: dict[str, Any], channel: Channel, import_s: float) -> dict[
         # The supervisor knows by now how long the window must be for the energy to be known well; it is set beforehand.
         told = channel.wait_for_go("throughput", phases=_marks(phases))
         plan = plan.model_copy(update={"measure_min_s": told.get("min_s", plan.measure_min_s)})
-        with _phase("throughput", phases), _CpuUse(1 if device.is_gpu else case.threads) as cpu:
+        with _phase("throughput", phases), CpuUse(1 if device.is_gpu else case.threads) as cpu:
             blocks = measure_blocks(meter, plan, steps_per_block)
         channel.wait_for_go("latency", phases=_marks(phases))
         lead_in(meter)

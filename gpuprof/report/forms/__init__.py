@@ -1,1 +1,1 @@
-"""TODO gpuprof.report.forms"""
+"""A story in a form: page, PDF, Markdown, terminal, or a JSON document. Pure."""

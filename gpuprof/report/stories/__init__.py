@@ -1,1 +1,1 @@
-"""TODO gpuprof.report.stories"""
+"""What a report says, apart from how it looks. Each story is sections of blocks (story.py)."""

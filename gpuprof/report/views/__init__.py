@@ -1,1 +1,1 @@
-"""TODO gpuprof.report.views"""
+"""What a terminal shows of one run, or of devices, apart from stories."""

@@ -1,1 +1,1 @@
-"""TODO gpuprof.workloads.networks"""
+"""One network a file; a module that does not start with `_` is a workload, named after its file."""
