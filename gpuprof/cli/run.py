@@ -139,10 +139,7 @@ def command(
         documents = [record.model_dump(mode="json", by_alias=True) for record in records]
         print_json(documents[0] if len(documents) == 1 else documents)
     sys.stdout.flush()
-    measured = any(case.outcome == "ok" for record in records for case in record.cases)
-    if measured:  # what no device here can run is no failure beside what was measured
-        codes = [code for code in codes if code != EXIT_NO_DEVICE]
-    return next(code for code in (EXIT_INTERRUPTED, EXIT_RUN_FAILED, EXIT_NO_DEVICE, EXIT_OK) if code in codes)
+    return _worst(codes, records)
 
 
 def _tell(done: Done, as_json: bool) -> None:
@@ -176,6 +173,13 @@ def _left(jobs: list[Job], store: Path, machine: Machine, backends: Sequence[Bac
     notice = console(stderr=True)
     with indexing() as progress, Index(store, progress=progress) as index:
         return list(left(jobs, index, machine, backends, lambda line: say(notice, line, "dim"), quick=quick))
+
+
+def _worst(codes: list[int], records: list[RunRecord]) -> int:
+    if any(case.outcome == "ok" for record in records for case in record.cases):
+        # What no device here can run is no failure beside what was measured.
+        codes = [code for code in codes if code != EXIT_NO_DEVICE]
+    return next(code for code in (EXIT_INTERRUPTED, EXIT_RUN_FAILED, EXIT_NO_DEVICE, EXIT_OK) if code in codes)
 
 
 def _exit_code(record: RunRecord) -> int:
