@@ -142,7 +142,7 @@ def renamed() -> list[str]:
 def simulated(model: str, place: Path) -> dict[str, str]:
     """Variables under which supervisor and worker see that GPU; builds the simulated libraries where they are not."""
     sys.path.insert(0, str(ROOT / "tests"))
-    import simulators
+    from support import simulators
 
     libraries = place / "libraries"
     if not libraries.is_dir():

@@ -2,53 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import simulators
-from backends import ask, devices_command, releases, server  # noqa: F401 - fixtures
 
-ROOT = Path(__file__).parent.parent
-CONFIGS = ROOT / "configs"
-# One thread, so that a busy machine slows tests but does not stall them; the shortest run that has an interval.
-SHORT = ("--quick", "--device", "cpu", "--set", "threads=1", "--set", "repeats=2")
-LIMIT_S = 200
+from support import simulators
+from support.backends import ask, devices_command, releases, server  # noqa: F401 - fixtures
+from support.running import CONFIGS, SHORT, Done, gpuprof
+
 # Compilers, workers and browsers at work: a test that asks for one of these is slow, without a mark of its own.
 SLOW_FIXTURES = frozenset({"browser", "libraries", "releases", "stored_run"})
-
-
-@dataclass(frozen=True)
-class Done:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self):
-        return json.loads(self.out)
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "gpuprof", *map(str, arguments)]
-
-
-def variables(**extra: str) -> dict[str, str]:
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("GPUPROF_", "NO_COLOR", "COLUMNS"))}
-    return {**clean, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **extra}
-
-
-def gpuprof(*arguments: str, cwd: Path | None = None, env: dict[str, str] | None = None, **options) -> Done:
-    done = subprocess.run(
-        command(*arguments), cwd=cwd or ROOT, env=variables(**(env or {})), capture_output=True, text=True,
-        timeout=LIMIT_S, check=False, **options,
-    )  # fmt: skip
-    assert "Traceback" not in done.stdout + done.stderr, done.stderr
-    return Done(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from test_export import made, parsed, render
 
 from gpuprof.export import FORMATS
 from gpuprof.report.forms import markdown, page
@@ -19,6 +18,7 @@ from gpuprof.report.forms import terminal as in_terminal
 from gpuprof.report.story import Bullets, Cell, Notice, Section, Story, Table
 from gpuprof.report.views import run as terminal
 from gpuprof.text import cleaned, one_line, printable, unbroken
+from support.made import made, parsed, render
 
 # What turns the direction of text, ends a line, starts an escape or is no character at all.
 STEERING = "\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c\u200b\ufeff\x1b\x00\x9b\x85\r\x7f\u2028\u2029\ud800\udc80"

@@ -6,12 +6,12 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, variables
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuprof import units
 from gpuprof.report.charts import cases as charts
+from support.running import ROOT, variables
 
 PREFIXES = {"": 1.0, "P": 1e15, "T": 1e12, "G": 1e9, "M": 1e6, "k": 1e3, "m": 1e-3, "µ": 1e-6, "n": 1e-9}
 PREFIXES |= {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gpuprof.cli.common import console, say, store_option
-from gpuprof.errors import EXIT_OK, GpuprofError, StoreError
+from gpuprof.errors import EXIT_OK, GpuprofError, StoreError, UsageError
 from gpuprof.export import FORMATS
 
 if TYPE_CHECKING:
@@ -55,7 +56,6 @@ def command(selected: tuple[str, ...], name: str, output: Path | None, direction
       gpuprof export last --format github-benchmark --direction smaller -o smaller.json
       gpuprof export last --format chrome-trace -o run.trace.json   # open in https://ui.perfetto.dev
     """
-    from gpuprof.export import output as target
     from gpuprof.system import files
 
     options = {}
@@ -76,10 +76,23 @@ def command(selected: tuple[str, ...], name: str, output: Path | None, direction
     except (OverflowError, ValueError) as error:  # finite in the record, and too large for the format or in its unit
         raise GpuprofError(f"{name} cannot hold a number of these records: {error}") from None
     if output is None or str(output) == "-":
-        target.to_stdout(content, name)
+        _to_stdout(content, name)
     else:
         files.to_file(output, content if isinstance(content, bytes) else content.encode(), through_link=True)
     return EXIT_OK
+
+
+def _to_stdout(content: str | bytes, name: str) -> None:
+    """Text in UTF-8 whatever the locale. Raises UsageError for bytes in a terminal, GpuprofError when it is full."""
+    if isinstance(content, bytes) and sys.stdout.isatty():
+        raise UsageError(f"{name} is binary and would garble a terminal: name a file with -o FILE, or pipe it on")
+    try:
+        sys.stdout.buffer.write(content if isinstance(content, bytes) else content.encode())
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise  # the reader has enough
+    except OSError as error:
+        raise GpuprofError(f"stdout: cannot be written ({error.strerror})") from None
 
 
 def _read(selected: Sequence[str], store: Path) -> Iterator[tuple[RunRecord, RawReader]]:

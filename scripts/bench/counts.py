@@ -10,9 +10,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
-from test_workloads import EXACT, case
-
 from gpuprof.worker import flops
+from support.cases import EXACT, case
 
 
 def main() -> int:

@@ -86,7 +86,7 @@ def main() -> int:
         print(json.dumps(measure(options.vendor, options.hz, options.seconds)))
         return 0
     sys.path.insert(0, str(ROOT / "tests"))
-    import simulators
+    from support import simulators
 
     good = True
     with tempfile.TemporaryDirectory() as place:

@@ -27,12 +27,11 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from test_record import NOW, journal, repeat  # noqa: E402
-
 from gpuprof.store import runs as store  # noqa: E402
-from gpuprof.store import upkeep
+from gpuprof.store import upkeep  # noqa: E402
 from gpuprof.store.assemble import assemble  # noqa: E402
 from gpuprof.store.journal import STAGING, Journal, unfinished  # noqa: E402
+from support.journals import NOW, journal, repeat  # noqa: E402
 
 
 def write(directory: Path, diary: Path, count: int) -> None:

@@ -59,7 +59,7 @@ def main() -> int:
         variables: dict[str, str] = {}
         if options.device == "cpu":
             sys.path.insert(0, str(ROOT / "tests"))
-            import simulators
+            from support import simulators
 
             gpus = [{"like": model, "latency_us": 200} for model in ("h100", "mi300x_spx")]
             libraries = simulators.build(Path(place) / "lib")

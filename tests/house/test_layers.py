@@ -1,4 +1,4 @@
-"""The import contracts of pyproject.toml catch what they are there for: each fault is planted in a copy of the package."""
+"""The import contracts of pyproject.toml catch what they are there for: faults are planted in a copy of the package."""
 
 from __future__ import annotations
 

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import CONFIGS, LIMIT_S, ROOT, variables
 
 from gpuprof.worker.correctness import SHIPPED
+from support.running import CONFIGS, LIMIT_S, ROOT, variables
 
 SCRIPTS = ROOT / "scripts"
 

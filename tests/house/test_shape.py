@@ -1,4 +1,4 @@
-"""The shape of the house: few modules at the top, files that fit a head, no circles, tables that equal their folders."""
+"""The shape of the house: few modules at the top, short files, no circles, tables that equal their folders."""
 
 from __future__ import annotations
 

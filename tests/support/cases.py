@@ -1,0 +1,26 @@
+"""Cases that are small enough for a test."""
+
+from __future__ import annotations
+
+from gpuprof import workloads
+from gpuprof.workloads.case import CaseSpec
+
+SMALL = [name for name in workloads.names() if name != "vgg16"]
+
+
+def case(name: str, *, mode: str = "train", seq_len: int | None = None, batch_size: int = 2, **more) -> CaseSpec:
+    workload = workloads.get(name)
+    params = workload.params_model(**more.pop("params", {})).model_dump()
+    seq_len = (seq_len or workload.default_seq_len) if workload.is_sequence else None
+    values = {"precision": "ieee", "variant": "eager", "threads": 1, "seed": 0} | more
+    return CaseSpec(name, mode, batch_size=batch_size, seq_len=seq_len, params=params, **values)
+
+
+# trainable, all; forward and backward FLOPs a sample: constant + T x slope.
+EXACT = {
+    "cnn": (93_322, 93_322, (5_588_480, 0), (10_787_584, 0)),
+    "rnn": (4_865, 4_865, (128, 9_472), (-7_936, 17_664)),
+    "lstm": (19_265, 19_265, (128, 37_888), (-32_512, 70_656)),
+    "gru": (14_657, 14_657, (128, 28_416), (-24_320, 52_992)),
+    "vgg16": (3_212_682, 17_927_370, (30_699_686_400, 0), (6_427_648, 0)),
+}

@@ -1,0 +1,431 @@
+"""`gpuprof monitor` from the outside, over simulated libraries: what it says is true, and it is in nobody's way."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from support import simulators
+from support.running import LIMIT_S, ROOT, Done, command, gpuprof, variables
+
+pytestmark = pytest.mark.skipif(
+    not all(map(importlib.util.find_spec, ("pynvml", "amdsmi"))), reason="needs nvidia-ml-py and amdsmi"
+)
+
+FAST = {"tick_s": 0.01}  # so that a test waits a tenth of the time for the counter to move
+QUICK_H100 = {"like": "h100", "counter": FAST, "power": {"kind": "constant", "w": 400}}
+QUICK_MI300 = {"like": "mi300x_spx", "counter": FAST, "power": {"kind": "constant", "w": 500}}
+BOTH = ("--device", "nvidia", "--device", "amd")
+SAY = (sys.executable, "-c", "print('from the command')")
+
+
+@pytest.fixture(scope="session")
+def libraries(tmp_path_factory) -> Path:
+    return simulators.build(tmp_path_factory.mktemp("simulated"))
+
+
+def surroundings(libraries: Path, scenario: dict, tmp: Path) -> dict[str, str]:
+    """gpuprof's own variables, with these libraries as the vendors'."""
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {"PYTHONPATH": path, "COLUMNS": "200", **simulators.variables(libraries, scenario, tmp)}
+
+
+@pytest.fixture
+def monitor(libraries, tmp_path):
+    """monitor(gpus, *arguments): the command over these simulated GPUs, which count their time from now on."""
+
+    def run(gpus: list[dict], *arguments: str, system: dict | None = None, **more) -> Done:
+        scenario = simulators.load({"gpus": gpus, **(system or {})}, origin_ns=time.monotonic_ns())
+        return gpuprof("monitor", *arguments, env=surroundings(libraries, scenario, tmp_path), **more)
+
+    return run
+
+
+@pytest.fixture
+def started(libraries, tmp_path):
+    """As `monitor`, but still running."""
+    running = []
+
+    def start(gpus: list[dict], *arguments: str) -> subprocess.Popen:
+        scenario = simulators.load({"gpus": gpus}, origin_ns=time.monotonic_ns())
+        process = subprocess.Popen(
+            command("monitor", *arguments), cwd=ROOT, env=variables(**surroundings(libraries, scenario, tmp_path)),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+
+def ended(process: subprocess.Popen) -> Done:
+    out, err = process.communicate(timeout=LIMIT_S)
+    assert "Traceback" not in out + err, err
+    return Done(process.returncode, out, err)
+
+
+def complete(document: dict) -> None:
+    """Every null of the document has its reason, and each metric is a summary or says why it is none."""
+
+    def nulls(part: dict, where: str) -> list[str]:
+        empty = {key for key, value in part.items() if value is None}
+        assert empty == set(part.get("absent", {})), where
+        return [part["absent"][key] for key in empty]
+
+    reasons = nulls(document, "the document")
+    assert {
+        "schema", "command", "started_at", "start_ns", "end_ns", "duration_s", "exit_code", "simulated", "devices",
+        "telemetry_hz", "telemetry_cpu_share",
+    } <= set(document)  # fmt: skip
+    for device in document["devices"]:
+        assert {
+            "id", "name", "uuid", "pci_bus_id", "vendor", "simulated", "energy_j", "energy_error_j", "energy_method",
+            "power_mean_w", "trapezoid_j", "gain_error", "scope", "throttled_share", "metrics", "samples", "checks",
+        } <= set(device)  # fmt: skip
+        reasons += nulls(device, device["id"])
+        for key, metric in device["metrics"].items():
+            if "mean" in metric:
+                assert metric["min"] <= metric["mean"] * (1 + 1e-12) and metric["samples"] > 0, key
+            else:
+                assert metric["value"] is None and metric["status"] != "ok", key
+                reasons.append(metric["reason"])
+    assert all(isinstance(reason, str) and reason.strip(" ;") == reason != "" for reason in reasons), reasons
+
+
+def by_id(document: dict) -> dict[str, dict]:
+    return {device["id"]: device for device in document["devices"]}
+
+
+# ---- the number itself
+
+
+def test_energy_of_both_vendors_within_one_percent_where_polling_power_is_far_off(monitor, libraries, tmp_path):
+    """The one test that takes its five seconds: real time, a counter that moves every 100 ms, a sensor that sees 25 ms
+    of each 100 ms, and a load of 20 ms, of which that sensor always sees the same part."""
+    power = {"kind": "square", "low_w": 100, "high_w": 700, "period_s": 0.02, "duty": 0.5}
+    sensor = {"update_s": 0.1, "window_s": 0.025}
+    gpus = [
+        {"like": like, "power": power, "sensor": sensor, "counter": {"tick_s": 0.1}} for like in ("h100", "mi300x_spx")
+    ]
+    scenario = simulators.load({"gpus": gpus}, origin_ns=time.monotonic_ns())
+    done = gpuprof(
+        "monitor", *BOTH, "--json", "--", "sleep", "5", env=surroundings(libraries, scenario, tmp_path)
+    )  # fmt: skip
+    document = done.json
+    complete(document)
+    assert 5.0 <= document["duration_s"] < 6.0
+    assert document["duration_s"] == pytest.approx((document["end_ns"] - document["start_ns"]) / 1e9)
+    devices = by_id(document)
+    for gpu, name in zip(scenario["gpus"], ("nvidia:0", "amd:0"), strict=True):
+        device = devices[name]
+        truth = simulators.truth_energy_j(gpu, document["start_ns"], document["end_ns"])
+        counted, polled = device["energy_j"] / truth - 1, device["trapezoid_j"] / truth - 1
+        print(
+            f"{name}: truth {truth:.1f} J, counter {device['energy_j']:.1f} ± {device['energy_error_j']:.1f} J "
+            f"({counted:+.2%}), polled power {device['trapezoid_j']:.1f} J ({polled:+.2%})"
+        )
+        assert device["energy_method"] == "counter"
+        assert abs(counted) < 0.01
+        assert abs(polled) > 0.05
+        assert device["power_mean_w"] == pytest.approx(device["energy_j"] / document["duration_s"])
+        assert device["samples"] >= 40
+
+
+def test_the_two_estimators_agree_where_power_is_constant_and_the_report_says_so(monitor):
+    gpus = [QUICK_H100, {**QUICK_MI300, "sensor": {"update_s": 0.001, "window_s": 0.001}}]
+    done = monitor(gpus, *BOTH, "--hz", "50", "--json", "--", sys.executable, "-c", "import time; time.sleep(1.05)")
+    devices = by_id(done.json)
+    for name, watts in (("nvidia:0", 400), ("amd:0", 500)):
+        assert devices[name]["energy_j"] == pytest.approx(watts * done.json["duration_s"], rel=0.01)
+        assert devices[name]["trapezoid_j"] == pytest.approx(watts * done.json["duration_s"], rel=0.01)
+        assert devices[name]["power_mean_w"] == pytest.approx(watts, rel=0.01)
+        assert not any("differs" in check for check in devices[name]["checks"])
+
+
+# ---- out of the command's way
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"), [("pass", 0), ("raise SystemExit(7)", 7), ("import os; os.kill(os.getpid(), 9)", 137)],
+)  # fmt: skip
+def test_the_exit_code_is_the_commands(monitor, code, expected):
+    done = monitor([QUICK_H100], "--json", "--", sys.executable, "-c", code)
+    assert done.code == expected
+    assert done.json["exit_code"] == expected
+    complete(done.json)
+
+
+def test_what_cannot_be_started(monitor, tmp_path):
+    (tmp_path / "notes.txt").write_text("words")
+    for name, code, said in (
+        ("no-such-program-here", 127, "no such program"), (str(tmp_path / "notes.txt"), 126, "Permission denied"),
+    ):  # fmt: skip
+        done = monitor([QUICK_H100], "--json", "--", name)
+        assert done.code == done.json["error"]["exit_code"] == code
+        assert name in done.json["error"]["message"]
+        assert said in done.json["error"]["message"]
+
+
+def test_the_commands_output_is_its_own(monitor):
+    done = monitor([QUICK_H100], *SAY)
+    assert (done.code, done.out) == (0, "from the command\n")
+    assert "energy" in done.err
+    done = monitor([QUICK_H100], "--json", "--", *SAY)
+    assert "from the command" in done.err
+    assert done.json["command"] == list(SAY)
+
+
+def test_its_input_is_its_own_too(monitor):
+    done = monitor([QUICK_H100], sys.executable, "-c", "print(input()[::-1])", input="abc\n")
+    assert done.out == "cba\n"
+
+
+def test_arguments_are_passed_on_as_they_are(monitor):
+    arguments = ("-x", "--json", "--device", "nothing", "--", "-- a b", "")
+    echo = (sys.executable, "-c", "import sys, json; print(json.dumps(sys.argv[1:]))", *arguments)
+    done = monitor([QUICK_H100], "--device", "nvidia:0", *echo)
+    assert json.loads(done.out) == list(arguments)
+    done = monitor([QUICK_H100], "--device", "nvidia:0", "--", *echo)
+    assert json.loads(done.out) == list(arguments)
+    done = monitor([QUICK_H100], "--no-such-option", "true")
+    assert done.code == 2
+    assert "no such option: --no-such-option" in done.err
+
+
+# ---- signals
+
+RESOLUTE = """
+import signal, sys, time
+signal.signal(signal.{name}, lambda *_: sys.exit(5))
+print("ready", flush=True)
+while True: time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_to_the_group_is_the_commands_to_answer_and_the_report_still_comes(started, name):
+    process = started([QUICK_H100], "--device", "nvidia", sys.executable, "-c", RESOLUTE.format(name=name))
+    assert process.stdout.readline() == "ready\n"
+    os.killpg(process.pid, getattr(signal, name))
+    done = ended(process)
+    assert done.code == 5
+    assert "exit code 5" in done.err
+    assert "energy counter" in done.err
+
+
+def test_sigterm_to_monitor_alone_reaches_the_command(started):
+    process = started(
+        [QUICK_H100], "--device", "nvidia", "--json", "--", sys.executable, "-c", RESOLUTE.format(name="SIGTERM")
+    )
+    assert process.stderr.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    done = ended(process)
+    assert (done.code, done.json["exit_code"]) == (5, 5)
+    assert done.json["devices"][0]["energy_j"] > 0
+
+
+def test_a_command_that_takes_no_care_ends_at_ctrl_c(started):
+    waits = "import time; print('ready', flush=True); time.sleep(60)"
+    process = started([QUICK_H100], "--device", "nvidia", "--json", "--", sys.executable, "-c", waits)
+    assert process.stderr.readline() == "ready\n"
+    os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=LIMIT_S)  # Python's own traceback of the command is among the rest
+    assert process.returncode == 130
+    assert json.loads(out)["exit_code"] == 130
+
+
+def waiting(process: subprocess.Popen) -> None:
+    """Until `monitor` without a command has set its own handler for SIGINT, as the kernel tells."""
+    status = Path(f"/proc/{process.pid}/status")
+    deadline = time.monotonic() + LIMIT_S
+    while time.monotonic() < deadline:
+        lines = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
+        if int(lines["SigCgt"], 16) >> (signal.SIGTERM - 1) & 1:
+            return
+    pytest.fail("monitor never began to wait")
+
+
+def test_without_a_command_it_watches_until_it_is_told_to_stop(started):
+    process = started([QUICK_H100], "--device", "nvidia", "--json")
+    waiting(process)
+    process.send_signal(signal.SIGINT)
+    done = ended(process)
+    assert done.code == 0
+    assert done.json["command"] == []
+    (device,) = done.json["devices"]
+    assert abs(device["energy_j"] - 400 * done.json["duration_s"]) < 5 * device["energy_error_j"]
+    complete(done.json)
+
+
+# ---- which device
+
+PAIR = [
+    {"like": "h100", "counter": FAST},
+    {"like": "h100", "counter": FAST, "uuid": "GPU-0b1b2c3d-1111-2222-3333-444455556666", "pci": "0000:43:00.0"},
+    {"like": "mi300x_spx", "counter": FAST},
+]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (["GPU-0b1b2c3d-1111-2222-3333-444455556666", "instinct"], ["nvidia:1", "amd:0"]),
+        (["cpu", "0000:43:00.0", "nvidia:1", "H100"], ["cpu", "nvidia:1", "nvidia:0"]),
+        ([], ["nvidia:0", "nvidia:1", "amd:0", "cpu"]),
+    ],
+)
+def test_device_by_any_of_its_names(monitor, wanted, expected):
+    chosen = [word for want in wanted for word in ("--device", want)]
+    done = monitor(PAIR, *chosen, "--json", "--", "true")
+    assert [device["id"] for device in done.json["devices"]] == expected
+    complete(done.json)
+
+
+def test_an_unknown_device_lists_what_is_there(monitor):
+    done = monitor(PAIR, "--device", "nvidia:7", "--json", "--", "true")
+    assert done.code == 2
+    for name in ("'nvidia:7'", "nvidia:0 NVIDIA H100 80GB HBM3", "amd:0 AMD Instinct MI300X", "cpu"):
+        assert name in done.json["error"]["message"]
+
+
+# ---- what goes wrong
+
+
+def until(seconds: float) -> tuple[str, str, str]:
+    """A command that ends so many seconds from now, which is when the simulated GPUs begin to count; begun by then."""
+    wait = "import sys, time; left = {} - time.monotonic(); sys.exit('too late') if left < 0.2 else time.sleep(left)"
+    return sys.executable, "-c", wait.format(time.monotonic() + seconds)
+
+
+def test_a_gpu_that_is_lost_in_the_middle_keeps_its_reason_and_the_other_its_energy(monitor):
+    gpus = [{**QUICK_H100, "lost_at_s": 1.2}, QUICK_MI300]
+    done = monitor(gpus, *BOTH, "--hz", "50", "--json", "--", *until(1.8))
+    complete(done.json)
+    lost, fine = by_id(done.json)["nvidia:0"], by_id(done.json)["amd:0"]
+    assert fine["energy_j"] == pytest.approx(500 * done.json["duration_s"], rel=0.02)
+    assert (lost["energy_method"], lost["energy_j"]) == (None, None)
+    assert "the GPU is lost" in lost["absent"]["energy_j"]
+    assert any("the device was lost" in check for check in lost["checks"])
+    assert done.code == 0
+
+
+def test_a_counter_that_is_reset_in_the_middle_gives_no_energy_of_its_own(monitor):
+    """The driver was reloaded: what the counter says afterwards is about another time."""
+    broken = {**QUICK_H100, "counter": {"tick_s": 0.01, "offset_j": 1e6, "reset_at_s": 1.5}}
+    done = monitor([broken], "--device", "nvidia", "--json", "--", *until(1.6))
+    complete(done.json)
+    (device,) = done.json["devices"]
+    assert device["energy_method"] != "counter"
+    assert device["energy_j"] is None or device["energy_j"] > 0
+    said = " ".join([*device["checks"], *device["absent"].values()])
+    assert "the energy counter fell inside of the window" in said
+
+
+def test_errors_that_pass_do_not_cost_the_energy(monitor):
+    gpus = [{**QUICK_H100, "transient_every": 3}, {**QUICK_MI300, "transient_every": 7}]
+    done = monitor(gpus, *BOTH, "--json", "--", *SAY)
+    complete(done.json)
+    for device, watts in zip(done.json["devices"], (400, 500), strict=True):
+        assert device["energy_method"] == "counter", device["absent"]
+        truth = watts * done.json["duration_s"]
+        assert abs(device["energy_j"] - truth) < 5 * device["energy_error_j"] + 0.02 * truth
+
+
+def test_a_counter_that_is_forbidden(monitor):
+    gpu = {**QUICK_H100, "errors": {"nvmlDeviceGetTotalEnergyConsumption": 4}}
+    done = monitor([gpu], "--device", "nvidia", "--json", "--", "true")
+    complete(done.json)
+    assert "no permission" in done.json["devices"][0]["absent"]["energy_j"]
+    assert done.code == 0
+
+
+def test_without_any_vendor_library(tmp_path):
+    empty = {"LD_LIBRARY_PATH": str(tmp_path), "ROCM_HOME": str(tmp_path), "ROCM_PATH": str(tmp_path)}
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = gpuprof("monitor", "--json", "--", *SAY, env={"PYTHONPATH": path, **empty})
+    complete(done.json)
+    assert done.code == 0
+    assert "cpu" in by_id(done.json)
+    assert done.json["simulated"] is False
+    assert done.err == "from the command\n"
+
+
+def test_what_the_libraries_print_goes_nowhere(monitor):
+    done = monitor([QUICK_H100, QUICK_MI300], "--json", "--", *SAY, system={"noise": True})
+    assert [device["simulated"] for device in done.json["devices"]] == [True, True, False]
+    assert done.err == "from the command\n"
+    assert "a line on stdout" not in done.out
+
+
+# ---- how it is told
+
+
+def test_simulated_devices_are_called_that(monitor):
+    done = monitor([QUICK_H100], "--device", "nvidia", "true")
+    assert "SIMULATED" in done.err
+    assert "NVIDIA H100 80GB HBM3" in done.err
+    document = monitor([QUICK_H100], "--device", "nvidia", "--json", "--", "true").json
+    assert document["simulated"] is document["devices"][0]["simulated"] is True
+    assert document["telemetry_hz"] == 10
+    assert document["schema"] == "gpuprof.monitor/1"
+
+
+def test_a_hostile_name_is_harmless(monitor):
+    """A name is data from a device or a hypervisor: no control sequences, no markup, no broken JSON."""
+    hostile = 'H100 \x1b[31mred\x07 [bold]loud[/bold] [/] "quoted" \x9b2J \u202egnp'
+    gpu = {**QUICK_H100, "name": hostile, "temperature_c": {"core": 51}}
+    done = monitor([gpu], "--device", "nvidia", "true")
+    assert done.code == 0
+    assert not any(bad in done.err for bad in ("\x1b", "\x07", "\x9b", "\u202e"))
+    assert "[bold]loud[/bold]" in done.err
+    refused = monitor([gpu], "--device", "nothing", "true")
+    assert not any(bad in refused.err for bad in ("\x1b", "\x07", "\x9b", "\u202e"))
+
+
+def test_partitions_of_a_socket_count_its_energy_once(monitor):
+    gpus = simulators.load("mi300x_cpx")["gpus"]
+    for gpu in gpus:
+        if gpu["counter"]:
+            gpu["counter"]["tick_s"] = 0.01
+            gpu["power"] = {"kind": "constant", "w": 500}
+    document = monitor(gpus, "--device", "amd", "--json", "--", *SAY).json
+    complete(document)
+    assert len(document["devices"]) == 8
+    first, *others = document["devices"]
+    assert abs(first["energy_j"] - 500 * document["duration_s"]) < 5 * first["energy_error_j"]
+    assert "shared by 8 devices" in first["scope"]
+    assert any("power and energy are those of the socket" in check for check in first["checks"])
+    assert [device["energy_j"] for device in others] == [None] * 7
+
+
+def test_throttling_is_counted_over_the_command(monitor):
+    gpus = [
+        {**QUICK_H100, "throttle_share": {"power": 0.25, "hw_thermal": 0.1}},
+        {**QUICK_MI300, "throttle_share": {"ppt": 0.0, "socket_thm": 0.5}},
+    ]
+    wait = (sys.executable, "-c", "import time; time.sleep(0.2)")
+    nvidia, amd = monitor(gpus, *BOTH, "--json", "--", *wait).json["devices"]
+    assert nvidia["throttled_share"]["power_cap"] == pytest.approx(0.25, rel=0.05)
+    assert nvidia["throttled_share"]["thermal"] == pytest.approx(0.1, rel=0.05)
+    assert amd["throttled_share"]["thermal"] == pytest.approx(0.5, rel=0.05)
+    assert any(check.startswith("throttled: power cap in 25%") for check in nvidia["checks"])
+    told = monitor(gpus[:1], "--device", "nvidia", *wait).err
+    assert "power cap 25%, thermal 10%" in told
+
+
+def test_a_rate_out_of_bounds_is_refused(monitor):
+    done = monitor([QUICK_H100], "--hz", "51", "true")
+    assert done.code == 2
+    assert "--hz" in done.err

@@ -1,0 +1,521 @@
+"""Telemetry of a run: phase by phase against scripted truth, through the real vendor bindings, in virtual time.
+
+A child process opens the simulated libraries, plays supervisor and worker on a timetable, and says what came of it.
+The timetable leaves each pause just the time that reading the counters takes.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gpuprof.record.case import CASE_TELEMETRY
+from gpuprof.record.repeat import RepeatTelemetry
+from gpuprof.record.run import Protocol, RunRecord, TelemetrySource
+from gpuprof.record.versions import upgrade
+from gpuprof.store import runs as store
+from gpuprof.store.assemble import assemble
+from gpuprof.telemetry.watch import Station
+from support import simulators
+from support.running import KEPT, ROOT
+
+needs_libraries = pytest.mark.skipif(
+    not all(map(importlib.util.find_spec, ("pynvml", "amdsmi"))), reason="needs nvidia-ml-py and amdsmi"
+)
+S = 1_000_000_000
+OLD_RECORD = KEPT
+
+IDLE_W = 80
+# Seconds of virtual time: when each phase begins and ends, and what the device draws in it.
+PHASES = {"cold": (102.03, 103.03, 300), "warmup": (106.33, 109.33, 500), "throughput": (110.03, 115.03, 620),
+          "latency": (118.53, 119.53, 400)}  # fmt: skip
+STEPS = [[0, IDLE_W], *(step for start, end, watts in PHASES.values() for step in ([start, watts], [end, IDLE_W]))]
+POWER = {"kind": "steps", "steps": STEPS}
+PROTOCOL = {
+    "name": "full", "repeats": 1, "idle_s": 2.0, "energy_error": 0.01, "timeout_s": 100.0, "block_min_s": 0.02,
+    "warmup_min_steps": 20, "warmup_min_s": 3.0, "warmup_max_s": 60.0,
+    "measure_min_blocks": 30, "measure_min_s": 5.0, "measure_max_s": 30.0,
+    "latency_min_requests": 299, "latency_max_requests": 2000, "latency_min_s": 2.0, "latency_max_s": 10.0,
+}  # fmt: skip
+NVIDIA = {"like": "h100", "power": POWER, "processes": []}
+AMD = {"like": "mi300x_spx", "power": POWER, "processes": []}
+
+CHILD = """
+import ctypes, json, os, sys, types
+from support import simulators
+from support.virtual import S, World
+from gpuprof import telemetry
+from gpuprof.record.repeat import Phase
+from gpuprof.record.run import Protocol
+from gpuprof.telemetry.vendors import nvidia
+from gpuprof.telemetry.watch import Station
+
+asked = json.loads(sys.argv[1])
+# The same libraries that the bindings will load.
+libraries = [ctypes.CDLL("libnvidia-ml.so.1"), ctypes.CDLL(os.environ["ROCM_PATH"] + "/lib/libamd_smi.so")]
+world = World(100 * S, [lambda ns, library=library: simulators.set_time_ns(library, ns) for library in libraries])
+nvidia.time = types.SimpleNamespace(monotonic_ns=world.now)  # the time base of its throttle counters
+backends = telemetry.open_backends()
+
+station = Station(backends, asked["device"], hz=asked["hz"], clock=world.now, wait=world.wait)
+said = {"answers": {}}
+with world.driving(station._sampler, station):
+    watch = station.repeat(Protocol.model_validate(asked["protocol"]))
+    phases = []
+    for name, (start, end, _) in asked["phases"].items():
+        message = {"window": name, "phases": phases}
+        if name == "cold":
+            message["device"] = asked["worker"] or asked["device"]
+        said["answers"][name] = watch.pause(message)
+        world.wait_until(round(start * S))
+        if name == "throughput" and asked["stall_s"]:
+            station._sampler.call(lambda: world.wait(asked["stall_s"]))
+        world.wait_until(round(end * S))
+        phases.append({"name": name, "start_ns": round(start * S), "end_ns": round(end * S)})
+    marks = [Phase.model_validate(phase) for phase in phases]
+    found = watch.result(marks)
+    series = watch.series(marks)
+    source = station.source()
+    said |= {
+        "result": found if isinstance(found, str) else found.model_dump(mode="json"), "phases": phases,
+        "source": source and source.model_dump(mode="json"), "why_not": station.why_not,
+        "simulated": station.simulated, "series": {name: len(values) for name, values in series.items()},
+    }
+print(json.dumps(said))
+"""
+
+
+@pytest.fixture(scope="session")
+def libraries(tmp_path_factory) -> Path:
+    return simulators.build(tmp_path_factory.mktemp("simulated"))
+
+
+def torch_says(gpu: dict, index: int = 0) -> dict:
+    """A simulated GPU as torch describes it; HIP writes the digits of its UUID as ASCII."""
+    if gpu["vendor"] == "nvidia":
+        uuid = gpu["uuid"].removeprefix("GPU-")
+    else:
+        uuid = gpu["hip_uuid"].removeprefix("GPU-").encode().hex() or None
+    return {
+        "kind": "gpu",
+        "vendor": gpu["vendor"],
+        "name": gpu["name"],
+        "index": index,
+        "uuid": uuid,
+        "pci": gpu["pci"],
+    }
+
+
+@pytest.fixture
+def watched(libraries, tmp_path):
+    """watched(gpus): what the station and its watch say of one repeat on the first of these GPUs."""
+
+    def run(
+        *gpus: dict, which: int = 0, worker: dict | None = None, stall_s: float = 0, hz: float = 10, **protocol
+    ) -> dict:
+        scenario = simulators.load({"gpus": list(gpus)})
+        absent = {name: "not asked for" for name, value in protocol.items() if value is None}
+        asked = {
+            "device": torch_says(scenario["gpus"][which]), "worker": worker, "phases": PHASES, "hz": hz,
+            "protocol": PROTOCOL | protocol | {"absent": absent}, "stall_s": stall_s,
+        }  # fmt: skip
+        path = [str(ROOT / "tests"), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        path = {"PYTHONPATH": os.pathsep.join(path)}
+        done = subprocess.run(
+            [sys.executable, "-c", CHILD, json.dumps(asked)], capture_output=True, text=True, check=False, timeout=60,
+            env=os.environ | simulators.variables(libraries, scenario, tmp_path) | path,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+        said = json.loads(done.stdout)
+        said["gpus"] = scenario["gpus"]
+        if isinstance(said["result"], dict):
+            RepeatTelemetry.model_validate(said["result"])
+        return said
+
+    return run
+
+
+def truth_j(said: dict, phase: str, which: int = 0) -> float:
+    start, end, _ = PHASES[phase]
+    return simulators.truth_energy_j(said["gpus"][which], round(start * S), round(end * S))
+
+
+@needs_libraries
+@pytest.mark.parametrize("gpu", [NVIDIA, AMD, {**AMD, "counter": {"tick_s": 0.02}}], ids=["nvidia", "amd", "amd 20 ms"])
+def test_each_phase_has_its_energy_within_the_error_that_is_claimed(watched, gpu):
+    said = watched(gpu)
+    result = said["result"]
+    tick_s = said["gpus"][0]["counter"]["tick_s"]
+    assert result["tick_s"] == pytest.approx(tick_s, abs=0.002)
+    assert set(result["energy"]) == {"cold", "warmup", "throughput"}
+    assert result["energy_absent"] == {}
+    for phase, found in result["energy"].items():
+        start, end, watts = PHASES[phase]
+        assert found["method"] == "counter"
+        assert found["seconds"] == pytest.approx(end - start)
+        assert truth_j(said, phase) == pytest.approx(watts * (end - start))
+        assert abs(found["energy_j"] - truth_j(said, phase)) < 3 * found["error_j"]
+        assert found["error_j"] < (0.003 if phase == "throughput" else 0.05) * found["energy_j"]
+        above = (watts - IDLE_W) * (end - start)
+        assert abs(found["above_idle_j"] - above) < 3 * found["above_idle_error_j"]
+    assert abs(result["idle_power_w"] - IDLE_W) < 3 * result["idle_power_error_w"]
+    assert result["idle_power_error_w"] < 0.01 * IDLE_W
+    # The second estimator: right where power is constant, and only where there are samples enough.
+    main = result["energy"]["throughput"]
+    assert main["trapezoid_j"] == pytest.approx(truth_j(said, "throughput"), rel=0.02)
+    assert main["disagreement"] == pytest.approx(main["trapezoid_j"] / main["energy_j"] - 1)
+    assert result["energy"]["cold"]["trapezoid_j"] is None
+    assert "power samples" in result["energy"]["cold"]["absent"]["trapezoid_j"]
+    assert (result["samples"], result["achieved_hz"]) == (50, pytest.approx(10, rel=0.03))
+
+
+@needs_libraries
+def test_what_the_sensors_said_in_the_window(watched):
+    said = watched({**NVIDIA, "temperature_c": {"core": [20, 0.25], "memory": 70}, "power_limit_w": {"current": 700}})
+    result = said["result"]
+    window = result["window"]
+    assert window["power_w"] == window["power_instant_w"]
+    assert window["power_w"]["median"] == pytest.approx(620)
+    temperature = window["temperature_c"]
+    assert (temperature["start"], temperature["end"], temperature["max"]) == (47, 48, 48)
+    assert window["core_clock_hz"]["mean"] == pytest.approx(1.755e9)
+    assert window["gpu_utilization_pct"]["max"] == 97
+    assert not set(window) & set(result["window_absent"])
+    assert result["window_absent"]["temperature_hotspot_c"]["status"] == "unsupported"
+    source = TelemetrySource.model_validate(said["source"])
+    assert (source.vendor, source.device, source.attributed_by, source.simulated) == (
+        "nvidia",
+        "nvidia:0",
+        "UUID",
+        True,
+    )
+    assert (source.power_signal, source.temperature_signal) == ("power_instant_w", "temperature_core_c")
+    assert source.scope == "board"
+    assert said["simulated"] is True
+    assert said["series"]["telemetry/t_s"] == said["series"]["telemetry/power_instant_w"] > 100
+    assert "telemetry/temperature_hotspot_c" not in said["series"]
+
+
+@needs_libraries
+def test_facts_before_and_after(watched):
+    said = watched(NVIDIA)["result"]
+    for when in ("before", "after"):
+        assert said[when]["power_limit_w"]["value"] == 700
+        assert said[when]["processes"]["value"] == []
+        assert said[when]["fan_pct"]["status"] == "unsupported"
+    assert said["checks"] == ["throttled: power cap in 12% of the window"]
+
+
+@needs_libraries
+@pytest.mark.parametrize(("gpu", "share"), [(NVIDIA, 0.12), (AMD, 0.08)], ids=["nvidia", "amd"])
+def test_throttling_is_counted_over_the_window(watched, gpu, share):
+    result = watched(gpu)["result"]
+    assert result["throttled_share"]["power_cap"] == pytest.approx(share, rel=0.02)
+    assert result["throttled_share"]["none"] == pytest.approx(1 - share, rel=0.02)
+
+
+@needs_libraries
+def test_without_counters_of_throttling_the_samples_tell(watched):
+    result = watched({**NVIDIA, "throttle_share": None, "throttle_bits": 0x20})["result"]
+    assert result["throttled_share"] == {"thermal": 1.0}
+    assert "throttled: thermal in 100% of the window" in result["checks"]
+
+
+@needs_libraries
+def test_the_window_is_as_long_as_the_asked_error_needs(watched):
+    near_idle = [[t, w if w == IDLE_W else 81 + (w > 600)] for t, w in STEPS]
+    said = watched({**NVIDIA, "power": {"kind": "steps", "steps": near_idle}}, energy_error=0.0005)
+    # 5 s would leave more than that open.
+    assert 5 < said["answers"]["throughput"]["min_s"] <= 30
+    assert all(answer == {} for name, answer in said["answers"].items() if name != "throughput")
+    assert watched(NVIDIA, energy_error=0.3)["answers"]["throughput"] == {}
+    impossible = watched(NVIDIA, energy_error=1e-5)
+    assert impossible["answers"]["throughput"] == {"min_s": 30.0}
+    assert any(check.startswith("energy is known to") for check in impossible["result"]["checks"])
+
+
+@needs_libraries
+def test_what_makes_a_repeat_doubtful(watched):
+    gpu = {
+        **NVIDIA, "processes": [{"pid": 4242, "memory_bytes": 1 << 30}], "power_limit_w": {"current": 500},
+        "throttle_share": {"power": 0.5, "hw_thermal": 0.005},
+    }  # fmt: skip
+    result = watched(gpu, stall_s=2.5)["result"]
+    throttled, slow, before, after, limit = result["checks"]
+    assert throttled == "throttled: power cap in 50% of the window"
+    assert "telemetry was sampled at 5." in slow and "10 Hz were asked" in slow
+    assert before == "other processes were on the device before the measurement: 1 (PID 4242)"
+    assert after == "other processes were on the device after the measurement: 1 (PID 4242)"
+    assert limit == "the power limit is 500 W, below the default of 700 W"
+    assert result["missed"] == 0  # the sampling thread was asked to pause; the rate tells of it
+
+
+@needs_libraries
+def test_a_load_in_step_with_the_sensor_makes_the_estimators_disagree_and_a_check_says_so(watched):
+    wave = {"kind": "square", "low_w": 150, "high_w": 650, "period_s": 0.1, "duty": 0.5}
+    said = watched({**NVIDIA, "power": wave})
+    main = said["result"]["energy"]["throughput"]
+    assert main["energy_j"] == pytest.approx(truth_j(said, "throughput"), rel=0.01)
+    assert abs(main["disagreement"]) > 0.5
+    assert any("integrated power differs from the energy counter" in check for check in said["result"]["checks"])
+
+
+@needs_libraries
+def test_a_part_of_a_package_is_told_the_packages_energy_as_such(watched):
+    gpus = simulators.load("mi300x_cpx")["gpus"]
+    gpus[0]["power"] = POWER
+    said = watched(*gpus, which=3)
+    result = said["result"]
+    assert said["source"]["device"] == "amd:3"
+    assert said["source"]["shared_by"] == 8
+    assert result["energy"]["throughput"]["energy_j"] == pytest.approx(truth_j(said, "throughput"), rel=0.002)
+    assert any(check == "power and energy are those of the socket, shared by 8 devices" for check in result["checks"])
+
+
+@needs_libraries
+def test_a_worker_on_another_device_gets_no_telemetry_of_this_one(watched):
+    other = torch_says(simulators.load("two_and_two")["gpus"][1])
+    said = watched(NVIDIA, worker=other)
+    assert said["result"].startswith("the process used another device than the run was meant for: ")
+    assert "0b1b2c3d-1111-2222-3333-444455556666" in said["result"]
+    assert all(answer == {} for answer in said["answers"].values())
+    cpu = {"kind": "cpu", "vendor": None, "name": "CPU", "index": None, "uuid": None, "pci": None}
+    assert watched(NVIDIA, worker=cpu)["result"].startswith("the process used another device")
+
+
+@needs_libraries
+@pytest.mark.parametrize("gpu", [NVIDIA, AMD], ids=["nvidia", "amd"])
+def test_a_device_that_is_lost_in_the_middle(watched, gpu):
+    result = watched({**gpu, "lost_at_s": 112.05})["result"]
+    assert set(result["energy"]) == {"cold", "warmup"}
+    assert "(NVML error 15)" in result["energy_absent"]["throughput"] or "gone" in result["energy_absent"]["throughput"]
+    assert any(check.startswith("the device was lost: ") for check in result["checks"])
+    assert result["window"]["power_w"]["samples"] in (19, 20)  # what was seen until then, less what the sensor lags
+    assert result["before"]["power_limit_w"]["status"] == "ok"
+
+
+@needs_libraries
+def test_a_device_that_was_lost_before_it_began(watched):
+    result = watched({**NVIDIA, "lost_at_s": 100.2})["result"]
+    assert result["energy"] == {}
+    assert set(result["energy_absent"]) == {"cold", "warmup", "throughput"}
+    assert result["window"] == {}
+    assert {reading["status"] for reading in result["window_absent"].values()} == {"lost"}
+    assert any(check.startswith("the device was lost: ") for check in result["checks"])
+
+
+@needs_libraries
+def test_a_stuck_counter_leaves_integrated_power_with_its_wider_error(watched):
+    said = watched({**NVIDIA, "counter": {"stuck": True}})
+    result = said["result"]
+    main = result["energy"]["throughput"]
+    assert main["method"] == "power_trapezoid"
+    assert abs(main["energy_j"] - truth_j(said, "throughput")) < main["error_j"]
+    assert main["error_j"] >= 0.05 * main["energy_j"]
+    assert result["tick_s"] is None
+    assert "stood still for 1.5 s" in result["absent"]["tick_s"]
+    assert "stood still" in said["source"]["absent"]["tick_s"]
+    assert "stood still" in result["energy_absent"]["cold"]
+    assert abs(result["idle_power_w"] - IDLE_W) < 1
+    assert main["above_idle_j"] == pytest.approx(540 * 5, rel=0.02)
+    assert any("there is no energy counter" in check for check in result["checks"])
+
+
+@needs_libraries
+def test_no_counter_asks_for_as_long_as_integrating_takes(watched):
+    gpu = {"like": "rtx3090", "counter": None, "power": POWER}
+    said = watched(gpu, measure_min_s=1.0)
+    assert 1 < said["answers"]["throughput"]["min_s"] < 5
+    assert said["result"]["energy"]["throughput"]["method"] == "power_trapezoid"
+    assert watched(gpu)["answers"]["throughput"] == {}
+
+
+@needs_libraries
+@pytest.mark.parametrize("which", [0, 1], ids=["nvidia", "amd"])
+def test_a_device_that_says_nothing_has_a_reason_for_everything(watched, which):
+    gpus = simulators.load("all_absent")["gpus"]
+    said = watched(*gpus, which=which)
+    result = said["result"]
+    assert (result["energy"], result["window"]) == ({}, {})
+    assert {"power_w", "temperature_c", "core_clock_hz"} <= set(result["window_absent"])
+    assert all(reading["reason"] for reading in result["window_absent"].values())
+    assert all(result["energy_absent"].values())
+    for name in ("tick_s", "idle_power_w", "idle_power_error_w", "throttled_share"):
+        assert result[name] is None
+        assert result["absent"][name]
+    TelemetrySource.model_validate(said["source"])
+    assert said["answers"]["throughput"] == {}
+
+
+@needs_libraries
+@pytest.mark.parametrize("offset_j", [10_000.0, 1e6])
+def test_a_counter_reset_inside_the_window_never_becomes_a_negative_energy(watched, offset_j):
+    said = watched({**NVIDIA, "counter": {"tick_s": 0.1, "offset_j": offset_j, "reset_at_s": 112.0}})
+    result = said["result"]
+    main = result["energy"].get("throughput")
+    assert main is None or main["method"] == "power_trapezoid"
+    assert main is None or abs(main["energy_j"] - truth_j(said, "throughput")) < main["error_j"]
+    assert "the energy counter fell inside of the window" in json.dumps(result)
+    assert result["energy"]["warmup"]["method"] == "counter"  # what was measured before stays
+
+
+@needs_libraries
+@pytest.mark.parametrize(("gpu", "every"), [(NVIDIA, 2), (NVIDIA, 3), (AMD, 2)], ids=["nvidia 2", "nvidia 3", "amd 2"])
+def test_errors_that_pass_cost_samples_and_not_the_measurement(watched, gpu, every):
+    said = watched({**gpu, "transient_every": every})
+    main = said["result"]["energy"]["throughput"]
+    assert main["method"] == "counter"
+    assert abs(main["energy_j"] - truth_j(said, "throughput")) < 3 * main["error_j"]
+    assert said["result"]["window"]["power_w"]["mean"] == pytest.approx(620, rel=0.02)
+
+
+def test_telemetry_that_was_switched_off():
+    gpu = torch_says(simulators.load("mi300x_spx")["gpus"][0])
+    with Station([], gpu) as station:
+        assert station.why_not == "telemetry was switched off"
+        assert station.source() is None
+        assert station.repeat(Protocol.model_validate(PROTOCOL)).result([]) == station.why_not
+        assert not station.simulated
+
+
+# ---- the record
+
+
+def lines_of(record: dict, telemetry: dict | None, source: dict | None, simulated: bool) -> list[dict]:
+    """The journal that a record was made of, with telemetry in its repeats."""
+    header = {k: v for k, v in record.items() if k not in ("cases", "outcome", "reason", "finished_at", "absent")}
+    lines = [{**header, "type": "run", "simulated": simulated, "telemetry": source, "no_telemetry": "switched off"}]
+    for case in record["cases"]:
+        names = ("workload", "mode", "variant", "batch_size", "seq_len", "threads", "seed", "params")
+        request = {name: case[name] for name in names} | {"precision": case["precision"]["requested"]}
+        lines.append(
+            {"type": "case", "case_id": case["case_id"], "request": request, "fallback_of": case["fallback_of"]}
+        )
+        checked = ("trainable_parameters", "parameters", "flops_per_sample", "flops", "bytes_per_sample", "weights",
+                   "precision", "correctness")  # fmt: skip
+        lines.append({"type": "inspected", "case_id": case["case_id"], "data": {name: case[name] for name in checked}})
+        for repeat in case["repeats"]:
+            absent = {k: v for k, v in repeat["absent"].items() if k != "telemetry" or telemetry is None}
+            changed = {**repeat, "telemetry": telemetry, "absent": absent}
+            lines.append({"type": "repeat", "case_id": case["case_id"], "repeat": changed, "raw": {}})
+    lines.append({"type": "end", "finished_at": record["finished_at"], "interrupted": None, "telemetry": source,
+                  "no_telemetry": "switched off"})  # fmt: skip
+    return lines
+
+
+@pytest.fixture
+def old() -> dict:
+    return json.loads((OLD_RECORD / "record.json").read_text())
+
+
+def test_a_record_of_the_first_schema_is_read_with_every_new_field_explained(old):
+    assert old["schema"] == "gpuprof.record/1"
+    record = store.read(OLD_RECORD)
+    assert record.telemetry is None
+    assert "before gpuprof had telemetry" in record.absent["telemetry"]
+    for case in record.cases:
+        assert all(getattr(case, name) is None and name in case.absent for name in CASE_TELEMETRY)
+        assert all(repeat.telemetry is None and repeat.absent["telemetry"] for repeat in case.repeats)
+        assert case.throughput_per_s.value == next(
+            c["throughput_per_s"]["value"] for c in old["cases"] if c["case_id"] == case.case_id
+        )
+    assert json.loads(record.to_json())["schema"] == "gpuprof.record/3"
+    assert RunRecord.model_validate_json(record.to_json()) == record
+
+
+@needs_libraries
+def test_a_case_gets_its_joules_per_sample_from_the_repeats(watched, old):
+    said = watched(NVIDIA)
+    record, _ = assemble(lines_of(upgrade(old), said["result"], said["source"], said["simulated"]), "now")
+    assert RunRecord.model_validate_json(record.to_json()) == record
+    assert record.simulated is True
+    assert record.telemetry.device == "nvidia:0"
+    for case in record.cases:
+        energy = said["result"]["energy"]["throughput"]
+        samples = [r.throughput.steps * case.batch_size for r in case.repeats if r.outcome == "ok"]
+        mean = 1.0
+        for count in samples:
+            mean *= (energy["energy_j"] / count) ** (1 / len(samples))
+        assert case.energy_j_per_sample.value == pytest.approx(mean)
+        assert case.energy_j_per_sample.processes == len(samples)
+        assert case.energy_above_idle_j_per_sample.value == pytest.approx(
+            mean * energy["above_idle_j"] / energy["energy_j"]
+        )
+        assert case.energy_error_j_per_sample == pytest.approx(
+            sum(energy["error_j"] / count for count in samples) / len(samples)
+        )
+        assert case.energy_method == "counter"
+        assert case.idle_power_w == pytest.approx(IDLE_W, rel=0.01)
+        assert case.power_w.median == pytest.approx(620)
+        assert case.power_w.samples == 49 * len(samples)  # less the first, which a sensor's average still holds idle in
+        assert case.power_w.min == pytest.approx(620)
+        assert case.throttled_share["power_cap"] == pytest.approx(0.12, rel=0.02)
+        assert any(warning.endswith("throttled: power cap in 12% of the window") for warning in case.warnings)
+
+
+@needs_libraries
+@pytest.mark.parametrize("name", ["silent", "lost", "refused"])
+def test_a_case_without_telemetry_validates_and_says_why(watched, old, name):
+    if name == "refused":
+        cpu = {"kind": "cpu", "vendor": None, "name": "CPU", "index": None, "uuid": None, "pci": None}
+        said = watched(NVIDIA, worker=cpu)
+        lines = lines_of(upgrade(old), None, said["source"], True)
+        for line in lines:
+            if line["type"] == "repeat":
+                line["repeat"]["absent"]["telemetry"] = said["result"]
+    else:
+        gpus = simulators.load("all_absent")["gpus"] if name == "silent" else [{**NVIDIA, "lost_at_s": 100.2}]
+        said = watched(*gpus)
+        lines = lines_of(upgrade(old), said["result"], said["source"], True)
+    record, _ = assemble(lines, "now")
+    for case in record.cases:
+        for field in CASE_TELEMETRY:
+            assert getattr(case, field) is None, field
+            assert case.absent[field].strip(), field
+    RunRecord.model_validate_json(record.to_json())
+
+
+def test_hot_starts_are_told(old):
+    record = upgrade(old)
+    lines = lines_of(record, None, None, False)
+    repeats = [line["repeat"] for line in lines if line["type"] == "repeat"]
+    for index, repeat in enumerate(repeats):
+        part = {"mean": 50, "median": 50, "min": 40, "max": 60, "start": 40 + 5 * index, "end": 60, "samples": 5}
+        repeat["telemetry"] = {
+            "samples": 5, "achieved_hz": 10, "missed": 0, "tick_s": None, "idle_power_w": None,
+            "idle_power_error_w": None, "energy": {},
+            "energy_absent": dict.fromkeys(("cold", "warmup", "throughput"), "none"),
+            "window": {"temperature_c": part}, "throttled_share": None, "before": {}, "after": {},
+            "absent": dict.fromkeys(("tick_s", "idle_power_w", "idle_power_error_w", "throttled_share"), "none"),
+        }  # fmt: skip
+        repeat["absent"].pop("telemetry")
+    made, _ = assemble(lines, "now")
+    assert any(
+        warning.startswith("hot start: processes began between ") for case in made.cases for warning in case.warnings
+    )
+
+
+def test_a_real_run_without_any_vendor_library_explains_every_empty_field(stored_run):
+    directory, done = stored_run
+    for word in ("libamd_smi", "amd-smi", "NVML", "Unable to find", "drm"):
+        assert word not in done.err
+    record = store.read(store.run_directories(directory)[0])
+    assert record.simulated is False
+    assert record.telemetry.device == "cpu"
+    rapl = any(Path("/sys/class/powercap").glob("*-rapl:*/energy_uj"))
+    for case in record.cases:
+        for name in CASE_TELEMETRY:
+            assert (getattr(case, name) is None) == (name in case.absent)
+        assert rapl or case.energy_j_per_sample is None
+        for repeat in case.repeats:
+            found = repeat.telemetry
+            assert found.window["cpu_utilization_pct"].samples > 0
+            assert rapl or "RAPL" in found.energy_absent["throughput"]
+            assert set(found.energy) | set(found.energy_absent) == {"cold", "warmup", "throughput"}
