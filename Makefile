@@ -30,8 +30,13 @@ test: .venv/.test lint
 lint: .venv/.test
 	@$(MAKE) --no-print-directory --jobs 2 --keep-going --output-sync $(LINTERS)
 
-mypy vulture codespell:
+vulture codespell:
 	$(BIN)/$@
+
+# Scripts without a suffix are each called __main__, of which there may be one at a time.
+mypy:
+	$(BIN)/mypy
+	$(BIN)/mypy scripts/first_light
 
 lint-imports:
 	$(BIN)/lint-imports --no-logo
