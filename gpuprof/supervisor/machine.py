@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,12 +51,20 @@ class Inspector:
     """The worker that looks at the machine and checks the cases; replaced when it dies, gone before timing starts."""
 
     def __init__(self, cache: Path) -> None:
-        self._cache = cache
+        self._cache = self._place = cache
         self._worker: WorkerProcess | None = None
 
-    def ask(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+    def ask(self, request: dict[str, Any], timeout_s: float, *, alone: str = "") -> dict[str, Any]:
+        """The worker's answer. Raises WorkerFailed.
+
+        `alone` names a case that must share neither process nor compiled kernels with others: torch.compile runs code
+        uncompiled, in silence, once it has compiled it eight times, and some releases take bf16's kernels for fp16's.
+        """
+        place = kernel_place(self._cache, alone) if alone else self._cache
+        if place != self._place:
+            self.close()
         if self._worker is None:
-            self._worker = WorkerProcess(physical_cores(), self._cache)
+            self._worker, self._place = WorkerProcess(physical_cores(), place), place
         try:
             return self._worker.ask(request, timeout_s)
         except WorkerFailed:
@@ -86,6 +95,11 @@ def session() -> Iterator[Inspector]:
             yield inspector
         finally:
             inspector.close()
+
+
+def kernel_place(cache: Path, case_id: str) -> Path:
+    """Where the compiled kernels of one case are kept, which no other case may find."""
+    return cache / hashlib.sha256(case_id.encode()).hexdigest()[:16]
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from gpuprof.store.assemble import assemble
 from gpuprof.store.journal import Journal
 from gpuprof.store.runs import new_run_id
 from gpuprof.supervisor import plan
-from gpuprof.supervisor.machine import Inspector, Machine, kernel_cache
+from gpuprof.supervisor.machine import Inspector, Machine, kernel_cache, kernel_place
 from gpuprof.supervisor.worker_process import WorkerFailed, WorkerProcess
 from gpuprof.system import environment
 from gpuprof.system.clock import utc_now
@@ -71,8 +71,9 @@ class _Run:
         self.watcher.checking(case_id)
         try:
             found = self.inspector.ask(
-                {"do": "inspect", "case": request, "device": self.device["index"]}, self.protocol.timeout_s
-            )
+                {"do": "inspect", "case": request, "device": self.device["index"]}, self.protocol.timeout_s,
+                alone=case_id if request["variant"] == "compile" else "",
+            )  # fmt: skip
         except WorkerFailed as error:
             found = {"failed": f"the check failed: {error.outcome.replace('_', ' ')}: {error.reason}"}
         if found.pop("shaken", False):
@@ -118,7 +119,7 @@ class _Run:
         worker = None
         watch = self.station.repeat(self.protocol)
         try:
-            worker = WorkerProcess(request["threads"], self.cache)
+            worker = WorkerProcess(request["threads"], kernel_place(self.cache, case_id))
             found = worker.ask(message, self.protocol.timeout_s, watch.pause)
         except WorkerFailed as error:
             failure = error

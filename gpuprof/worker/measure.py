@@ -14,7 +14,7 @@ import torch
 from gpuprof.record.repeat import Cold, Cpu, DeviceSpan, Memory, Percentiles, Phase, Throughput
 from gpuprof.record.run import Protocol
 from gpuprof.stats import quantile, quantile_upper_bound
-from gpuprof.worker.channel import Channel
+from gpuprof.worker.channel import Channel, Unsupported
 from gpuprof.worker.cpu import CpuUse
 from gpuprof.worker.device import ComputeDevice
 from gpuprof.worker.step import Stepper, build_network, random_batches
@@ -60,6 +60,8 @@ def measure(request: dict[str, Any], channel: Channel, import_s: float) -> dict[
             # Capturing a graph runs the step for the first time; its replay alone would hide what a user waits for.
             first_step_s = (stepper.capture_s or 0.0) + meter.request()[0]
             settle_steps, settle_s = _settle(meter, device)
+        if case.variant == "compile" and not _compilations():
+            raise Unsupported(_not_compiled())
     with stepper.context:
         channel.wait_for_go("warmup", phases=_marks(phases))
         with _phase("warmup", phases):
@@ -188,6 +190,18 @@ def _warnings(throughput: Throughput, cpu: Cpu, device: ComputeDevice, disturbed
         yield "memory was allocated or code compiled inside the timed windows"
     if not finite:
         yield "the last step gave a value that is not finite"
+
+
+def _not_compiled() -> str:
+    """Why torch.compile left everything as it is, which it does in silence: the times would be those of eager."""
+    dynamo = sys.modules.get("torch._dynamo.utils")
+    told = [*dynamo.counters["unimplemented"], *dynamo.counters["graph_break"]] if dynamo is not None else []
+    reason = (
+        " ".join(str(told[0]).split())[:160]
+        if told
+        else "it is switched off, by a variable such as TORCHDYNAMO_DISABLE"
+    )
+    return f"torch.compile compiled nothing of this network: {reason}"
 
 
 def _compiled_in_part(case: CaseSpec) -> Iterator[str]:

@@ -251,7 +251,7 @@ class NvidiaDevice(Device):
         return found | {k: _scaled(ask(), 1e-3, k) for k, ask in older.items() if isinstance(found[k], Absent)}
 
     def probes(self) -> list[Probe]:
-        """One call for power, energy and memory temperature: the driver serialises calls with the GPU's own work."""
+        """One call for power and memory temperature: the driver serialises calls with the GPU's own work."""
         rates = self._nvml.module.c_nvmlUtilization_t()
         shares = functools.partial(_shares, type(rates))
         use = self._raw(("nvmlDeviceGetUtilizationRates",), rates)
@@ -287,7 +287,7 @@ class NvidiaDevice(Device):
         return fetch
 
     def _power_probes(self) -> list[Probe]:
-        """Power, energy and memory temperature in one call, as far as this driver has fields for them."""
+        """Power and memory temperature in one call, energy in another, as far as this driver has fields for them."""
         scopes = {key: self._scope_id if key.startswith("power") else 0 for key in _FIELDS}
         values = self._fields(*((_FIELDS[key][0], scope) for key, scope in scopes.items()))
         found = dict(zip(_FIELDS, values, strict=True))
@@ -295,15 +295,19 @@ class NvidiaDevice(Device):
         probes = []
         if not there or not there[0].startswith("power"):
             probes.append(Probe(("power_instant_w", "power_average_w"), self._older_power))
-        if there:
-            probes.append(self._fetch_fields(there, scopes))
-        if "energy_j" not in there:
-            probes.append(Probe(("energy_j",), lambda: (self.energy_j(),)))
+        if often := [key for key in there if key != "energy_j"]:
+            probes.append(self._fetch_fields(often, scopes))
+        # Apart and seldom: an H200's driver takes 3 ms for the counter and 0.01 ms for all the rest. A window's energy
+        # is read at its ends; samples only tell whether the counter ran backwards.
+        if "energy_j" in there:
+            probes.append(self._fetch_fields(["energy_j"], scopes, _SLOWLY))
+        else:
+            probes.append(Probe(("energy_j",), lambda: (self.energy_j(),), _SLOWLY))
         answered = {key for probe in probes for key in probe.keys}
         missing = [key for key in _FIELDS if key not in answered]
         return [*probes, Probe(tuple(missing), lambda: [found[key] for key in missing])]
 
-    def _fetch_fields(self, keys: Sequence[str], scopes: Mapping[str, int]) -> Probe:
+    def _fetch_fields(self, keys: Sequence[str], scopes: Mapping[str, int], every: int = _OFTEN) -> Probe:
         kind = self._nvml.module.c_nvmlFieldValue_t * len(keys)
         fields = kind()
         for item, key in zip(fields, keys, strict=True):
@@ -317,7 +321,7 @@ class NvidiaDevice(Device):
                 for item, (factor, what, limit) in zip(items, rows, strict=True)
             ]
 
-        return Probe(tuple(keys), self._raw(("nvmlDeviceGetFieldValues",), fields, len(keys)), decode=decode)
+        return Probe(tuple(keys), self._raw(("nvmlDeviceGetFieldValues",), fields, len(keys)), every, decode)
 
     def _older_power(self) -> Sequence[float | Absent]:
         """Drivers and cards without the fields: one older call, whose meaning depends on the architecture."""
