@@ -55,10 +55,8 @@ MASKS = (
 )
 
 COMPARED = (  # in every form
-    "vendor=nvidia vendor=amd --store simulated",
-    "threads=1 threads=2 --store cpu",
-    "cpu nights --vary threads",
-)
+    "vendor=nvidia vendor=amd --store simulated", "threads=1 threads=2 --store cpu", "cpu nights --vary threads",
+)  # fmt: skip
 COMPARED_AS_TEXT = (
     "cpu one",
     "one cpu --strict --machine-spread 0.1",
@@ -71,39 +69,23 @@ COMPARED_AS_TEXT = (
 )
 REPORTED = ("--store all", "last --store simulated")
 REPORTED_AS_TEXT = (
-    "--store damaged",
-    "--store cpu",
-    "workload=lstm --store simulated",
-    "one",
-    "vendor=intel --store cpu",
-)
+    "--store damaged", "--store cpu", "workload=lstm --store simulated", "one", "vendor=intel --store cpu",
+)  # fmt: skip
 FOLLOWED = ("--store nights", "workload=lstm --store all")
 FOLLOWED_AS_TEXT = (
-    "--store nights --check",
-    "--store nights --check --last 2 --least 0.5",
-    "--store nights --metric latency_p50_s",
-    "--store nights --metric nonsense",
-    "--store damaged --check",
-    "vendor=intel --store cpu",
-)
+    "--store nights --check", "--store nights --check --last 2 --least 0.5", "--store nights --metric latency_p50_s",
+    "--store nights --metric nonsense", "--store damaged --check", "vendor=intel --store cpu",
+)  # fmt: skip
 SHOWN = (
-    "last --store cpu",
-    "last --store simulated",
-    "cnn --store cpu",
-    "rnn --store cpu",
-    "one",
-    "nonsense --store cpu",
-)
+    "last --store cpu", "last --store simulated", "cnn --store cpu", "rnn --store cpu", "one", "nonsense --store cpu",
+)  # fmt: skip
 LISTED = ("--store cpu", "--store simulated", "--store all", "--store damaged", "--store nowhere")
 EXPORTED = ("cpu simulated one", "last --store simulated", "damaged")
 SCHEDULED = (
-    "systemd configs/lstm.yaml",
-    "systemd configs/lstm.yaml --store cpu -o units",
+    "systemd configs/lstm.yaml", "systemd configs/lstm.yaml --store cpu -o units",
     "cron configs/lstm.yaml configs/cnn.yaml --at 03:40 --with '--device gpu:1 --least 0.05'",
-    "cron --command '/opt/night --all'",
-    "github configs/lstm.yaml --store /srv/gpuprof",
-    "github configs/lstm.yaml",
-)
+    "cron --command '/opt/night --all'", "github configs/lstm.yaml --store /srv/gpuprof", "github configs/lstm.yaml",
+)  # fmt: skip
 OTHERS = (
     "",
     "--version",
