@@ -23,6 +23,12 @@ def test_t_quantile_equals_scipy(p, freedom):
     assert stats.t_quantile(p, freedom) == pytest.approx(scipy.stats.t.ppf(p, freedom), rel=1e-9, abs=1e-12)
 
 
+@pytest.mark.parametrize("freedom", [1, 1.01, 1.5, 2, 2.9, 3.84, 7.7, 29.6, 1e3, 1e5, 1e6])
+@pytest.mark.parametrize("p", [0.55, 0.8, 0.975, 0.9999])
+def test_t_quantile_equals_scipy_for_any_freedom_that_welch_gives(p, freedom):
+    assert stats.t_quantile(p, freedom) == pytest.approx(scipy.stats.t.ppf(p, freedom), rel=1e-8)
+
+
 @pytest.mark.parametrize("processes", [3, 5, 10])
 def test_single_interval_covers_95_percent(processes):
     rng = random.Random(processes)

@@ -1,15 +1,10 @@
-"""The statistics of a comparison: by hand, against scipy, and in simulation, where intervals must cover as they say.
-
-The noise is that of the method: processes scatter by 1%, steps by 2% and are averaged, 1% of the values are outliers.
-"""
+"""Ratios, their intervals and several of them at once: by hand, and against scipy."""
 
 from __future__ import annotations
 
-import functools
 import math
 import random
 import statistics
-from collections.abc import Sequence
 
 import pytest
 import scipy.stats
@@ -17,46 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuprof.analysis import effect
-from gpuprof.analysis.compare import compare
-from gpuprof.analysis.effect import Effect
-from gpuprof.analysis.levels import Sample, level
-from gpuprof.stats import t_quantile
-from support.sides import case, run, side
-
-# Where no run has a day of its own, nothing is to be added for one.
-without_days = functools.partial(effect.compare, run_spread=0.0)
-PROCESS_SD = 0.01
-STEP_SD = 0.02
-MACHINE_SD = 0.015
-
-
-def sample(logs: Sequence[float], machine: str = "m") -> Sample:
-    """One run's processes."""
-    mean = math.fsum(logs) / len(logs)
-    return Sample(machine, len(logs), mean, math.fsum((log - mean) ** 2 for log in logs))
-
-
-def of(*values: float, machine: str = "m") -> Sample:
-    return sample([math.log(value) for value in values], machine)
-
-
-def noise(rng: random.Random, *, outliers: bool = False) -> float:
-    """The logarithm of one process's value around its device's: its own effect and what is left of its steps'."""
-    log = rng.gauss(0, PROCESS_SD) + rng.gauss(0, STEP_SD / math.sqrt(40))
-    return log - math.log(rng.uniform(1.2, 2.0)) if outliers and rng.random() < 0.01 else log
-
-
-def processes(rng: random.Random, count: int, speed: float = 0.0, *, outliers: bool = False) -> list[float]:
-    return [speed + noise(rng, outliers=outliers) for _ in range(count)]
-
+from gpuprof.analysis.levels import level
+from support.scatter import of, sample, without_days
 
 # ---- by hand, and against scipy
-
-
-@pytest.mark.parametrize("freedom", [1, 1.01, 1.5, 2, 2.9, 3.84, 7.7, 29.6, 1e3, 1e5, 1e6])
-@pytest.mark.parametrize("p", [0.55, 0.8, 0.975, 0.9999])
-def test_t_quantile_equals_scipy_for_any_freedom_that_welch_gives(p, freedom):
-    assert t_quantile(p, freedom) == pytest.approx(scipy.stats.t.ppf(p, freedom), rel=1e-8)
 
 
 def test_the_ratio_is_welch():
@@ -137,32 +96,7 @@ def test_absurd_values_from_a_damaged_record_break_nothing(wild):
     assert math.isfinite(effect.paired([-700.0, 700.0]).mde)
 
 
-# ---- the unit of inference
-
-
-def test_the_unit_is_the_highest_level_that_there_is():
-    one_run = [of(1.0, 1.1, 1.2)]
-    two_runs = [of(1.0, 1.1), of(1.2, 1.3)]
-    three_runs = [*two_runs, of(1.1, 1.15)]
-    two_machines = [*three_runs, of(1.4, machine="n")]
-    found = [(one.unit, one.units, one.machines) for one in map(level, (one_run, two_runs, three_runs))]
-    assert found == [("process", 3, 1), ("process", 4, 1), ("run", 3, 1)]
-    found = level(two_machines)
-    assert (found.unit, found.units, found.machines) == ("machine", 2, 2)
-
-
-def test_processes_of_two_runs_scatter_around_one_mean():
-    values = (1.0, 1.1, 1.3, 1.35, 1.2)
-    whole = level([of(*values)])
-    parts = level([of(*values[:2]), of(*values[2:])])
-    assert (parts.mean, parts.variance) == (pytest.approx(whole.mean), pytest.approx(whole.variance))
-
-
-def test_runs_and_machines_count_once_each_however_many_processes_they_have():
-    runs = [of(*[100.0] * 2), of(*[110.0] * 9), of(*[121.0] * 3)]
-    assert math.exp(level(runs).mean) == pytest.approx(110)
-    machines = [of(*[100.0] * 2, machine="a"), of(*[121.0] * 9, machine="b")]
-    assert math.exp(level(machines).mean) == pytest.approx(110)
+# ---- the machines' spread
 
 
 def test_machine_spread_is_added_for_each_side_that_is_one_machine_of_its_own():
@@ -176,120 +110,6 @@ def test_machine_spread_is_added_for_each_side_that_is_one_machine_of_its_own():
     bare, added = without_days([a], [b], machine_spread=0.0), without_days([a], [b])
     assert added.ci95[0] < bare.ci95[0] < bare.ci95[1] < added.ci95[1]
     assert added.mde > bare.mde
-
-
-# ---- coverage
-
-
-def coverage(pairs: int, ratio_of: object) -> float:
-    hits = 0
-    for index in range(pairs):
-        found, truth = ratio_of(index)
-        hits += found.ci95[0] <= truth <= found.ci95[1]
-    return hits / pairs
-
-
-@pytest.mark.parametrize("count", [3, 5, 10])
-def test_ratio_intervals_cover_95_percent(count):
-    rng = random.Random(1000 + count)
-
-    def one(_: int) -> tuple[Effect, float]:
-        return without_days([sample(processes(rng, count))], [sample(processes(rng, count, math.log(1.2)))]), 1.2
-
-    assert 0.93 <= coverage(1500, one) <= 0.97
-
-
-@pytest.mark.parametrize("counts", [(3, 10), (5, 3)])
-def test_sides_of_unlike_size_and_scatter_are_covered_too(counts):
-    rng = random.Random(sum(counts))
-
-    def one(_: int) -> tuple[Effect, float]:
-        wide = [rng.gauss(0, 3 * PROCESS_SD) for _ in range(counts[1])]
-        return without_days([sample(processes(rng, counts[0]))], [sample(wide)]), 1.0
-
-    assert 0.93 <= coverage(1500, one) <= 0.97
-
-
-def test_outliers_cost_width_and_not_coverage():
-    rng = random.Random(77)
-
-    def one(_: int) -> tuple[Effect, float]:
-        sides = [sample(processes(rng, 5, outliers=True)) for _ in range(2)]
-        return without_days([sides[0]], [sides[1]]), 1.0
-
-    assert coverage(1500, one) >= 0.93
-
-
-@pytest.mark.parametrize("count", [5, 10])
-def test_pairs_cover_and_are_narrower_where_the_machine_drifts(count):
-    """A random walk of 1% a process, which both processes of a pair share but for what happens between them."""
-    rng = random.Random(300 + count)
-    widths: dict[str, list[float]] = {"paired": [], "unpaired": []}
-
-    def one(_: int) -> tuple[Effect, float]:
-        drift, sides = 0.0, ([], [])
-        for _ in range(count):
-            drift += rng.gauss(0, 0.01)
-            for logs in sides:
-                logs.append(drift + rng.gauss(0, PROCESS_SD / 2))
-        found = effect.paired([b - a for a, b in zip(*sides, strict=True)])
-        other = without_days([sample(sides[0])], [sample(sides[1])])
-        for name, interval in (("paired", found.ci95), ("unpaired", other.ci95)):
-            widths[name].append(interval[1] - interval[0])
-        return found, 1.0
-
-    assert 0.93 <= coverage(1500, one) <= 0.97
-    assert statistics.median(widths["paired"]) < 0.7 * statistics.median(widths["unpaired"])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("count", [3, 5, 10])
-def test_one_machine_a_side_covers_the_ratio_of_the_models_where_machines_scatter(count):
-    rng = random.Random(500 + count)
-    bare = 0
-
-    def one(_: int) -> tuple[Effect, float]:
-        nonlocal bare
-        logs = [sample(processes(rng, count, rng.gauss(0, MACHINE_SD)), machine) for machine in ("a", "b")]
-        narrow = without_days([logs[0]], [logs[1]], machine_spread=0.0).ci95
-        bare += narrow[0] <= 1 <= narrow[1]
-        return without_days([logs[0]], [logs[1]], machine_spread=MACHINE_SD), 1.0
-
-    assert 0.93 <= coverage(1500, one) <= 0.97
-    assert bare / 1500 < 0.85, "without the machines' spread the interval claims too much"
-
-
-@pytest.mark.parametrize("machines", [3, 5])
-def test_several_machines_a_side_cover_the_ratio_of_the_models(machines):
-    rng = random.Random(600 + machines)
-
-    def one(_: int) -> tuple[Effect, float]:
-        sides = [
-            [sample(processes(rng, 5, rng.gauss(0, MACHINE_SD)), f"{name}{i}") for i in range(machines)]
-            for name in "ab"
-        ]
-        found = without_days(*sides)
-        assert (found.unit, found.baseline_units, found.spread) == ("machine", machines, 0)
-        return found, 1.0
-
-    assert 0.93 <= coverage(1500, one) <= 0.975
-
-
-@pytest.mark.parametrize("count", [3, 5, 10])
-def test_a_difference_as_large_as_the_mde_is_shown_by_four_of_five_comparisons(count):
-    rng = random.Random(700 + count)
-    sd = math.hypot(PROCESS_SD, STEP_SD / math.sqrt(40))
-    freedom = 2 * (count - 1)
-    mde = (t_quantile(0.975, freedom) + t_quantile(0.8, freedom)) * sd * math.sqrt(2 / count)
-    shown, told = 0, []
-    for _ in range(1500):
-        found = without_days([sample(processes(rng, count))], [sample(processes(rng, count, mde))])
-        shown += found.p < effect.LEVEL
-        told.append(math.log1p(found.mde))
-    # With three processes Welch's freedom is small and varies: the formula promises a little too much there.
-    assert shown / 1500 == pytest.approx(0.8, abs=0.05 if count > 3 else 0.14)
-    # What a report prints is made of the scatter that it saw: right in the middle.
-    assert statistics.median(told) == pytest.approx(mde, rel=0.15)
 
 
 # ---- several claims
@@ -354,123 +174,3 @@ def test_a_whole_with_a_part_without_spread_has_no_interval():
     whole = effect.together([(without_days([of(1)], [of(2)]), 0.5), (without_days([of(1, 2)], [of(2, 3)]), 0.5)])
     assert whole.ci95 is None
     assert whole.ratio == pytest.approx(math.sqrt(2 * math.sqrt(6) / math.sqrt(2)))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("machines", [1, 3])
-def test_a_whole_over_workloads_covers_although_they_share_their_machines(machines):
-    """A machine that is slow is slow in every workload, so that more workloads tell nothing more of the model."""
-    rng = random.Random(800 + machines)
-
-    def one(_: int) -> tuple[Effect, float]:
-        found = []
-        ids = [[f"{name}{i}" for i in range(machines)] for name in "ab"]
-        speed = {machine: rng.gauss(0, MACHINE_SD) for names in ids for machine in names}
-        for _ in range(4):
-            sides = [[sample(processes(rng, 3, speed[m]), m) for m in names] for names in ids]
-            found.append((without_days(*sides, machine_spread=MACHINE_SD), 0.25))
-        return effect.together(found), 1.0
-
-    assert 0.93 <= coverage(1000, one) <= 0.99
-
-
-# ---- whole reports
-
-
-WORK = ({"workload": "lstm"}, {"workload": "gru"}, {"workload": "cnn", "batch_size": 8}, {"workload": "cnn"})
-
-
-def device(rng: random.Random, machine: str, count: int = 5, *, factor: float = 1.0, **noise_of) -> object:
-    """One run of four cases on one device."""
-    cases = [
-        case([1000 * factor * math.exp(log) for log in processes(rng, count, **noise_of)],
-             latency=[2e-3 / factor * math.exp(log) for log in processes(rng, count, **noise_of)], **work)
-        for work in WORK
-    ]  # fmt: skip
-    return side(run(*cases, machine=machine))
-
-
-def verdicts(found) -> list[str]:
-    return [claim.verdict for claim in (*found.claims, found.overall)]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("count", "machines", "reports"), [(5, "aa", 1000), (3, "aa", 300), (5, "ab", 150)])
-def test_identical_devices_get_a_verdict_in_5_percent_of_the_reports_at_most(count, machines, reports):
-    """Ten claims a report: throughput and latency of four cases, the best batch of a sweep, and the whole."""
-    rng = random.Random(10 * count)
-    wrong = 0
-    for _ in range(reports):
-        found = compare(*(device(rng, machine, count) for machine in machines))
-        assert len(verdicts(found)) == 10
-        wrong += set(verdicts(found)) != {"no difference shown"}
-    assert wrong / reports <= 0.05
-
-
-def test_outliers_give_identical_devices_no_verdicts_either():
-    rng = random.Random(31)
-    reports = [compare(device(rng, "a", outliers=True), device(rng, "a", outliers=True)) for _ in range(150)]
-    assert sum(set(verdicts(found)) != {"no difference shown"} for found in reports) / 150 <= 0.05
-
-
-def test_machines_of_one_model_get_no_verdict_over_their_machines():
-    """Three machines a side, each with a speed of its own in all its work."""
-    rng = random.Random(41)
-    wrong = 0
-    for _ in range(150):
-        sides = []
-        for name in "ab":
-            runs = []
-            for i in range(3):
-                speed = rng.gauss(0, MACHINE_SD)
-                cases = [
-                    case(
-                        [math.exp(log) for log in processes(rng, 3, speed)],
-                        latency=[math.exp(-log) for log in processes(rng, 3, speed)],
-                        **work,
-                    )
-                    for work in WORK
-                ]
-                runs.append(run(*cases, machine=f"{name}{i}"))
-            sides.append(side(*runs))
-        wrong += set(verdicts(compare(*sides))) != {"no difference shown"}
-    assert wrong / 150 <= 0.05
-
-
-def test_a_real_difference_is_found_in_every_claim():
-    rng = random.Random(51)
-    for factor, word in ((1.2, "faster"), (1 / 1.2, "slower")):
-        found = compare(device(rng, "a"), device(rng, "b", factor=factor))
-        assert set(verdicts(found)) == {word}
-        assert found.overall.ratio == pytest.approx(factor, rel=0.03)
-
-
-@pytest.mark.parametrize("runs", [1, 2])
-def test_runs_that_did_not_take_turns_are_covered_although_each_has_a_day_of_its_own(runs):
-    """Two settings of one machine, one after the other: without the spread that is added, days are differences."""
-    rng = random.Random(77 + runs)
-
-    def side() -> list[Sample]:
-        days = [rng.gauss(0, 0.01) for _ in range(runs)]
-        return [sample([day + rng.gauss(0, 0.003) for _ in range(5)]) for day in days]
-
-    sides = [(side(), side()) for _ in range(1500)]
-    covered = [effect.compare(*both).ci95 for both in sides]
-    bare = [without_days(*both).ci95 for both in sides]
-    assert sum(low <= 1 <= high for low, high in covered) / 1500 >= 0.93
-    assert sum(low <= 1 <= high for low, high in bare) / 1500 < 0.7
-
-
-def test_runs_of_a_day_are_the_same_in_every_case_of_a_whole():
-    """Five cases of three runs a side: the runs' days do not average out over the cases."""
-    rng = random.Random(99)
-    hits = 0
-    for _ in range(400):
-        days = [[rng.gauss(0, 0.01) for _ in range(3)] for _ in range(2)]
-        parts = [
-            effect.compare(*([sample([day + rng.gauss(0, 0.003) for _ in range(5)]) for day in one] for one in days))
-            for _ in range(5)
-        ]
-        low, high = effect.together([(part, 0.2) for part in parts]).ci95
-        hits += low <= 1 <= high
-    assert hits / 400 >= 0.93

@@ -16,6 +16,7 @@ from gpuprof.record.run import RunRecord
 from gpuprof.store.assemble import assemble
 from gpuprof.store.journal import Journal
 from support.journals import journal, repeat
+from support.running import gpuprof
 
 RUN_ID = "20261123T090000Z-test-0000000{}"
 START_NS = 5_000_000_000_000
@@ -97,3 +98,7 @@ def parsed(name: str, content):
         "chrome-trace": json.loads,
         "parquet": lambda data: pq.read_table(io.BytesIO(data)).to_pylist(),
     }[name](content)  # fmt: skip
+
+
+def export(*arguments, **options):
+    return gpuprof("export", *arguments, **options)

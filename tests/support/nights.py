@@ -1,14 +1,20 @@
-"""Nights of one series, each a run."""
+"""Nights of one series, each a run; what a history makes of them."""
 
 from __future__ import annotations
 
+import random
 from datetime import datetime, timedelta, timezone
 
+from gpuprof.analysis import history as analysis
+from gpuprof.analysis.history import history
+from gpuprof.index.brief import brief
+from gpuprof.index.digest import digest
 from gpuprof.record.run import RunRecord
 from gpuprof.store.assemble import assemble
 from support.journals import journal, repeat
 
 FIRST = datetime(2026, 9, 1, 2, 17, tzinfo=timezone.utc)
+RATE = "throughput_per_s"
 
 
 def night(number: int, rate: float, *, gpu: str | None = None, host: str = "h", processes: int = 3,
@@ -42,3 +48,15 @@ def night(number: int, rate: float, *, gpu: str | None = None, host: str = "h", 
         case["correctness"]["verdict"] = verdict
         case["correctness"]["absent"].pop("verdict", None)
     return RunRecord.model_validate(data)
+
+
+def followed(*records: RunRecord, metric: str = RATE) -> list[analysis.Series]:
+    digests = [digest(record) for record in records]
+    return history([(brief(one), None, lambda one=one: one) for one in digests], metric)
+
+
+def stepped(before: int, after: int, ratio: float = 0.9, seed: int = 3, **then) -> list[RunRecord]:
+    """Nights with a step; `then` holds from the step on."""
+    rng = random.Random(seed)
+    rates = [100 * (1 + rng.gauss(0, 0.01)) * (ratio if i >= before else 1) for i in range(before + after)]
+    return [night(i, rate, **(then if i >= before else {})) for i, rate in enumerate(rates)]

@@ -20,6 +20,11 @@ CASES = (
     ("vgg16 · train · tf32 · batch 64", 1_740.0, 1.42, 1.31, 1.53, "faster", False),
     ("vgg16 · infer · bf16 · batch 256", 11_800.0, 1.33, 1.29, 1.37, "faster", True),
 )
+CHARTS = 6  # of a whole story
+HOSTILE = (
+    "<script>window.pwned=1</script>\"><img src=x onerror='window.pwned=1'></script><svg onload=window.pwned=1>"
+    "javascript:window.pwned=1 {{7*7}} &lt;\u202eevil\u2066\x07" + "long" * 100
+)
 _TONES = {"faster": "good", "slower": "bad", "no difference shown": "dim", "": "dim"}
 
 
@@ -68,6 +73,12 @@ def demo() -> Story:
         ),
         made="gpuprof 0.2.0 · 2026-11-23 14:27 UTC · runs 20261123T142758Z-1aa7fa27 and 20261123T151502Z-77c0d9e1",
     )  # fmt: skip
+
+
+def of_each_kind() -> Story:
+    """The first and the last section alone: they hold a block of each kind."""
+    whole = demo()
+    return dataclasses.replace(whole, sections=[whole.sections[at] for at in (0, -1)])
 
 
 def poisoned(story: Story, text: str) -> Story:

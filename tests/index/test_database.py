@@ -11,79 +11,17 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gpuprof.analysis import evidence
-from gpuprof.analysis.evidence import by_device
-from gpuprof.errors import StoreError, UsageError
 from gpuprof.index import database as indexing
 from gpuprof.index.database import Index
-from gpuprof.index.digest import digest
-from gpuprof.index.selector import EVERYTHING, parse
-from gpuprof.index.sources import Sources
-from gpuprof.index.version import VERSION, version
-from gpuprof.metrics import METRICS
+from gpuprof.index.selector import parse
 from gpuprof.store import runs as store
-from gpuprof.store.assemble import assemble
-from gpuprof.store.journal import Journal
-from support.journals import NOW, journal, repeat
+from support.indexed import cache, from_records, names, publish, told, unread
 from support.running import ROOT, gpuprof, variables
 from support.stores import DAMAGE
-
-
-def publish(directory: Path, number: int, *, rate: float = 100.0, host: str = "h", **more) -> Path:
-    """A small run in the store, with the id that its number gives it."""
-    lines = journal(*(repeat(i, samples_per_s=rate + i) for i in range(3)))
-    lines[0] |= {"run_id": f"20261123T{number:06}Z-test-{number:08x}", **more}
-    lines[0]["environment"]["hostname"] = host
-    record, raw = assemble(lines, NOW)
-    return Journal(directory, record.run_id).publish(record, raw)
-
-
-@pytest.fixture
-def runs(tmp_path, monkeypatch) -> Path:
-    """A store with four runs; the cache is the test's own."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    directory = tmp_path / "runs"
-    for number in range(4):
-        publish(directory, number, rate=100.0 + number, host=f"host{number % 2}")
-    return directory
-
-
-def names(directory: Path, wanted=EVERYTHING) -> list[str]:
-    with Index(directory) as index:
-        return [brief.name for brief, _ in index.briefs(wanted)]
-
-
-def cache(directory: Path) -> Path:
-    """The file of that store."""
-    (file,) = (Path(os.environ["XDG_CACHE_HOME"]) / "gpuprof").glob("*.sqlite")
-    return file
-
-
-def told(directory: Path) -> list[tuple]:
-    """What the index says of every run, in full."""
-    with Index(directory) as index:
-        briefs = [brief for brief, _ in index.briefs()]
-        return [(b.run_id, b.started_at, b.where, list(index.digests([b.name]))) for b in briefs]
-
-
-def from_records(directory: Path) -> list[tuple]:
-    found = [digest(store.read(path), str(path)) for path in store.run_directories(directory)]
-    plain = [json.loads(json.dumps(one.as_json())) for one in found]
-    return [(one.run_id, one.started_at, one.where, [type(one).from_json(data, one.where)])
-            for one, data in zip(found, plain, strict=True)]  # fmt: skip
-
-
-def unread(monkeypatch) -> list[Path]:
-    """Every record that is read from now on."""
-    opened: list[Path] = []
-    read = store.read
-    monkeypatch.setattr(store, "read", lambda path: opened.append(path) or read(path))
-    return opened
 
 
 def test_an_index_says_what_the_records_say(runs):
@@ -282,22 +220,6 @@ def test_another_version_makes_it_anew(runs, monkeypatch):
     assert len(opened) == 4
 
 
-@pytest.mark.parametrize(
-    "table",
-    [
-        METRICS[:-1],
-        (*METRICS, replace(METRICS[0], key="another")),
-        (METRICS[1], METRICS[0], *METRICS[2:]),
-        (replace(METRICS[0], unit="steps/s"), *METRICS[1:]),
-        (replace(METRICS[0], each=None), *METRICS[1:]),
-    ],
-    ids=["a row less", "a row more", "another order", "another unit", "no values of processes"],
-)
-def test_the_version_follows_the_table_of_metrics(table):
-    assert version(table) != VERSION == version(METRICS)
-    assert 0 <= version(table) < 2**31  # what SQLite's user_version holds
-
-
 # A gpuprof with one headline number more, run as a command.
 ONE_MORE = """
 import dataclasses, sys
@@ -405,74 +327,3 @@ def test_runs_that_arrive_while_the_index_is_open_do_not_disturb_it(runs):
         publish(runs, 40, host="a new host")
         assert len(names(runs)) == 5
         assert len([*index.briefs(), *index.briefs()]) >= 8
-
-
-# ---- sides
-
-
-def side(text: str, directory: Path):
-    with Sources(directory) as sources:
-        return evidence.side(text, sources.side(text))
-
-
-def test_a_side_is_a_run_a_record_a_directory_or_a_selector(runs, tmp_path):
-    path = store.run_directories(runs)[1]
-    elsewhere = tmp_path / "elsewhere"
-    for text in (path.name, "00000001", str(path), str(path / "record.json")):
-        assert [run for run, _, _ in side(text, runs if text in path.name else elsewhere).runs] == [path.name]
-    assert len(side("last", runs).runs) == 1
-    assert len(side(str(runs), elsewhere).runs) == 4
-    assert len(side("host=host0", runs).runs) == 2
-
-
-def test_a_side_says_what_it_left_out(runs):
-    path = publish(runs, 77)
-    (path / "record.json").write_bytes(b"")
-    assert len(side(str(runs), runs).skipped) == 1
-    with pytest.raises(StoreError, match="not a JSON document"):
-        side(path.name, runs)
-
-
-def test_a_side_without_runs_says_how_to_go_on(runs, tmp_path):
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(StoreError, match=f"no run in {tmp_path / 'empty'}"):
-        side(str(tmp_path / "empty"), runs)
-    with pytest.raises(UsageError, match=r"fulfils 'vendor=amd'.*gpuprof list"):
-        side("vendor=amd", runs)
-    damaged = tmp_path / "damaged"
-    (publish(damaged, 1) / "record.json").write_bytes(b"[]")
-    with pytest.raises(StoreError, match=r"1 records? .*cannot be read, the first: .*not a gpuprof record"):
-        side(str(damaged), runs)
-
-
-def test_a_long_selector_is_not_taken_for_a_file(runs):
-    long = ",".join(["host!=" + "x" * 100] * 40)
-    assert len(side(long, runs).runs) == 4
-    with pytest.raises(StoreError, match="no run"):
-        side("x" * 5000, runs)
-
-
-def test_a_directory_with_a_strange_name_is_a_side(runs, tmp_path):
-    for name in (b"caf\xe9 \xff", b"a=b", b"~tilde", b"new\nline"):
-        strange = tmp_path / os.fsdecode(name)
-        shutil.copytree(runs, strange)
-        assert len(side(str(strange), runs).runs) == 4
-
-
-def test_a_run_removed_while_it_is_looked_at_is_told(runs):
-    path = store.run_directories(runs)[0]
-    with Sources(runs) as sources:
-        _, _, find = sources.dated(None).runs[0]
-        shutil.rmtree(path)
-        names(runs)  # another process takes it out of the index
-        with pytest.raises(StoreError, match=f"{path.name}: was removed while it was being read"):
-            find()
-
-
-def test_by_device_simulated_runs_stand_apart(runs):
-    publish(runs, 60, simulated=True)
-    with Sources(runs) as sources:
-        choice = sources.runs(None)
-        devices, faults = by_device(choice.runs), choice.skipped
-    assert sorted((len(d.runs), d.simulated) for d in devices) == [(1, {True}), (4, {False})]
-    assert faults == []

@@ -1,0 +1,190 @@
+"""The fairness ledger, row by row."""
+
+from __future__ import annotations
+
+import pytest
+
+from gpuprof.report.stories import comparison
+from support.sides import NOW, PROTOCOL, case, claims, compare, one, rows, run, side
+
+# ---- simulated and measured
+
+
+def test_simulated_against_measured_blocks_everything():
+    cases = [case(), case(workload="gru")]
+    found = compare(one(*cases), one(*cases, simulated=True))
+    assert rows(found)["simulated"].weight == "blocks"
+    assert (rows(found)["simulated"].baseline, rows(found)["simulated"].candidate) == ("measured", "simulated")
+    assert not any(claim.allowed for claim in (*found.claims, found.overall))
+    assert found.simulated
+
+
+def test_simulated_and_measured_runs_on_both_sides_block_as_well():
+    mixed = [side(run(case()), run(case(), simulated=True)) for _ in range(2)]
+    found = compare(*mixed)
+    assert rows(found)["simulated"].weight == "blocks"
+    assert not any(claim.allowed for claim in (*found.claims, found.overall))
+
+
+# ---- the ledger, row by row
+
+RUN_FACTS = [
+    # key, fact, baseline's, candidate's, weight
+    ("gpuprof", "gpuprof", "0.2", "0.3", "weakens"),
+    ("gpuprof commit", "gpuprof_commit", "aaa", "bbb", "noted"),
+    ("config hash", "config", "abc", "def", "noted"),
+    ("torch", "torch", "2.9.0", "2.8.0", "weakens"),
+    ("torch", "torch", "2.9.0+cu126", "2.9.0+rocm6.3", "noted"),
+    ("torch build", "torch_build", "cuda", "rocm", "noted"),
+    ("driver", "driver_version", "550.1", "560.1", "weakens"),
+    ("VBIOS", "vbios_version", "1", "2", "noted"),
+    ("partition", "partition", "SPX", "CPX", "weakens"),
+    ("partition", "partition", None, "1g.10gb", "weakens"),
+    ("ECC", "ecc_enabled", True, False, "weakens"),
+    ("what power covers", "scope", "board", "socket", "weakens"),
+    ("host CPU", "cpu", "EPYC", "Xeon", "noted"),
+    ("CPU cores", "cores", 64, 32, "noted"),
+    ("container", "container", "a@sha256:1", "a@sha256:2", "noted"),
+    ("kernel", "kernel", "6.1", "6.8", "noted"),
+    ("os", "os", "Ubuntu 22.04", "Ubuntu 24.04", "noted"),
+    ("python", "python", "3.11", "3.12", "noted"),
+    ("highest core clock", "core_clock_max_hz", 1.98e9, 1.755e9, "weakens"),
+    ("repeats", "protocol", PROTOCOL, PROTOCOL | {"repeats": 9}, "weakens"),
+    ("quick protocol", "protocol", PROTOCOL, PROTOCOL | {"name": "quick"}, "weakens"),
+    ("NVIDIA_TF32_OVERRIDE", "variables", {}, {"NVIDIA_TF32_OVERRIDE": "1"}, "weakens"),
+    ("CUDA_VISIBLE_DEVICES", "variables", {"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "1"}, "noted"),
+    ("cudnn", "libraries", {"cudnn": "9.1"}, {"cudnn": "9.5"}, "weakens"),
+    ("torchvision", "libraries", {"torchvision": "0.24"}, {"torchvision": "0.25"}, "noted"),
+]
+
+
+@pytest.mark.parametrize(("key", "fact", "left", "right", "weight"), RUN_FACTS)
+def test_a_difference_between_the_runs_stands_in_the_ledger_and_only_then(key, fact, left, right, weight):
+    differ = compare(one(case(), facts={fact: left}), one(case(), facts={fact: right}))
+    entry = rows(differ)[key]
+    assert entry.weight == weight
+    assert entry.why
+    assert entry.cases == ()
+    assert entry.baseline != entry.candidate
+    same = compare(one(case(), facts={fact: left}), one(case(), facts={fact: left}))
+    assert same.ledger == []
+
+
+def test_what_differs_because_the_vendors_do_is_noted():
+    amd = {"torch_build": "rocm", "torch": "2.9.0+rocm6.3", "driver_version": "6.14", "libraries": {"miopen": "3.5"}}
+    found = compare(one(case()), one(case(), vendor="amd", device="MI300X", facts=amd))
+    assert {e.key: e.weight for e in found.ledger} == dict.fromkeys(
+        ("torch", "torch build", "driver", "cudnn", "miopen"), "noted"
+    )
+
+
+def test_the_host_matters_where_it_submits_or_does_the_work():
+    other = {"cpu": "Xeon", "cores": 8}
+    for bound, sides in (
+        ("host-bound", {}), ("cpu", {"kind": "cpu"}),
+    ):  # fmt: skip
+        found = compare(one(case(regime=bound), **sides), one(case(regime=bound), facts=other, **sides))
+        assert rows(found)["host CPU"].weight == rows(found)["CPU cores"].weight == "weakens"
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "weight", "why"),
+    [
+        ((700, 700), (350, 700), "weakens", "candidate ran below its default power limit"),
+        ((350, 700), (350, 700), "weakens", "baseline and candidate ran below its default power limit"),
+        ((700, 700), (750, 750), "noted", "each at its default"),
+        ((700, 700), (700, 700), None, ""),
+        ((700, None), (700, None), None, ""),
+        ((None, None), (700, 700), None, ""),
+    ],
+)
+def test_power_limits(left, right, weight, why):
+    facts = [{"power_limit_w": limit, "power_limit_default_w": default} for limit, default in (left, right)]
+    entry = rows(compare(*(one(case(), facts=f) for f in facts))).get("power limit")
+    assert (None if entry is None else (entry.weight, entry.why)) == (None if weight is None else (weight, why))
+
+
+@pytest.mark.parametrize("value", ["high", [1], {"w": 2}, True, "1e999", -5.0])
+def test_a_power_limit_that_is_no_power_breaks_nothing(value):
+    facts = {"power_limit_w": value, "power_limit_default_w": 700.0}
+    for sides in ((facts, {}), (facts, {"power_limit_w": 700.0}), (facts, facts)):
+        found = compare(*(one(case(), facts=f) for f in sides))
+        comparison.story(found, NOW)
+
+
+def test_run_outcome_host_and_date():
+    found = compare(
+        one(case()), one(case(), outcome="partial", host="other", started_at="2026-11-25T00:00:00Z"),
+    )  # fmt: skip
+    entries = rows(found)
+    assert (entries["run outcome"].baseline, entries["run outcome"].candidate) == (None, "partial")
+    assert entries["run outcome"].weight == "weakens"
+    assert (entries["date"].baseline, entries["date"].candidate) == ("2026-11-23", "2026-11-25")
+    assert entries["date"].weight == entries["host name"].weight == "noted"
+
+
+def test_many_values_of_one_fact_are_told_in_short():
+    many = side(*(run(case(), facts={"driver_version": f"550.{i}"}) for i in range(6)))
+    assert rows(compare(one(case()), many))["driver"].candidate == "550.0 (1), 550.1 (1), 550.2 (1) and 3 more"
+
+
+CASE_FACTS = [
+    ("fallback", {}, {"fallback": True}, "weakens"),
+    ("precision asked for", {}, {"requested": "tf32"}, "noted"),
+    ("precision switches", {"facts": {"flags": {"tf32": True}}}, {"facts": {"flags": {"tf32": False}}}, "noted"),
+    ("steady", {}, {"steady": False}, "weakens"),
+    ("regime", {}, {"regime": "host-bound"}, "weakens"),
+    ("energy method", {}, {"energy_method": "power_trapezoid"}, "weakens"),
+    ("correctness", {}, {"correctness": "drift"}, "weakens"),
+    ("correctness", {}, {"correctness": None}, "weakens"),
+    ("correctness", {}, {"correctness": "wrong"}, "blocks"),
+    ("outcome", {}, {"outcome": "failed", "reason": "why"}, "blocks"),
+    ("throttled", {"facts": {"throttled_share": {}}}, {"facts": {"throttled_share": {"power_cap": 0.3}}}, "noted"),
+    ("throttled", {"facts": {"throttled_share": {}}}, {"facts": {"throttled_share": {"thermal": 0.3}}}, "weakens"),
+    ("throttled", {"facts": {"throttled_share": {}}}, {"facts": {"throttled_share": {"clocks_setting": 1}}}, "weakens"),
+    ("temperature at start", {"facts": {"temperature_start_c": 40}}, {"facts": {"temperature_start_c": 60}}, "noted"),
+    ("conditions", {}, {"facts": {"checks": ["a foreign process appeared"]}}, "weakens"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "left", "right", "weight"), CASE_FACTS)
+def test_a_difference_between_the_cases_stands_in_the_ledger_and_only_then(key, left, right, weight):
+    differ = compare(one(case(**left)), one(case(**right)))
+    assert rows(differ)[key].weight == weight
+    assert rows(differ)[key].cases == ("lstm · train",)
+    assert claims(differ)[0].allowed == (weight != "blocks")
+    assert compare(one(case(**left)), one(case(**left))).ledger == []
+
+
+@pytest.mark.parametrize(
+    "right",
+    [{"throttled_share": {"power_cap": 0.04, "thermal": 0.01}}, {"throttled_share": {"idle": 0.9}},
+     {"temperature_start_c": 45.0}, {"checks": []}],
+)  # fmt: skip
+def test_what_is_too_small_to_matter_stands_nowhere(right):
+    left = {"throttled_share": {}, "temperature_start_c": 40.0}
+    assert compare(one(case(facts=left)), one(case(facts=left | right))).ledger == []
+
+
+def test_unknown_facts_of_a_case_are_no_difference():
+    unknown = case(requested="ieee", energy_method=None, steady=None, regime=None)
+    assert compare(one(case()), one(unknown)).ledger == []
+
+
+def test_the_ledger_is_sorted_by_weight_and_tells_a_thing_once():
+    sizes = [8, 64, 512]
+    found = compare(
+        one(*(case(batch_size=b) for b in sizes)),
+        one(*(case(batch_size=b, steady=False) for b in sizes), case(workload="gru", correctness="wrong"),
+            host="other"),
+    )  # fmt: skip
+    assert [e.weight for e in found.ledger] == ["weakens", "noted"]
+    assert rows(found)["steady"].cases == tuple(c.title for c in found.cases)
+
+
+def test_blocks_come_first():
+    found = compare(
+        one(case(), case(workload="gru")), one(case(steady=False), case(workload="gru", correctness="wrong"))
+    )
+    assert [(e.weight, e.key) for e in found.ledger] == [("blocks", "correctness"), ("weakens", "steady")]
+    assert [e.key for e in found.blocked] == ["correctness"]

@@ -1,0 +1,46 @@
+"""Which runs are one series, and which are points of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from gpuprof.store.assemble import assemble
+from support.journals import journal, repeat
+from support.nights import followed, night
+
+
+def test_series_are_one_machine_one_file_one_work():
+    records = [
+        night(0, 100), night(1, 100, host="other"), night(2, 100, config="y"), night(3, 100, requested="bf16"),
+        night(4, 100, threads=8), night(5, 100, params={"fused": False}), night(6, 100, effective="tf32"),
+        night(7, 100, params={"hidden_size": 8}),
+    ]  # fmt: skip
+    series = followed(*records)
+    assert sorted(len(one.points) for one in series) == [1, 1, 1, 1, 4]  # threads, kernels, arithmetic: settings
+    assert len({one.title for one in series}) == len(series)
+
+
+def test_a_run_with_several_ways_of_the_same_work_keeps_them_apart():
+    lines = journal(repeat(0, samples_per_s=100))
+    request = lines[1]["request"]
+    lines.insert(2, {**lines[1], "case_id": "b", "request": {**request, "threads": 4}})
+    lines.insert(4, {"type": "repeat", "case_id": "b", "repeat": repeat(0, samples_per_s=300), "raw": {}})
+    both = assemble(lines, "2026-11-23T09:00:00.000Z")[0]
+    one, other = followed(night(0, 99, config="x").model_copy(update={"config": both.config}), both)
+    assert sorted((len(one.points), len(other.points))) == [1, 2]
+
+
+def test_seeds_of_one_run_are_series_of_their_own():
+    lines = journal(repeat(0, samples_per_s=100))
+    lines.insert(2, {**lines[1], "case_id": "seed1"})
+    lines.insert(4, {"type": "repeat", "case_id": "seed1", "repeat": repeat(0, samples_per_s=80), "raw": {}})
+    series = followed(assemble(lines, "2026-11-23T09:00:00.000Z")[0])
+    assert [[round(value) for value in one.values] for one in series] == [[100], [80]]
+    assert len({one.title for one in series}) == 2
+
+
+def test_failed_and_wrong_runs_are_no_points():
+    (series,) = followed(night(0, 100), night(1, 100, outcome="error"), night(2, 1000, verdict="wrong"))
+    assert [point.value for point in series.points] == [pytest.approx(100, rel=0.01)]
+    assert series.newest is None
+    assert "too short to tell: 1 run of 10" in series.short

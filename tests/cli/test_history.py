@@ -1,0 +1,48 @@
+"""`gpuprof history` from outside."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.made import publish
+from support.nights import stepped
+from support.running import gpuprof
+
+
+@pytest.mark.slow
+def test_the_command(tmp_path):
+    store = publish(tmp_path / "store", *((record, {}) for record in stepped(20, 8, driver="6.2")))
+    env = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = gpuprof("history", "--store", store, env=env)
+    assert done.code == 0
+    assert "Worse: " in done.out
+    assert "kernel 1 → 6.2" in " ".join(done.out.split())
+    assert any(bar in done.out for bar in "▁█")
+    checked = gpuprof("history", "--store", store, "--check", "--json", env=env)
+    assert checked.code == 5
+    assert checked.json["schema"] == "gpuprof.history/1"
+    assert checked.json["regressions"][0]["workload"] == "cnn"
+    assert checked.json["series"][0]["changes"][0]["direction"] == "regression"
+    assert gpuprof("history", "--store", store, "--check", "--last", "3", env=env).code == 0
+    assert gpuprof("history", "--store", store, "-o", tmp_path / "h.html", env=env).code == 0
+    assert "history-0" in (tmp_path / "h.html").read_text()
+    picked = gpuprof("history", "date<2026-09-05", "--store", store, "--check", "--json", env=env)
+    assert picked.code == 0
+    assert picked.json["series"][0]["too_short"] == "too short to tell: 4 runs of 10"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--metric", "speed"], "no metric 'speed'"),
+        (["--metric", "temperature_max_c"], "there are throughput_per_s"),
+        (["workload=none"], "that fulfils 'workload=none'"),
+        (["frequency=5"], "no field 'frequency'"),
+        (["--last", "0"], "--last"),
+        (["--format", "html", "--json"], "two different things"),
+    ],
+)
+def test_wrong_usage_is_told(tmp_path, arguments, message):
+    done = gpuprof("history", "--store", tmp_path, *arguments)
+    assert done.code == 2
+    assert message in done.err + done.out

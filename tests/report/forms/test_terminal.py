@@ -1,0 +1,51 @@
+"""A story in a terminal, whole: `pytest --inline-snapshot=fix` rewrites the text here when the form is changed."""
+
+from __future__ import annotations
+
+from inline_snapshot import snapshot
+
+from gpuprof.report.forms import terminal as text
+from support import stories
+from support.consoles import printed
+
+STORY = stories.of_each_kind()
+
+
+def test_a_story_in_a_terminal():
+    assert printed(text.render(STORY)) == snapshot("""\
+SIMULATED: these numbers come from a vendor simulator and measure no hardware
+The MI300X is faster in 2 of 5 comparable cases, slower in 1: 1.10× overall (1.04× to 1.16×)
+baseline   NVIDIA H100 80GB HBM3 driver 575.51 · CUDA 12.9 · torch 2.15.0
+candidate  AMD Instinct MI300X ROCm 7.0 · torch 2.15.0
+protocol   full, 5 fresh processes a case and side
+
+Which is faster
+Six cases were measured on both sides; one of them did not run the same arithmetic.
+LSTM training lost its fused kernel on the candidate: MIOpen fell back.
+Throughput by case, with 95% intervals
+
+  case                      baseline   candidate                     ratio   verdict
+ ──────────────────────────────────────────────────────────────────────────────────────────────────
+  cnn · train · bf16 ·        21,400      25,252                     1.18×   faster
+  batch 64                 samples/s   samples/s               1.12 – 1.24
+  lstm · train · ieee ·        4,650       3,627                     0.78×   slower
+  batch 32                 samples/s   samples/s               0.72 – 0.85
+  gru · infer · bf16 ·         1,930       1,969                     1.02×   no difference shown
+  batch 1                  samples/s   samples/s               0.95 – 1.09
+  rnn · train · ieee ·         6,120       5,569                     0.91×   no verdict
+  batch 32                 samples/s   samples/s           one process: no
+                                                                  interval
+  vgg16 · train · tf32 ·       1,740       2,471                     1.42×   faster
+  batch 64                 samples/s   samples/s               1.31 – 1.53   tf32 here, fp32 there
+  vgg16 · infer · bf16 ·      11,800      15,694                     1.33×   faster
+  batch 256                samples/s   samples/s               1.29 – 1.37
+
+
+What this does not say
+Each side is one machine: an interval over its processes is about that machine.
+  · Power sensors of two vendors carry some 5% of systematic error that no statistics removes.
+  · Windows last seconds: sustained load is not covered.
+  · Prices were not given, so nothing is said about cost.
+
+The page has the charts and the method: -o report.html\
+""")
