@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuprof.errors import StoreError
+from gpuprof.record.case import CASE_TELEMETRY
+from gpuprof.record.run import RunRecord
 from gpuprof.store import runs as store
-from support.running import DATA
+from support.running import DATA, KEPT
 from support.stores import DAMAGE, finished, publish
 
 
@@ -78,3 +80,21 @@ def test_kept_records_stay_readable(path):
     assert record.started_at.startswith(path.name[:10])
     with np.load(path / "raw.npz", allow_pickle=False) as raw:
         assert len(raw.files) >= sum(len(case.repeats) for case in record.cases)
+
+
+OLD_RECORD = KEPT
+
+
+def test_a_record_of_the_first_schema_is_read_with_every_new_field_explained(old):
+    assert old["schema"] == "gpuprof.record/1"
+    record = store.read(OLD_RECORD)
+    assert record.telemetry is None
+    assert "before gpuprof had telemetry" in record.absent["telemetry"]
+    for case in record.cases:
+        assert all(getattr(case, name) is None and name in case.absent for name in CASE_TELEMETRY)
+        assert all(repeat.telemetry is None and repeat.absent["telemetry"] for repeat in case.repeats)
+        assert case.throughput_per_s.value == next(
+            c["throughput_per_s"]["value"] for c in old["cases"] if c["case_id"] == case.case_id
+        )
+    assert json.loads(record.to_json())["schema"] == "gpuprof.record/3"
+    assert RunRecord.model_validate_json(record.to_json()) == record
