@@ -9,6 +9,8 @@ import pytest
 
 from support import simulators
 from support.backends import ask, devices_command, releases, server  # noqa: F401 - fixtures
+from support.monitored import monitor, started  # noqa: F401 - fixtures
+from support.phases import watched  # noqa: F401 - a fixture
 from support.running import CONFIGS, SHORT, Done, gpuprof
 
 # Compilers, workers and browsers at work: a test that asks for one of these is slow, without a mark of its own.

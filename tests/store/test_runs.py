@@ -1,12 +1,8 @@
-"""The store: published at once or not at all, shared without locks, damaged runs named and never fatal."""
+"""Runs of a store: named, found, read; damaged ones are named and never fatal."""
 
 from __future__ import annotations
 
-import io
 import json
-import multiprocessing
-import os
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -15,32 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuprof.errors import PublishError, StoreError
+from gpuprof.errors import StoreError
+from gpuprof.record.case import CASE_TELEMETRY
+from gpuprof.record.run import RunRecord
 from gpuprof.store import runs as store
-from gpuprof.store.journal import Journal, read_journal, unfinished
-from gpuprof.store.raw import npz, read_raw
-from support.journals import journal, repeat
-from support.running import DATA, gpuprof
+from support.running import DATA, KEPT
 from support.stores import DAMAGE, finished, publish
-
-
-def test_a_published_run_is_complete_and_the_staging_is_gone(tmp_path):
-    path = publish(tmp_path)
-    assert sorted(p.name for p in path.iterdir()) == ["raw.npz", "record.json"]
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
-    assert store.read(path) == finished(path.name)[0]
-    with np.load(path / "raw.npz") as raw:
-        assert raw["a/0/x"].tolist() == [1.0]
-
-
-def test_npz_is_small_exact_and_reproducible():
-    series = {"a/0/block_step_s": [1e-3 * (1 + i % 7) for i in range(5000)], "empty": []}
-    packed = npz(series)
-    assert packed == npz(dict(reversed(series.items())))
-    with np.load(io.BytesIO(packed)) as found:
-        assert found["a/0/block_step_s"].tolist() == series["a/0/block_step_s"]
-        assert found["empty"].tolist() == []
-    assert len(packed) < 5000
 
 
 def test_run_ids_sort_by_time_and_tame_hostile_names():
@@ -49,73 +25,6 @@ def test_run_ids_sort_by_time_and_tame_hostile_names():
     assert "/" not in hostile
     assert store.RUN_ID.fullmatch(store.new_run_id(""))
     assert len({store.new_run_id("x") for _ in range(100)}) == 100
-
-
-def _publish_many(directory: str, count: int) -> None:
-    for _ in range(count):
-        publish(Path(directory))
-
-
-def test_writers_at_once_lose_nothing(tmp_path):
-    context = multiprocessing.get_context("fork")
-    writers = [context.Process(target=_publish_many, args=(str(tmp_path), 25)) for _ in range(4)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-        assert writer.exitcode == 0
-    runs = store.run_directories(tmp_path)
-    assert len(runs) == 100
-    assert all(store.read(run).run_id == run.name for run in runs)
-
-
-def test_unfinished_tells_the_dead_from_the_living(tmp_path):
-    alive = Journal(tmp_path, store.new_run_id("alive"))
-    dead = Journal(tmp_path, store.new_run_id("dead"))
-    dead.append({"type": "run"})
-    dead._close()
-    (tmp_path / ".tmp-not-a-run").mkdir()
-    assert list(unfinished(tmp_path)) == [dead.path]
-    done = gpuprof("recover", "--store", tmp_path)
-    assert done.code == 0
-    assert f"left {dead.path} alone: nothing had been measured, but it may just be starting" in done.out
-    assert dead.path.exists()
-    alive._close()
-
-
-def test_a_run_killed_before_its_first_line_is_cleared_once_it_is_old(tmp_path):
-    log = Journal(tmp_path, store.new_run_id("early"))
-    log._close()
-    assert gpuprof("recover", "--store", tmp_path).code == 0
-    assert log.path.exists()  # it may just be starting
-    os.utime(log.path / "journal.jsonl", (0, 0))
-    assert "nothing had been measured" in gpuprof("recover", "--store", tmp_path).out
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_what_fails_after_publishing_is_no_failure(tmp_path, monkeypatch):
-    fsync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda fd: fsync(fd) if not os.path.isdir(f"/proc/self/fd/{fd}") else _refuse())
-    assert store.read(publish(tmp_path)).outcome == "ok"
-
-
-def _refuse():
-    raise OSError(22, "Invalid argument")
-
-
-def test_a_journal_cut_off_in_a_line_gives_its_complete_lines(tmp_path):
-    log = Journal(tmp_path, store.new_run_id("cut"))
-    lines = journal(repeat(0), repeat(1))
-    for line in lines:
-        log.append(line)
-    log._close()
-    whole = (log.path / "journal.jsonl").read_bytes()
-    for cut in (len(whole) - 3, len(whole) // 2):
-        (log.path / "journal.jsonl").write_bytes(whole[:cut])
-        found, begun = read_journal(log.path)
-        assert begun
-        assert found == lines[: len(found)]
-        assert len(found) < len(lines)
 
 
 @pytest.mark.parametrize("name", DAMAGE)
@@ -163,67 +72,6 @@ def test_find_by_part_path_and_last(tmp_path):
         store.find(tmp_path / "nowhere", "last")
 
 
-def test_a_store_that_is_a_file_is_refused_before_anything_runs(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot be used as the store"):
-        Journal(tmp_path / "file", store.new_run_id("x"))
-
-
-def test_what_cannot_be_published_is_saved_elsewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run_id = store.new_run_id("x")
-    log = Journal(tmp_path / "store", run_id)
-    record, raw = finished(run_id)
-    shutil.rmtree(tmp_path / "store")  # the store goes away under a running measurement
-    with pytest.raises(PublishError, match="Nothing is lost") as caught:
-        log.publish(record, raw)
-    saved = tmp_path / "gpuprof-rescued" / run_id
-    assert str(saved) in str(caught.value)
-    assert store.read(saved) == record
-
-
-def test_a_lost_answer_to_the_rename_is_no_failure(tmp_path, monkeypatch):
-    """NFS asks again when it hears nothing, and is told that what it renamed is not there."""
-    rename = Path.rename
-
-    def unheard(path, target):
-        rename(path, target)
-        return rename(path, target)
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Path, "rename", unheard)
-    path = publish(tmp_path / "store")
-    assert sorted(p.name for p in path.iterdir()) == ["raw.npz", "record.json"]
-    assert store.run_directories(tmp_path / "store") == [path]
-    assert not (tmp_path / "gpuprof-rescued").exists()
-
-
-def test_a_run_of_that_name_by_another_is_not_taken_for_ones_own(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run_id = store.new_run_id("x")
-    log = Journal(tmp_path / "store", run_id)
-    record, raw = finished(run_id)
-
-    def replaced(path, target):
-        target.mkdir()
-        (target / "record.json").write_text("{}")
-        shutil.rmtree(path)
-        raise FileNotFoundError(2, "No such file or directory")
-
-    with monkeypatch.context() as patch, pytest.raises(PublishError):
-        patch.setattr(Path, "rename", replaced)
-        log.publish(record, raw)
-    assert (tmp_path / "store" / run_id / "record.json").read_text() == "{}"
-
-
-def test_series_that_are_no_file_are_not_waited_for(tmp_path):
-    path = publish(tmp_path)
-    (path / "raw.npz").unlink()
-    os.mkfifo(path / "raw.npz")
-    with pytest.raises(StoreError, match=r"raw\.npz: cannot be read"):
-        read_raw(path)
-
-
 @pytest.mark.parametrize("path", sorted(p.parent for p in DATA.glob("*/record.json")), ids=lambda p: p.name)
 def test_kept_records_stay_readable(path):
     """Real runs of earlier versions; the folder's name gives date and device."""
@@ -232,3 +80,21 @@ def test_kept_records_stay_readable(path):
     assert record.started_at.startswith(path.name[:10])
     with np.load(path / "raw.npz", allow_pickle=False) as raw:
         assert len(raw.files) >= sum(len(case.repeats) for case in record.cases)
+
+
+OLD_RECORD = KEPT
+
+
+def test_a_record_of_the_first_schema_is_read_with_every_new_field_explained(old):
+    assert old["schema"] == "gpuprof.record/1"
+    record = store.read(OLD_RECORD)
+    assert record.telemetry is None
+    assert "before gpuprof had telemetry" in record.absent["telemetry"]
+    for case in record.cases:
+        assert all(getattr(case, name) is None and name in case.absent for name in CASE_TELEMETRY)
+        assert all(repeat.telemetry is None and repeat.absent["telemetry"] for repeat in case.repeats)
+        assert case.throughput_per_s.value == next(
+            c["throughput_per_s"]["value"] for c in old["cases"] if c["case_id"] == case.case_id
+        )
+    assert json.loads(record.to_json())["schema"] == "gpuprof.record/3"
+    assert RunRecord.model_validate_json(record.to_json()) == record

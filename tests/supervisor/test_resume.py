@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ from gpuprof.supervisor import plan
 from gpuprof.supervisor.resume import Conditions, conditions, held
 from gpuprof.telemetry.device import Absent, Backend, Device
 from support.journals import NOW, journal, repeat
-from support.running import CONFIGS, SAMPLES, SHORT, gpuprof
+from support.running import CONFIGS, SAMPLES
 
 CORES = 2
 SIMULATED = SAMPLES / "simulated"
@@ -167,26 +166,3 @@ def test_a_stored_run_tells_what_its_telemetry_said(path):
     facts = Conditions.of(brief(digest(record))).facts
     assert {name: facts.get(name) for name in names} == {name: said[name].value for name in names}
     assert (facts["torch_build"], facts["libraries"]) == (record.environment.torch_build, record.environment.libraries)
-
-
-def test_a_real_run_is_resumed(stored_run, tmp_path):
-    shutil.copytree(stored_run[0], tmp_path / "s")
-    run_id = stored_run[1].json["run_id"]
-    asked = ("--set", "seq_len=20", "--set", "batch_size=8", "--store", tmp_path / "s", "--resume")
-    again = ("run", CONFIGS / "rnn.yaml", *SHORT, *asked)
-    env = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    done = gpuprof(*again, "--set", "sweep.mode=[train,infer]", env=env)
-    assert done.code == 0
-    assert f"Nothing left to measure: {tmp_path / 's'} holds every case." in done.out
-    assert done.err.count(f"held by run {run_id}") == 2
-    assert len(store.run_directories(tmp_path / "s")) == 1
-    more = gpuprof(*again, "--set", "sweep.seed=[0,1]", "--json", env=env)
-    assert more.code == 0
-    assert [case["seed"] for case in more.json["cases"]] == [1]
-    assert more.json["config"]["held"] == {more.json["cases"][0]["case_id"].replace("-seed1", ""): run_id}
-
-
-def test_resume_and_dry_run_exclude_each_other():
-    done = gpuprof("run", CONFIGS / "rnn.yaml", "--dry-run", "--resume")
-    assert (done.code, done.out) == (2, "")
-    assert "leave one of them out" in done.err

@@ -6,6 +6,7 @@ scenario is one process, so a scenario holds as many GPUs as there are cases of 
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from gpuprof.telemetry import quantities
 from support import simulators
@@ -28,6 +30,24 @@ ABSENT = ("unsupported", "no_permission", "transient", "lost")
 METRICS = "amdsmi_get_gpu_metrics_info"
 NVML_FIELDS = "nvmlDeviceGetFieldValues"
 MHZ = 1e6
+needs_libraries = pytest.mark.skipif(
+    not all(map(importlib.util.find_spec, ("pynvml", "amdsmi"))), reason="needs nvidia-ml-py and amdsmi"
+)
+# A quantity, and the field of gpu_metrics that has it.
+AMD_FIELDS = {
+    "power_instant_w": "current_socket_power",
+    "power_average_w": "average_socket_power",
+    "energy_j": "energy_accumulator",
+    "gpu_utilization_pct": "average_gfx_activity",
+    "memory_utilization_pct": "average_umc_activity",
+    "temperature_core_c": "temperature_edge",
+    "temperature_hotspot_c": "temperature_hotspot",
+    "temperature_memory_c": "temperature_mem",
+    "core_clock_hz": "current_gfxclk",
+    "memory_clock_hz": "current_uclk",
+    "throttle": "indep_throttle_status",
+}
+IN_CASES = settings(max_examples=100, deadline=None, derandomize=True)
 
 PRELUDE = """
 import ctypes, json, os, sys
@@ -57,6 +77,16 @@ def signals(device):
 def readings(device):
     return plain(device.identity()) | plain(device.facts()) | signals(device)
 def say(value): print(json.dumps(value, allow_nan=False))
+"""
+# How often the libraries are called for ten samples of the first GPU.
+COUNTED = """
+import re
+names = sorted(set(re.findall(r"(nvmlDevice\\w+|amdsmi_get_\\w+)", open(os.environ["SOURCES"]).read())))
+def counts(): return {name: n for library in libraries for name in names if (n := simulators.calls(library, name))}
+feed = sampler.Feed(gpus[0], 64); feed.settle()
+before = counts()
+for i in range(10): feed.take(lambda: 1)
+say({name: n - before.get(name, 0) for name, n in counts().items() if n > before.get(name, 0)})
 """
 # Asked for the answer to one piece of code after the other, each in a child of its own that has imported all but the
 # vendors' modules: a fresh interpreter for each of the hundred would take most of the time of these tests.

@@ -70,6 +70,7 @@ def journal(*repeats: dict, kind: str = "cpu", interrupted: str | None = None, e
 
 
 DAY_S = 86_400
+REPEATS = 50
 
 
 def dead(directory: Path, *lines: dict, age_s: float = 0) -> Path:
@@ -86,3 +87,21 @@ def aged(path: Path, age_s: float) -> Path:
         when = one.stat().st_mtime - age_s
         os.utime(one, (when, when))
     return path
+
+
+def left(directory: Path, *, age_s: float = 90, name: str = "") -> Path:
+    """What a run killed after 50 repeats leaves."""
+    lines = journal(*(repeat(i) for i in range(REPEATS)), end=False)
+    lines[0] |= {"run_id": store.new_run_id(name or "dead")}
+    return dead(directory, *lines, age_s=age_s)
+
+
+def garble(staging: Path, number: int, text: bytes) -> bytes:
+    """Damage one line, counted from 0, the file's times as they were; the whole as it had been."""
+    file = staging / "journal.jsonl"
+    before, times = file.read_bytes(), file.stat()
+    lines = before.splitlines(keepends=True)
+    lines[number] = text
+    file.write_bytes(b"".join(lines))
+    os.utime(file, (times.st_atime, times.st_mtime))
+    return before

@@ -17,6 +17,9 @@ KEPT = DATA / "2026-11-23-cpu-amd-epyc-lstm"  # a record of schema 1
 # One thread, so that a busy machine slows tests but does not stall them; the shortest run that has an interval.
 SHORT = ("--quick", "--device", "cpu", "--set", "threads=1", "--set", "repeats=2")
 LIMIT_S = 200
+# What Slurm tells the sixth of the eight tasks of an array.
+SLURM = {"SLURM_ARRAY_TASK_ID": "5", "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_MAX": "7",
+         "SLURM_ARRAY_TASK_COUNT": "8", "SLURM_ARRAY_TASK_STEP": "1"}  # fmt: skip
 
 
 @dataclass(frozen=True)

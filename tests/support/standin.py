@@ -21,6 +21,10 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
+from support.running import ROOT
+
+VENDORS = ("cuda", "rocm")
+DOCKERFILES = {vendor: ROOT / f"Dockerfile.{vendor}" for vendor in VENDORS}
 SITE = "/opt/site"  # where the site-packages of the tests are mounted
 WHEELS = "/opt/wheels"
 _USERLAND = (

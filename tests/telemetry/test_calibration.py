@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from support import simulators
-from support.running import ROOT, gpuprof, variables
+from support.running import ROOT, variables
 
 # In virtual time: waiting moves the simulated library's clock, so ten seconds of sensor behaviour take none.
 CALIBRATE = """
@@ -80,16 +80,3 @@ def test_a_device_without_counter_or_step_says_so(libraries, tmp_path):
     assert "absent" in found["agreement"]
     assert "no step" in found["power"]["power_average_w"]["absent_window"]
     assert found["power"]["power_instant_w"] == {"absent": "this device does not report it"}
-
-
-def test_without_a_gpu_it_says_what_to_do():
-    done = gpuprof("calibrate-telemetry", "--json")
-    assert done.code == 3
-    assert "doctor" in done.json["error"]["message"]
-
-
-def test_a_device_that_torch_does_not_use_needs_a_command(libraries, tmp_path):
-    env = simulators.variables(libraries, simulators.load("h100"), tmp_path)
-    done = gpuprof("calibrate-telemetry", env=env)
-    assert done.code == 2
-    assert "give a COMMAND after --" in done.err

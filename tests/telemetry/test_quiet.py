@@ -1,45 +1,13 @@
-"""Vendor libraries that print, hang or are hostile, and streams that are closed."""
+"""What vendor libraries print from C goes nowhere, and closed streams are no fault."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-import threading
 
-import pytest
-
-from gpuprof.telemetry import device, patience
 from support import simulators
-from support.running import ROOT, command, gpuprof, variables
-
-SHELL = "exec {command} {redirect}"
-
-
-def through_shell(redirect: str, *arguments: str, **extra: str) -> subprocess.CompletedProcess:
-    line = SHELL.format(command=" ".join(command(*arguments)), redirect=redirect)
-    env = variables(**extra)
-    env.pop("PYTHONUNBUFFERED", None)
-    return subprocess.run(
-        ["sh", "-c", line], env=env, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
-    )
-
-
-@pytest.mark.parametrize("redirect", [">&-", "2>&-", ">&- 2>&-"])
-@pytest.mark.parametrize("arguments", [("devices", "--json"), ("doctor", "--quick"), ("monitor", "true")])
-def test_a_closed_stream_is_no_traceback(redirect, arguments):
-    done = through_shell(redirect, *arguments)
-    assert "Traceback" not in done.stdout + done.stderr
-    assert "flush" not in done.stdout + done.stderr
-
-
-def test_what_a_library_prints_by_stdio_stays_out_of_the_json(libraries, tmp_path):
-    # Without PYTHONUNBUFFERED, and with stdout a pipe: C keeps what it prints until its buffer is full or the end.
-    scenario = simulators.load({"gpus": [{"like": "h100"}, {"like": "mi300x_spx"}], "noise": True})
-    done = through_shell("", "devices", "--json", **simulators.variables(libraries, scenario, tmp_path))
-    assert done.returncode == 0, done.stderr
-    assert [gpu["vendor"] for gpu in json.loads(done.stdout)] == ["nvidia", "amd", "cpu"]
-    assert done.stderr == ""
+from support.backends import PRELUDE, environment, process
+from support.running import variables
 
 
 def test_printf_is_captured_too():
@@ -54,27 +22,31 @@ def test_printf_is_captured_too():
     assert done.stdout == "captured: from C\n"
 
 
-def test_what_amd_smi_is_told_does_not_reach_the_command(libraries, tmp_path):
-    env = simulators.variables(libraries, simulators.load("mi300x_spx"), tmp_path)
-    done = gpuprof("monitor", "sh", "-c", "env | grep -c RSMI_ || true", env=env)
-    assert (done.code, done.out.strip()) == (0, "0")
+def test_quiet_swallows_what_c_prints_and_gives_the_streams_back(releases, tmp_path):
+    """In a process of its own, whose sys.stdout is file descriptor 1; after an error as well."""
+    code = """
+import os, sys
+from gpuprof.telemetry.quiet import quiet
+print("before")
+with quiet() as printed:
+    os.write(1, b"from C\\n"); os.write(2, b"from C on stderr\\n"); print("from Python")
+try:
+    with quiet(): raise ValueError
+except ValueError: os.write(1, b"after an error\\n")
+print(repr(printed.text))
+"""
+    done = process(["-c", code], environment(releases["usual"], simulators.load({"gpus": []}), tmp_path))
+    assert done.stderr == ""
+    before, error, text = done.stdout.splitlines()
+    assert (before, error) == ("before", "after an error")
+    assert text == repr("from C\nfrom C on stderr\nfrom Python")
 
 
-def test_a_call_that_does_not_come_back_is_left_behind():
-    never = threading.Event()
-    with pytest.raises(device.Stuck, match="did not answer within"):
-        patience.patiently(never.wait, 0.05)
-    never.set()
-    assert patience.patiently(lambda: 7) == (7, "")
-    with pytest.raises(ZeroDivisionError):
-        patience.patiently(lambda: 1 // 0)
-
-
-@pytest.mark.parametrize("width", ["60", "80", "100", "160"])
-def test_a_name_is_shown_as_it_is_and_in_any_width(libraries, tmp_path, width):
-    scenario = simulators.load({"gpus": [{"like": "h100", "name": "[red]H1[/bold] \x1b[31mX"}]})
-    env = {**simulators.variables(libraries, scenario, tmp_path), "COLUMNS": width}
-    done = gpuprof("devices", env=env)
-    assert done.code == 0
-    assert "\x1b" not in done.out
-    assert "[red]H1[/bold]" in done.out
+def test_a_process_without_stdout_can_open_the_libraries(releases, tmp_path):
+    """`gpuprof devices >&-`: closed file descriptors are no reason to fail."""
+    code = PRELUDE.replace("import simulators", "import simulators\nos.close(1); os.close(2)", 1)
+    code += "open(os.environ['ANSWER'], 'w').write(str(len(gpus)))"
+    answer = tmp_path / "answer"
+    scenario = simulators.load("two_and_two") | {"noise": True}
+    done = process(["-c", code], environment(releases["usual"], scenario, tmp_path, ANSWER=str(answer)))
+    assert (done.returncode, answer.read_text()) == (0, "4")

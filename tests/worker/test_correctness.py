@@ -12,11 +12,9 @@ from gpuprof.record.case import Correctness
 from gpuprof.worker import correctness
 from gpuprof.worker.channel import Unsupported
 from gpuprof.worker.device import ComputeDevice
-from gpuprof.worker.inspect import inspect
 from support.cases import SMALL, case
 
 CPU = ComputeDevice(None)
-
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("switches_restored")]
 
@@ -157,16 +155,3 @@ def test_what_capturing_does_to_weights_optimiser_and_loss_scale_is_undone(arith
 def test_the_coarsest_arithmetic_found_sets_the_tolerance():
     found = correctness.check(case("cnn"), CPU, ["ieee", "tf32"])
     assert found["tolerance"] == correctness.TOLERANCE["tf32"][0]
-
-
-def test_inspect_reports_a_gate_that_cannot_run(monkeypatch):
-    def broken(*_):
-        raise RuntimeError("miopenStatusUnknownError")
-
-    monkeypatch.setattr(correctness, "find_reference", broken)
-    request = case("rnn")
-    found = inspect({"case": vars(request), "device": None})
-    assert found["correctness"]["verdict"] is None
-    assert found["correctness"]["absent"]["verdict"] == "the gate failed: RuntimeError: miopenStatusUnknownError"
-    assert found["trainable_parameters"] == 4_865
-    assert found["shaken"]

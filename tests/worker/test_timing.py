@@ -165,10 +165,6 @@ def test_requests_are_synchronised_one_by_one_and_enough_for_a_p99():
     assert len(measure_requests(meter(World(steadily(3.0))), FULL)[0]) == 4
 
 
-def test_repeats_are_interleaved_forwards_and_backwards():
-    assert list(plan.order(["a", "b"], 3)) == [(0, "a"), (0, "b"), (1, "b"), (1, "a"), (2, "a"), (2, "b")]
-
-
 def test_great_noise_is_called_noisy_and_never_steady():
     rng = random.Random(6)
     states = [judge([1 + 0.4 * rng.random() for _ in range(30)])[0] for _ in range(200)]

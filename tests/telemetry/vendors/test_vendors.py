@@ -1,4 +1,4 @@
-"""What every backend answers: the real pynvml and amdsmi over simulated libraries; faults, cost, silence."""
+"""What every backend answers: the real pynvml and amdsmi over simulated libraries; faults, units, silence."""
 
 from __future__ import annotations
 
@@ -6,10 +6,22 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gpuprof.telemetry.vendors import amd_library, nvidia
+from gpuprof import throttling
+from gpuprof.telemetry import energy, sampler
+from gpuprof.telemetry.device import Absent
+from gpuprof.telemetry.vendors import amd, amd_library, nvidia
+from gpuprof.telemetry.vendors import linux as host
 from support import simulators
-from support.backends import METRICS, NVML_FIELDS, PRELUDE, answered_by, check, environment, many, process, promised
+from support.backends import (
+    IN_CASES,
+    answered_by,
+    check,
+    many,
+    promised,
+)
 
 # ---- the contract
 
@@ -35,27 +47,6 @@ def test_what_was_simulated_is_said_to_be(ask):
     assert ask("two_and_two", "say([d.simulated for b in backends for d in b.devices])") == [True] * 4 + [False]
 
 
-def test_two_vendors_at_once_through_the_command_line(devices_command):
-    watts = [250, 400, 300, 500]
-    scenario = simulators.load("two_and_two")
-    for gpu, w in zip(scenario["gpus"], watts, strict=True):
-        gpu["power"] = {"kind": "constant", "w": w}
-    done = devices_command(scenario | {"noise": True}, "--json")
-    listed = json.loads(done.stdout)
-    assert [d["id"] for d in listed] == ["nvidia:0", "nvidia:1", "amd:0", "amd:1", "cpu"]
-    for found, gpu, w in zip(listed, scenario["gpus"], watts, strict=False):
-        assert (found["vendor"], found["name"], found["uuid"], found["pci_bus_id"], found["simulated"]) == (
-            gpu["vendor"], gpu["name"], gpu["uuid"], gpu["pci"], True,
-        )  # fmt: skip
-        wanted = promised(gpu, scenario)
-        wanted["power_instant_w"] = w
-        if wanted["power_average_w"] is not None:
-            wanted["power_average_w"] = w
-        plain = {key: [m["value"], m["status"], m["reason"]] for key, m in found["metrics"].items()}
-        assert plain.pop("energy_j")[1] == "ok"  # it follows the real clock here
-        check(plain, {key: value for key, value in wanted.items() if key != "energy_j"}, found["id"])
-
-
 def test_noise_of_the_libraries_reaches_neither_stdout_nor_stderr(ask, devices_command):
     scenario = simulators.load("two_and_two") | {"noise": True}
     done = devices_command(scenario)
@@ -65,69 +56,6 @@ def test_noise_of_the_libraries_reaches_neither_stdout_nor_stderr(ask, devices_c
 
 
 # ---- error codes
-
-
-NVML_CODES = {
-    2: "unsupported", 3: "unsupported", 13: "unsupported", 25: "unsupported", 4: "no_permission", 15: "lost",
-    16: "lost", 1: "transient", 10: "transient", 18: "transient", 999: "transient",
-}  # fmt: skip
-AMD_CODES = {
-    2: "unsupported", 3: "unsupported", 40: "unsupported", 42: "unsupported", 43: "unsupported", 52: "unsupported",
-    10: "no_permission", 31: "lost",
-    8: "transient", 9: "transient", 11: "transient", 30: "transient", 32: "transient",
-}  # fmt: skip
-
-
-def test_nvml_error_codes(ask):
-    errors = [
-        {"errors": {"nvmlDeviceGetMaxPcieLinkWidth": code, "nvmlDeviceGetUtilizationRates": code, "field.190": 3}}
-        for code in NVML_CODES
-    ]
-    found = ask(many("h100", errors), "say([[plain(gpu.facts()), signals(gpu)] for gpu in gpus])")
-    for (code, status), (facts, signals) in zip(NVML_CODES.items(), found, strict=True):
-        assert facts["pcie_width_max"][:2] == [None, status], code
-        assert f"error {code}" in facts["pcie_width_max"][2]
-        assert facts["power_limit_w"][0] == 700  # by the older call, its field being unsupported
-        if status == "lost":
-            assert list(signals) == ["lost"], code
-            continue
-        assert signals["gpu_utilization_pct"][:2] == signals["memory_utilization_pct"][:2] == [None, status], code
-        assert signals["power_instant_w"][0] == 650
-
-
-def test_nvml_fields_fail_one_by_one_while_the_call_succeeds(ask):
-    codes = {code: status for code, status in NVML_CODES.items() if status != "lost"}
-    scenario = many("h100", [{"errors": {"field.186": code, "field.82": code}} for code in codes])
-    for (code, status), said in zip(codes.items(), ask(scenario, "say([signals(g) for g in gpus])"), strict=True):
-        assert said["power_instant_w"][:2] == said["temperature_memory_c"][:2] == [None, status], code
-        assert said["power_average_w"][0] == 300 and said["energy_j"][1] == "ok"
-
-
-def test_amd_error_codes(ask):
-    late = {METRICS: 5.0}  # the snapshot works when it is first looked at
-    errors = [
-        {"errors": {"amdsmi_get_gpu_fan_speed": code, "amdsmi_get_power_cap_info": code, METRICS: code},
-         "errors_from_s": {name: at + 10 for name, at in late.items()}}
-        for code in AMD_CODES
-    ]  # fmt: skip
-    code = """
-found = []
-for gpu in gpus:
-    at(10.3)
-    row = [plain(gpu.facts())]
-    probe = gpu.probes()[0]
-    at(16)
-    try: row.append([shown(value) for value in probe.call()][0])
-    except Lost as error: row.append(["lost", str(error)])
-    found.append(row)
-say(found)
-"""
-    for (number, status), (facts, power) in zip(AMD_CODES.items(), ask(many("mi300x_spx", errors), code), strict=True):
-        for key in ("fan_pct", "power_limit_w", "power_limit_max_w"):
-            assert facts[key][:2] == [None, status], (number, key)
-            assert f"error {number}" in facts[key][2]
-        assert power[0] == status, number
-        assert facts["memory_total_bytes"][1] == "ok"
 
 
 def test_codes_that_nobody_has_named_are_tried_again():
@@ -147,15 +75,6 @@ say([[value == value for value in columns[key]] for key in ("power_instant_w", "
     assert lost == ""
     assert sum(power) == 20 and power.count(False) == 10
     assert counter.count(True) >= 20
-
-
-def test_amd_that_is_busy_when_first_looked_at_still_has_its_snapshot(ask):
-    """One failed call says nothing about whether library and wrapper fit: neither yes nor no, for good."""
-    scenario = many("mi300x_spx", [{"transient_every": every} for every in (2, 3, 4, 5)])
-    found = ask(scenario, "say([signals(g) for g in gpus])")
-    assert all(said["power_instant_w"][1] in ("ok", "transient") for said in found)
-    # Where it was busy throughout, what is absent is absent for now only.
-    assert all(said["energy_j"][1] in ("ok", "transient") for said in found)
 
 
 def test_a_lost_gpu_raises_and_is_still_listed(ask, devices_command):
@@ -188,93 +107,88 @@ say([found, raises(gpus[0].signals), raises(gpus[0].energy_j)])
     assert said == [[[1, False], [2, False], [2, False], [2, False], [2, True], [2, True]], True, True]
 
 
-# ---- how often the libraries are asked
+@pytest.mark.skipif(Path("/opt/rocm").exists(), reason="needs a machine without ROCm")
+def test_without_libraries_there_are_reasons_and_no_noise(ask, devices_command, tmp_path):
+    nowhere = tmp_path / "nowhere"
+    nowhere.mkdir()
+    (nowhere / "libnvidia-ml.so.1").write_text("no library")  # hides a real one of this machine
+    hidden = {"LD_LIBRARY_PATH": str(nowhere), "ROCM_HOME": str(nowhere), "ROCM_PATH": str(nowhere)}
+    said = ask("two_and_two", "say([[b.fault and list(b.fault), b.fix, len(b.devices)] for b in backends])", **hidden)
+    (nv, nv_fix, _), (smi, smi_fix, _), (none, _, cpus) = said
+    assert nv == ["unsupported", "libnvidia-ml.so.1 was not found: there is no NVIDIA driver here"]
+    assert smi[0] == "unsupported" and "libamd_smi.so was not found" in smi[1]
+    assert "driver" in nv_fix and "ROCm" in smi_fix and none is None and cpus == 1
+    done = devices_command("two_and_two", "--json", **hidden)
+    assert [d["id"] for d in json.loads(done.stdout)] == ["cpu"]
 
 
-COUNTED = """
-import re
-names = sorted(set(re.findall(r"(nvmlDevice\\w+|amdsmi_get_\\w+)", open(os.environ["SOURCES"]).read())))
-def counts(): return {name: n for library in libraries for name in names if (n := simulators.calls(library, name))}
-feed = sampler.Feed(gpus[0], 64); feed.settle()
-before = counts()
-for i in range(10): feed.take(lambda: 1)
-say({name: n - before.get(name, 0) for name, n in counts().items() if n > before.get(name, 0)})
-"""
+@pytest.mark.parametrize(("codes", "nvidia_says", "amd_says"), [
+    ({"nvidia": 9, "amd": 34}, "driver is not loaded", "amdgpu driver is not loaded"),
+    ({"nvidia": 4, "amd": 10}, "no permission", "no permission"),
+    ({"nvidia": 18, "amd": 30}, "until the machine is restarted", "busy"),
+])  # fmt: skip
+def test_library_that_does_not_open(ask, codes, nvidia_says, amd_says):
+    scenario = simulators.load("two_and_two") | {"init_error": codes}
+    nv, smi = ask(scenario, "say([[list(b.fault), b.fix, len(b.devices)] for b in (nvidia, amd)])")
+    assert nvidia_says in nv[0][1] and amd_says in smi[0][1]
+    assert nv[1] and smi[1] and nv[2] == smi[2] == 0
 
 
-def test_ten_samples_of_an_nvidia_gpu_make_few_calls(ask, tmp_path):
-    (tmp_path / "names").write_text((simulators.HERE / "nvml_sim.c").read_text())
-    made = ask("h100", COUNTED, SOURCES=str(tmp_path / "names"))
-    assert made.pop(NVML_FIELDS) == 10
-    assert set(made) == {
-        "nvmlDeviceGetUtilizationRates", "nvmlDeviceGetClockInfo", "nvmlDeviceGetTemperatureV",
-        "nvmlDeviceGetCurrentClocksEventReasons",
-    }  # fmt: skip
-    assert sum(made.values()) <= 10  # these share the samples out among them
-    assert not any(word in name for name in made for word in ("Process", "Fan", "Pcie", "Ecc", "Memory"))
+# ---- what other tools get wrong with these libraries
 
 
-def test_ten_samples_of_an_amd_gpu_are_ten_snapshots(ask, tmp_path):
-    import importlib.util
-
-    wheel = Path(importlib.util.find_spec("amdsmi").origin).parent
-    (tmp_path / "names").write_text((wheel / "amdsmi_wrapper.py").read_text())
-    assert ask("mi300x_spx", COUNTED, SOURCES=str(tmp_path / "names")) == {METRICS: 10}
-
-
-def test_the_call_that_sleeps_is_never_made(ask):
-    """amdsmi_get_violation_status waits 100 ms inside; the shares come from counters of the snapshot."""
-    code = """
-g = gpus[0]
-at(11); first = g.throttle_counters()
-at(21); last = g.throttle_counters()
-readings(g), g.energy_j()
-from gpuprof.telemetry import summary
-say([summary.counted_share(first, last), [simulators.calls(l, "amdsmi_get_violation_status") for l in libraries]])
-"""
-    shares, calls = ask("mi300x_spx", code)
-    assert shares == pytest.approx({"power_cap": 0.08, "none": 0.92}, abs=1e-3)
-    assert not any(calls)
+@pytest.mark.parametrize("like", ["rtx3090", "rx6900xt"])
+def test_ecc_errors_are_absent_and_not_0_where_there_is_no_ecc(ask, like):
+    said = ask(many(like, [{}]), "say(plain(gpus[0].facts()))")
+    for key in ("ecc_enabled", "ecc_corrected", "ecc_uncorrected"):
+        assert said[key][:2] == [None, "unsupported"] and said[key][2]
 
 
-# ---- quiet
+@pytest.mark.parametrize("like", ["h100", "mi300x_spx"])
+def test_utilisation_that_cannot_be_read_is_not_minus_1(ask, like):
+    errors = {"h100": "nvmlDeviceGetUtilizationRates", "mi300x_spx": "amdsmi_get_gpu_activity"}
+    scenario = many(like, [{"utilisation_percent": None}, {"errors": {errors[like]: 2 if like != "h100" else 3}}])
+    release = "usual" if like == "h100" else "newer ROCm"
+    for said in ask(scenario, "say([signals(g) for g in gpus])", release):
+        assert said["gpu_utilization_pct"][:2] == said["memory_utilization_pct"][:2] == [None, "unsupported"]
 
 
-def test_quiet_swallows_what_c_prints_and_gives_the_streams_back(releases, tmp_path):
-    """In a process of its own, whose sys.stdout is file descriptor 1; after an error as well."""
-    code = """
-import os, sys
-from gpuprof.telemetry.quiet import quiet
-print("before")
-with quiet() as printed:
-    os.write(1, b"from C\\n"); os.write(2, b"from C on stderr\\n"); print("from Python")
-try:
-    with quiet(): raise ValueError
-except ValueError: os.write(1, b"after an error\\n")
-print(repr(printed.text))
-"""
-    done = process(["-c", code], environment(releases["usual"], simulators.load({"gpus": []}), tmp_path))
-    assert done.stderr == ""
-    before, error, text = done.stdout.splitlines()
-    assert (before, error) == ("before", "after an error")
-    assert text == repr("from C\nfrom C on stderr\nfrom Python")
+def test_power_has_one_unit_on_both_vendors(ask):
+    """A framework's own power_draw is in mW on one vendor and in W on the other, and 0 where there is none."""
+    powers = [{"like": like, "power": {"kind": "constant", "w": 321}} for like in ("h100", "mi300x_spx")]
+    said = ask({"gpus": [*powers, {"like": "h100", "pci": "0000:77:00.0", "power": None, "sensor": None}]},
+               "say([signals(g)['power_instant_w'][0] for g in (*nvidia.devices, *amd.devices)])")  # fmt: skip
+    assert said == [321, None, 321]
 
 
-def test_a_process_without_stdout_can_open_the_libraries(releases, tmp_path):
-    """`gpuprof devices >&-`: closed file descriptors are no reason to fail."""
-    code = PRELUDE.replace("import simulators", "import simulators\nos.close(1); os.close(2)", 1)
-    code += "open(os.environ['ANSWER'], 'w').write(str(len(gpus)))"
-    answer = tmp_path / "answer"
-    scenario = simulators.load("two_and_two") | {"noise": True}
-    done = process(["-c", code], environment(releases["usual"], scenario, tmp_path, ANSWER=str(answer)))
-    assert (done.returncode, answer.read_text()) == (0, "4")
+def test_instants_come_from_the_monotonic_clock(monkeypatch):
+    """Wall clocks are set back and forth; a sampler that uses one may find negative durations."""
+    monkeypatch.setattr("time.time", lambda: pytest.fail("wall clock"))
+    monkeypatch.setattr("time.time_ns", lambda: pytest.fail("wall clock"))
+    feed = sampler.Feed(host.HostDevice(Path("/nonexistent")), 8)
+    feed.settle()
+    feed.take(sampler.Sampler([]).clock)
+    assert feed.count == 1
+    assert not any("time.time()" in Path(module.__file__).read_text() for module in (sampler, energy, nvidia, amd))
 
 
-def test_the_newest_rocm_comes_first(monkeypatch, tmp_path):
-    names = [f"core-{release}" for release in ("7.14", "9.1", "10.0")]
-    monkeypatch.setattr(Path, "glob", lambda self, pattern: [tmp_path / name for name in names])
-    for name in names:
-        (tmp_path / name / "share/amd_smi/amdsmi").mkdir(parents=True)
-        (tmp_path / name / "share/amd_smi/amdsmi/__init__.py").touch()
-    found = [place.parts[-3] for place, _ in amd_library._candidates() if place and place.is_relative_to(tmp_path)]
-    assert found == ["core-10.0", "core-9.1", "core-7.14"]
+# ---- arbitrary answers
+
+
+@given(value=st.integers(0, 2**64 - 1) | st.sampled_from([0, 0xFFFF, 2**32 - 1, 2**64 - 1]))
+@IN_CASES
+def test_no_number_of_a_library_makes_a_reading_leave_its_range(value):
+    for read, least, most in (
+        (amd_library.watts, 1, 65534), (amd_library.hertz, 1e6, 65534e6), (amd_library.celsius, 1, 199),
+        (amd_library.percent, 0, 100),
+        (lambda v, _: nvidia._celsius(v), 1, 199), (nvidia._percent, 0, 100),
+        (lambda v, what: nvidia._scaled(v, 1e-3, "power"), 1e-3, (2**32 - 2) / 1e3),
+        (lambda v, what: nvidia._scaled(v, 1e6, what), 0, (2**32 - 2) * 1e6),
+    ):  # fmt: skip
+        found = read(value, "thing")
+        assert isinstance(found, Absent) or least <= found <= most
+    assert 0 <= nvidia._unified(value) < 2 ** len(throttling.REASONS)
+    assert 0 <= amd_library.throttle(value) < 2 ** len(throttling.REASONS)
+    joules = amd_library.joules(value)
+    assert isinstance(joules, Absent) == (value in (0, 2**64 - 1))
+    assert amd_library.generation(value) in range(1, 7) or isinstance(amd_library.generation(value), Absent)

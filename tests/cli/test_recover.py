@@ -4,51 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 
 import pytest
 
 from gpuprof.store import runs as store
-from gpuprof.store import upkeep
-from gpuprof.store.journal import read_journal
 from gpuprof.store.raw import read_raw
-from support.journals import DAY_S, aged, dead, journal, repeat
+from support.journals import DAY_S, REPEATS, aged, dead, garble, left
 from support.running import gpuprof
 
 pytestmark = pytest.mark.slow
-REPEATS = 50
-
-
-def left(directory: Path, *, age_s: float = 90, name: str = "") -> Path:
-    """What a run killed after 50 repeats leaves."""
-    lines = journal(*(repeat(i) for i in range(REPEATS)), end=False)
-    lines[0] |= {"run_id": store.new_run_id(name or "dead")}
-    return dead(directory, *lines, age_s=age_s)
-
-
-def garble(staging: Path, number: int, text: bytes) -> bytes:
-    """Damage one line, counted from 0, the file's times as they were; the whole as it had been."""
-    file = staging / "journal.jsonl"
-    before, times = file.read_bytes(), file.stat()
-    lines = before.splitlines(keepends=True)
-    lines[number] = text
-    file.write_bytes(b"".join(lines))
-    os.utime(file, (times.st_atime, times.st_mtime))
-    return before
-
-
-@pytest.mark.parametrize("number", [0, 1, 20, -2], ids=["header", "case", "repeat", "last but one"])
-@pytest.mark.parametrize(
-    "text", [b'{"type": "re\n', b"\xff\x00\n", b"17\n", b"{}\n", b"[" * 10_000 + b"\n"],
-    ids=["cut", "binary", "number", "no type", "deep"],
-)  # fmt: skip
-def test_a_line_damaged_with_others_behind_it_costs_none_of_them(tmp_path, number, text):
-    staging = left(tmp_path)
-    before = garble(staging, number, text)
-    with pytest.raises(store.StoreError, match=f"line {number % (REPEATS + 2) + 1} is damaged and others follow it"):
-        read_journal(staging)
-    garble(staging, number, before.splitlines(keepends=True)[number])
-    assert read_journal(staging) == ([json.loads(line) for line in before.splitlines()], False)
 
 
 def test_a_damaged_journal_is_named_and_kept_until_it_is_old(tmp_path):
@@ -100,16 +64,6 @@ def test_a_record_that_could_not_be_published_is_not_nothing(tmp_path):
     assert done.code == 1
     assert "its journal holds no whole line" in done.err
     assert (staging / "record.json").exists()
-
-
-@pytest.mark.parametrize(
-    ("data", "nothing"),
-    [({"correctness": {"verdict": "pass"}}, True), ({"failed": "no memory"}, True), (None, True),
-     ({"correctness": 5}, True), ({"correctness": {"verdict": "wrong"}}, False)],
-)  # fmt: skip
-def test_checks_alone_are_nothing_unless_they_found_wrong_results(tmp_path, data, nothing):
-    lines = [{"type": "run"}, {"type": "case"}, {"type": "inspected", "case_id": "a", "data": data}]
-    assert upkeep.nothing_measured(tmp_path, lines) is nothing
 
 
 def test_a_journal_that_holds_the_wrong_things_is_named(tmp_path):

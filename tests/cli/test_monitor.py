@@ -1,111 +1,20 @@
-"""`gpuprof monitor` from the outside, over simulated libraries: what it says is true, and it is in nobody's way."""
+"""`gpuprof monitor` from the outside, over simulated libraries: what it says is true."""
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import os
-import signal
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from support import simulators
-from support.running import LIMIT_S, ROOT, Done, command, gpuprof, variables
+from support.backends import needs_libraries
+from support.monitored import FAST, QUICK_H100, QUICK_MI300, SAY, by_id, complete, surroundings
+from support.running import ROOT, gpuprof
 
-pytestmark = pytest.mark.skipif(
-    not all(map(importlib.util.find_spec, ("pynvml", "amdsmi"))), reason="needs nvidia-ml-py and amdsmi"
-)
-
-FAST = {"tick_s": 0.01}  # so that a test waits a tenth of the time for the counter to move
-QUICK_H100 = {"like": "h100", "counter": FAST, "power": {"kind": "constant", "w": 400}}
-QUICK_MI300 = {"like": "mi300x_spx", "counter": FAST, "power": {"kind": "constant", "w": 500}}
+pytestmark = needs_libraries
 BOTH = ("--device", "nvidia", "--device", "amd")
-SAY = (sys.executable, "-c", "print('from the command')")
-
-
-@pytest.fixture(scope="session")
-def libraries(tmp_path_factory) -> Path:
-    return simulators.build(tmp_path_factory.mktemp("simulated"))
-
-
-def surroundings(libraries: Path, scenario: dict, tmp: Path) -> dict[str, str]:
-    """gpuprof's own variables, with these libraries as the vendors'."""
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {"PYTHONPATH": path, "COLUMNS": "200", **simulators.variables(libraries, scenario, tmp)}
-
-
-@pytest.fixture
-def monitor(libraries, tmp_path):
-    """monitor(gpus, *arguments): the command over these simulated GPUs, which count their time from now on."""
-
-    def run(gpus: list[dict], *arguments: str, system: dict | None = None, **more) -> Done:
-        scenario = simulators.load({"gpus": gpus, **(system or {})}, origin_ns=time.monotonic_ns())
-        return gpuprof("monitor", *arguments, env=surroundings(libraries, scenario, tmp_path), **more)
-
-    return run
-
-
-@pytest.fixture
-def started(libraries, tmp_path):
-    """As `monitor`, but still running."""
-    running = []
-
-    def start(gpus: list[dict], *arguments: str) -> subprocess.Popen:
-        scenario = simulators.load({"gpus": gpus}, origin_ns=time.monotonic_ns())
-        process = subprocess.Popen(
-            command("monitor", *arguments), cwd=ROOT, env=variables(**surroundings(libraries, scenario, tmp_path)),
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        )  # fmt: skip
-        running.append(process)
-        return process
-
-    yield start
-    for process in running:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-
-
-def ended(process: subprocess.Popen) -> Done:
-    out, err = process.communicate(timeout=LIMIT_S)
-    assert "Traceback" not in out + err, err
-    return Done(process.returncode, out, err)
-
-
-def complete(document: dict) -> None:
-    """Every null of the document has its reason, and each metric is a summary or says why it is none."""
-
-    def nulls(part: dict, where: str) -> list[str]:
-        empty = {key for key, value in part.items() if value is None}
-        assert empty == set(part.get("absent", {})), where
-        return [part["absent"][key] for key in empty]
-
-    reasons = nulls(document, "the document")
-    assert {
-        "schema", "command", "started_at", "start_ns", "end_ns", "duration_s", "exit_code", "simulated", "devices",
-        "telemetry_hz", "telemetry_cpu_share",
-    } <= set(document)  # fmt: skip
-    for device in document["devices"]:
-        assert {
-            "id", "name", "uuid", "pci_bus_id", "vendor", "simulated", "energy_j", "energy_error_j", "energy_method",
-            "power_mean_w", "trapezoid_j", "gain_error", "scope", "throttled_share", "metrics", "samples", "checks",
-        } <= set(device)  # fmt: skip
-        reasons += nulls(device, device["id"])
-        for key, metric in device["metrics"].items():
-            if "mean" in metric:
-                assert metric["min"] <= metric["mean"] * (1 + 1e-12) and metric["samples"] > 0, key
-            else:
-                assert metric["value"] is None and metric["status"] != "ok", key
-                reasons.append(metric["reason"])
-    assert all(isinstance(reason, str) and reason.strip(" ;") == reason != "" for reason in reasons), reasons
-
-
-def by_id(document: dict) -> dict[str, dict]:
-    return {device["id"]: device for device in document["devices"]}
 
 
 # ---- the number itself
@@ -154,122 +63,8 @@ def test_the_two_estimators_agree_where_power_is_constant_and_the_report_says_so
         assert not any("differs" in check for check in devices[name]["checks"])
 
 
-# ---- out of the command's way
-
-
-@pytest.mark.parametrize(
-    ("code", "expected"), [("pass", 0), ("raise SystemExit(7)", 7), ("import os; os.kill(os.getpid(), 9)", 137)],
-)  # fmt: skip
-def test_the_exit_code_is_the_commands(monitor, code, expected):
-    done = monitor([QUICK_H100], "--json", "--", sys.executable, "-c", code)
-    assert done.code == expected
-    assert done.json["exit_code"] == expected
-    complete(done.json)
-
-
-def test_what_cannot_be_started(monitor, tmp_path):
-    (tmp_path / "notes.txt").write_text("words")
-    for name, code, said in (
-        ("no-such-program-here", 127, "no such program"), (str(tmp_path / "notes.txt"), 126, "Permission denied"),
-    ):  # fmt: skip
-        done = monitor([QUICK_H100], "--json", "--", name)
-        assert done.code == done.json["error"]["exit_code"] == code
-        assert name in done.json["error"]["message"]
-        assert said in done.json["error"]["message"]
-
-
-def test_the_commands_output_is_its_own(monitor):
-    done = monitor([QUICK_H100], *SAY)
-    assert (done.code, done.out) == (0, "from the command\n")
-    assert "energy" in done.err
-    done = monitor([QUICK_H100], "--json", "--", *SAY)
-    assert "from the command" in done.err
-    assert done.json["command"] == list(SAY)
-
-
-def test_its_input_is_its_own_too(monitor):
-    done = monitor([QUICK_H100], sys.executable, "-c", "print(input()[::-1])", input="abc\n")
-    assert done.out == "cba\n"
-
-
-def test_arguments_are_passed_on_as_they_are(monitor):
-    arguments = ("-x", "--json", "--device", "nothing", "--", "-- a b", "")
-    echo = (sys.executable, "-c", "import sys, json; print(json.dumps(sys.argv[1:]))", *arguments)
-    done = monitor([QUICK_H100], "--device", "nvidia:0", *echo)
-    assert json.loads(done.out) == list(arguments)
-    done = monitor([QUICK_H100], "--device", "nvidia:0", "--", *echo)
-    assert json.loads(done.out) == list(arguments)
-    done = monitor([QUICK_H100], "--no-such-option", "true")
-    assert done.code == 2
-    assert "no such option: --no-such-option" in done.err
-
-
-# ---- signals
-
-RESOLUTE = """
-import signal, sys, time
-signal.signal(signal.{name}, lambda *_: sys.exit(5))
-print("ready", flush=True)
-while True: time.sleep(0.01)
-"""
-
-
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_a_signal_to_the_group_is_the_commands_to_answer_and_the_report_still_comes(started, name):
-    process = started([QUICK_H100], "--device", "nvidia", sys.executable, "-c", RESOLUTE.format(name=name))
-    assert process.stdout.readline() == "ready\n"
-    os.killpg(process.pid, getattr(signal, name))
-    done = ended(process)
-    assert done.code == 5
-    assert "exit code 5" in done.err
-    assert "energy counter" in done.err
-
-
-def test_sigterm_to_monitor_alone_reaches_the_command(started):
-    process = started(
-        [QUICK_H100], "--device", "nvidia", "--json", "--", sys.executable, "-c", RESOLUTE.format(name="SIGTERM")
-    )
-    assert process.stderr.readline() == "ready\n"
-    process.send_signal(signal.SIGTERM)
-    done = ended(process)
-    assert (done.code, done.json["exit_code"]) == (5, 5)
-    assert done.json["devices"][0]["energy_j"] > 0
-
-
-def test_a_command_that_takes_no_care_ends_at_ctrl_c(started):
-    waits = "import time; print('ready', flush=True); time.sleep(60)"
-    process = started([QUICK_H100], "--device", "nvidia", "--json", "--", sys.executable, "-c", waits)
-    assert process.stderr.readline() == "ready\n"
-    os.killpg(process.pid, signal.SIGINT)
-    out, _ = process.communicate(timeout=LIMIT_S)  # Python's own traceback of the command is among the rest
-    assert process.returncode == 130
-    assert json.loads(out)["exit_code"] == 130
-
-
-def waiting(process: subprocess.Popen) -> None:
-    """Until `monitor` without a command has set its own handler for SIGINT, as the kernel tells."""
-    status = Path(f"/proc/{process.pid}/status")
-    deadline = time.monotonic() + LIMIT_S
-    while time.monotonic() < deadline:
-        lines = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
-        if int(lines["SigCgt"], 16) >> (signal.SIGTERM - 1) & 1:
-            return
-    pytest.fail("monitor never began to wait")
-
-
-def test_without_a_command_it_watches_until_it_is_told_to_stop(started):
-    process = started([QUICK_H100], "--device", "nvidia", "--json")
-    waiting(process)
-    process.send_signal(signal.SIGINT)
-    done = ended(process)
-    assert done.code == 0
-    assert done.json["command"] == []
-    (device,) = done.json["devices"]
-    assert abs(device["energy_j"] - 400 * done.json["duration_s"]) < 5 * device["energy_error_j"]
-    complete(done.json)
-
-
 # ---- which device
+
 
 PAIR = [
     {"like": "h100", "counter": FAST},

@@ -1,98 +1,35 @@
-"""`gpuprof doctor`: each check on made-up machines, and the command from outside on simulated ones."""
+"""Each check of `gpuprof doctor` on made-up machines."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import re
 from dataclasses import replace
 
 import pytest
 
 from gpuprof import doctor
-from gpuprof.doctor.facts import VARIABLES, Card, Facts, Library, Node, Seen, Torch
+from gpuprof.doctor.facts import VARIABLES, Seen, Torch
 from gpuprof.telemetry.device import Absent
-from support import simulators
-from support.running import ROOT, gpuprof, variables
-
-H100 = {"kind": "gpu", "vendor": "nvidia", "name": "NVIDIA H100", "index": 0, "architecture": "sm_90"}
-MI300X = {"kind": "gpu", "vendor": "amd", "name": "AMD Instinct MI300X", "index": 0, "architecture": "gfx942:xnack-"}
-GOOD_H100 = {
-    "name": "NVIDIA H100", "driver_version": "580.65.06", "architecture": "sm_90", "partition": "none",
-    "energy_j": 1.0, "power_limit_w": 700.0, "power_limit_default_w": 700.0, "processes": [], "ecc_uncorrected": 0,
-    "pcie_width": 16, "pcie_width_max": 16,
-}  # fmt: skip
-GOOD_MI300X = GOOD_H100 | {"name": "AMD Instinct MI300X", "architecture": "gfx942", "partition": "SPX"}
-NVML = Library("nvidia", "NVML", "driver 580.65.06")
-AMD_SMI = Library("amd", "AMD SMI", "library 26.0.2")
-NO_NVML = Library("nvidia", "NVML", "", "libnvidia-ml.so.1 was not found", "install NVIDIA's driver")
-NO_AMD_SMI = Library("amd", "AMD SMI", "", "libamd_smi.so was not found", "install ROCm", "said in C")
-INSTALLED = {"torch": "2.15.0", "nvidia-ml-py": "13.0"}
-CPU = Seen("cpu", "cpu", {"name": "AMD EPYC", "energy_j": 1.0})
-
-NOTHING = Facts(torch=Torch("2.15.0+cu132", "cuda"), libraries=(NO_NVML, NO_AMD_SMI), cpu=CPU, packages=INSTALLED)
-NVIDIA = Facts(
-    torch=Torch("2.15.0+cu132", "cuda", "13.2", (H100,), ("sm_80", "sm_90", "compute_90")),
-    libraries=(NVML, NO_AMD_SMI),
-    gpus=(Seen("nvidia", "nvidia:0", GOOD_H100),),
-    cpu=CPU,
-    cards=(Card("nvidia", "0000:1b:00.0", "0x2330", "nvidia"),),
-    nodes=(Node("nvidia", "/dev/nvidia0", True, 0, "root"), Node("nvidia", "/dev/nvidiactl", True, 0, "root")),
-    groups=(1000,),
-    packages=INSTALLED,
+from support.machines import (
+    AMD,
+    AMD_SMI,
+    CPU_ONLY,
+    GOOD_MI300X,
+    H100,
+    INSTALLED,
+    NOTHING,
+    NVIDIA,
+    blind,
+    shut,
+    undriven,
+    with_absent,
+    with_nodes,
+    with_values,
+    with_variables,
+    without_library,
 )
-AMD = Facts(
-    torch=Torch("2.13.0+rocm7.2", "rocm", "7.2", (MI300X,), ("gfx90a", "gfx942")),
-    libraries=(NO_NVML, AMD_SMI),
-    gpus=(Seen("amd", "amd:0", GOOD_MI300X),),
-    cpu=CPU,
-    cards=(Card("amd", "0000:0c:00.0", "0x74a1", "amdgpu"),),
-    nodes=(Node("amd", "/dev/kfd", True, 110, "render"), Node("amd", "/dev/dri/renderD128", True, 110, "render")),
-    groups=(110, 1000),
-    packages=INSTALLED,
-)
-
-
-def blind(facts: Facts, **changes) -> Facts:
-    """The same machine, where torch sees no GPU."""
-    return replace(facts, torch=replace(facts.torch, gpus=(), **changes))
-
-
-def without_library(facts: Facts) -> Facts:
-    return replace(facts, libraries=(NO_NVML, NO_AMD_SMI), gpus=())
-
-
-def with_values(facts: Facts, shared_by: int = 1, **values) -> Facts:
-    gpu = facts.gpus[0]
-    return replace(facts, gpus=(replace(gpu, values={**gpu.values, **values}, shared_by=shared_by),))
-
-
-def with_absent(facts: Facts, **absent) -> Facts:
-    gpu = facts.gpus[0]
-    values = {key: value for key, value in gpu.values.items() if key not in absent}
-    return replace(facts, gpus=(replace(gpu, values=values, absent=absent),))
-
-
-def with_nodes(facts: Facts, *nodes: Node, **changes) -> Facts:
-    return replace(facts, nodes=nodes, **changes)
-
-
-def shut(facts: Facts, gid: int = 110, group: str | None = "render", **changes) -> Facts:
-    nodes = tuple(node._replace(writable=False, gid=gid, group=group) for node in facts.nodes)
-    return replace(facts, nodes=nodes, groups=(1000,), **changes)
-
-
-def with_variables(facts: Facts, count: int = 1, **set_: str) -> Facts:
-    """The same machine with `count` GPUs like its first, under these variables."""
-    return replace(facts, gpus=facts.gpus[:1] * count, cards=facts.cards[:1] * count, variables=set_)
-
-
-def undriven(facts: Facts, driver: str | None = None) -> Facts:
-    return replace(without_library(blind(facts)), cards=(facts.cards[0]._replace(driver=driver),), nodes=())
-
 
 CUDA_ONLY = Torch("2.15.0+cu132", "cuda", "13.2")
-CPU_ONLY = Torch("2.15.0+cpu", "cpu")
 MISFIT = "amdsmi_get_gpu_metrics_info: libamd_smi 26.0.2 writes 900 bytes ...: they are of different releases"
 GONE = Absent("lost", "the GPU is lost")
 DENIED = Absent("no_permission", "/sys/class/powercap/x/energy_uj is for root alone")
@@ -252,160 +189,10 @@ def test_verdict():
     assert said(many) == "2 problems; begin with the first"
 
 
-def test_cards_and_device_files_are_read_from_the_system(tmp_path):
-    bus = {
-        "0000:0c:00.0": ("0x1002", "0x120000", "0x74a1"), "0000:01:00.0": ("0x10de", "0x030200", "0x2330"),
-        "0000:01:00.1": ("0x10de", "0x040300", "0x10f0"), "0000:00:02.0": ("0x8086", "0x030000", "0x9a49"),
-    }  # fmt: skip
-    for name, words in bus.items():
-        place = tmp_path / "sys/bus/pci/devices" / name
-        place.mkdir(parents=True)
-        for file, word in zip(("vendor", "class", "device"), words, strict=True):
-            (place / file).write_text(f"{word}\n")
-    (tmp_path / "sys/bus/pci/drivers/amdgpu").mkdir(parents=True)
-    (tmp_path / "sys/bus/pci/devices/0000:0c:00.0/driver").symlink_to("../../drivers/amdgpu")
-    (tmp_path / "dev/dri").mkdir(parents=True)
-    for name in ("kfd", "dri/renderD128", "dri/card0", "nvidiactl"):
-        (tmp_path / "dev" / name).touch()
-    (tmp_path / "proc/sys/kernel").mkdir(parents=True)
-    (tmp_path / "proc/sys/kernel/osrelease").write_text("6.6.0-microsoft-standard-WSL2\n")
-    facts = doctor.gather(True, tmp_path)
-    assert facts.cards == (
-        Card("nvidia", "0000:01:00.0", "0x2330", None), Card("amd", "0000:0c:00.0", "0x74a1", "amdgpu"),
-    )  # fmt: skip
-    assert [node.path for node in facts.nodes] == ["/dev/nvidiactl", "/dev/dri/renderD128", "/dev/kfd"]
-    assert all(node.writable and node.gid == (tmp_path / "dev/kfd").stat().st_gid for node in facts.nodes)
-    assert facts.wsl
-    assert facts.torch is None
-    assert facts.torch_fault == ""
-    assert "torch" in facts.packages
-
-
 # ---- the command
-
-
-def printed(monkeypatch, capsys, facts: Facts, *arguments: str) -> tuple[int, str]:
-    from gpuprof.cli.doctor import command
-
-    monkeypatch.setattr(doctor, "gather", lambda quick: facts)
-    code = command.main([*arguments], standalone_mode=False)
-    return code, capsys.readouterr().out
-
-
-def test_problems_and_warnings_come_with_their_fix(monkeypatch, capsys):
-    code, out = printed(monkeypatch, capsys, with_values(replace(NVIDIA, torch=CPU_ONLY), power_limit_w=400.0))
-    assert code == 1
-    lines = out.splitlines()
-    assert "✗ a CPU-only torch beside a GPU of NVIDIA" in lines
-    assert "! nvidia:0: power is capped at 400 W of 700 W" in lines
-    assert any(line.startswith("  fix: pip install --force-reinstall torch torchvision --index-url") for line in lines)
-    assert lines[-1] == "1 problem"
-
-
-def test_all_well_is_calm(monkeypatch, capsys):
-    code, out = printed(monkeypatch, capsys, NVIDIA)
-    assert code == 0
-    assert [line[0] for line in out.splitlines()] == ["✓"] * 4 + ["r"]
-
-
-def test_hostile_text_stays_text(monkeypatch, capsys):
-    evil = "[red]GPU[/red]\x1b[31m\u202e\n✓ all is well"
-    values = {
-        "name": evil,
-        "partition": evil,
-        "processes": [{"pid": evil}],
-        "driver_version": evil,
-        "architecture": evil,
-    }
-    facts = replace(
-        blind(with_values(NVIDIA, **values)), container=evil, variables=dict.fromkeys(VARIABLES, evil),
-        libraries=(NVML._replace(version=evil), NO_AMD_SMI._replace(fault=evil, fix=evil, noise=evil)),
-        cards=(Card("amd", evil, evil, evil),), packages={"pynvml": evil},
-    )  # fmt: skip
-    for machine in (facts, replace(facts, torch=Torch(evil, evil, evil, ({**H100, "name": evil},), (evil,), (evil,)))):
-        _, out = printed(monkeypatch, capsys, machine)
-        assert "[red]GPU[/red]" in out
-        assert "\x1b" not in out
-        assert "\u202e" not in out
-        assert "\n✓ all is well" not in out
 
 
 @pytest.mark.parametrize("value", ["9" * 5000, "²", "٣", ",,", "GPU-x,0", " 0 ", "\udcff"])
 def test_strange_lists_of_devices_are_no_crash(value):
     for facts in (NVIDIA, AMD, blind(NVIDIA), blind(AMD), replace(AMD, torch=None)):
         doctor.examine(with_variables(facts, 4, **dict.fromkeys(VARIABLES, value)))
-
-
-# Without the libraries of this machine, whatever it has.
-NO_LIBRARIES = {"LD_LIBRARY_PATH": "", "ROCM_HOME": "/nowhere", "ROCM_PATH": "/nowhere"}
-
-
-def test_quick_imports_no_torch(tmp_path):
-    (tmp_path / "torch").mkdir()
-    (tmp_path / "torch" / "__init__.py").write_text("raise SystemExit('torch was imported')")
-    done = gpuprof("doctor", "--quick", "--json", env={**NO_LIBRARIES, "PYTHONPATH": f"{tmp_path}:{ROOT}"})
-    assert "torch was imported" not in done.out + done.err
-    assert [f["check"] for f in done.json["findings"] if f["status"] == "skipped"] == ["torch_import"]
-
-
-def test_torch_that_cannot_be_imported_is_a_problem(tmp_path):
-    (tmp_path / "torch").mkdir()
-    (tmp_path / "torch" / "__init__.py").write_text("raise ImportError('libcudart.so.13: cannot open')")
-    done = gpuprof("doctor", env={**NO_LIBRARIES, "PYTHONPATH": f"{tmp_path}:{ROOT}"})
-    assert done.code == 1
-    assert "✗ torch cannot be used" in done.out
-    assert "libcudart" in done.out
-
-
-def test_wrong_usage_is_exit_code_2():
-    done = gpuprof("doctor", "--fast")
-    assert done.code == 2
-    assert done.out == ""
-
-
-@pytest.fixture(scope="module")
-def libraries(tmp_path_factory):
-    vendors = [v for v, module in (("nvidia", "pynvml"), ("amd", "amdsmi")) if importlib.util.find_spec(module)]
-    return vendors, simulators.build(tmp_path_factory.mktemp("simulated"), vendors=vendors)
-
-
-def on(libraries, scenario, tmp_path, *arguments):
-    path = os.pathsep.join([str(ROOT), *filter(None, [variables().get("PYTHONPATH"), os.environ.get("PYTHONPATH")])])
-    environment = simulators.variables(libraries[1], simulators.load(scenario), tmp_path)
-    return gpuprof("doctor", *arguments, env={**environment, "PYTHONPATH": path})
-
-
-def test_simulated_gpus_are_examined_and_said_to_be_none(libraries, tmp_path):
-    done = on(libraries, "two_and_two", tmp_path, "--json", "--quick")
-    found = {(f["check"], f["status"]): f for f in done.json["findings"]}
-    assert done.json["devices"] == 2 * len(libraries[0])
-    assert found["simulated", "warning"]["fix"]
-    assert "in use by 1 process" in found["busy", "warning"]["title"]
-    assert done.json["summary"]["problem"] == 0
-    assert done.code == 0
-    assert done.err == ""
-
-
-def test_a_gpu_that_is_capped_narrow_and_failing(libraries, tmp_path):
-    if "nvidia" not in libraries[0]:
-        pytest.skip("needs nvidia-ml-py")
-    broken = {
-        "like": "h100", "ecc": {"enabled": True, "corrected": 2, "uncorrected": 7}, "processes": [],
-        "power_limit_w": {"current": 350, "default": 700, "min": 200, "max": 700},
-        "pcie": {"gen": 1, "width": 4, "gen_max": 5, "width_max": 16},
-    }  # fmt: skip
-    done = on(libraries, {"gpus": [broken]}, tmp_path, "--quick")
-    assert "! nvidia:0: power is capped at 350 W of 700 W" in done.out
-    assert "! nvidia:0: 7 memory errors" in done.out
-    assert "· nvidia:0: the PCIe link has 4 of 16 lanes" in done.out
-    assert "in use by" not in done.out
-
-
-def test_an_amdsmi_of_another_release_is_a_problem(tmp_path):
-    if not importlib.util.find_spec("amdsmi"):
-        pytest.skip("needs amdsmi")
-    built = simulators.build(tmp_path / "lib", vendors=["amd"], oversize_bytes=64)
-    done = on((["amd"], built), "mi300x_spx", tmp_path, "--quick")
-    assert done.code == 1
-    assert "✗ amdsmi and libamd_smi are of different releases" in done.out
-    assert "share/amd_smi" in done.out

@@ -1,0 +1,35 @@
+"""What is read of a machine's files."""
+
+from __future__ import annotations
+
+from gpuprof import doctor
+from gpuprof.doctor.facts import Card
+
+
+def test_cards_and_device_files_are_read_from_the_system(tmp_path):
+    bus = {
+        "0000:0c:00.0": ("0x1002", "0x120000", "0x74a1"), "0000:01:00.0": ("0x10de", "0x030200", "0x2330"),
+        "0000:01:00.1": ("0x10de", "0x040300", "0x10f0"), "0000:00:02.0": ("0x8086", "0x030000", "0x9a49"),
+    }  # fmt: skip
+    for name, words in bus.items():
+        place = tmp_path / "sys/bus/pci/devices" / name
+        place.mkdir(parents=True)
+        for file, word in zip(("vendor", "class", "device"), words, strict=True):
+            (place / file).write_text(f"{word}\n")
+    (tmp_path / "sys/bus/pci/drivers/amdgpu").mkdir(parents=True)
+    (tmp_path / "sys/bus/pci/devices/0000:0c:00.0/driver").symlink_to("../../drivers/amdgpu")
+    (tmp_path / "dev/dri").mkdir(parents=True)
+    for name in ("kfd", "dri/renderD128", "dri/card0", "nvidiactl"):
+        (tmp_path / "dev" / name).touch()
+    (tmp_path / "proc/sys/kernel").mkdir(parents=True)
+    (tmp_path / "proc/sys/kernel/osrelease").write_text("6.6.0-microsoft-standard-WSL2\n")
+    facts = doctor.gather(True, tmp_path)
+    assert facts.cards == (
+        Card("nvidia", "0000:01:00.0", "0x2330", None), Card("amd", "0000:0c:00.0", "0x74a1", "amdgpu"),
+    )  # fmt: skip
+    assert [node.path for node in facts.nodes] == ["/dev/nvidiactl", "/dev/dri/renderD128", "/dev/kfd"]
+    assert all(node.writable and node.gid == (tmp_path / "dev/kfd").stat().st_gid for node in facts.nodes)
+    assert facts.wsl
+    assert facts.torch is None
+    assert facts.torch_fault == ""
+    assert "torch" in facts.packages

@@ -1,0 +1,184 @@
+"""NVIDIA's backend: generations and drivers, error codes, sentinels, and how often NVML is asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from gpuprof import throttling
+from gpuprof.telemetry.vendors import nvidia
+from support import simulators
+from support.backends import (
+    COUNTED,
+    NVML_FIELDS,
+    check,
+    many,
+    promised,
+)
+
+# ---- NVIDIA: generations and drivers
+
+
+def test_old_nvidia_driver_gives_the_values_by_older_calls(ask):
+    scenario = simulators.load("h100")
+    (said,) = ask("h100", "say([readings(g) for g in gpus])", release="old driver")
+    gpu = scenario["gpus"][0]
+    reserved = gpu["memory_bytes"]["reserved"]  # which the older call counts as used
+    used = gpu["memory_bytes"]["used"] + reserved
+    check(said, promised(gpu, scenario) | {"memory_used_bytes": used}, "old driver")
+
+
+def test_nvidia_driver_without_fields(ask):
+    scenario = simulators.load(many("h100", [{}, {"architecture": 7, "compute_capability": [8, 0],
+                                                  "sensor": {"usage_is_average": False}}]))  # fmt: skip
+    hopper, ga100 = ask(scenario, "say([readings(g) for g in gpus])", release="no fields")
+    wanted = promised(scenario["gpus"][0], scenario)
+    check(hopper, wanted | {"power_instant_w": None, "temperature_memory_c": None}, "Hopper")
+    wanted = promised(scenario["gpus"][1], scenario)
+    check(ga100, wanted | {"power_average_w": None, "temperature_memory_c": None}, "GA100")
+
+
+@pytest.mark.parametrize(("architecture", "capability", "averaged"), [
+    (5, [7, 0], False), (6, [7, 5], False), (7, [8, 0], False), (7, [8, 6], True), (8, [8, 9], True), (9, [9, 0], True),
+])  # fmt: skip
+def test_older_power_call_means_what_the_architecture_makes_it(ask, architecture, capability, averaged):
+    """On Ampere (but GA100) and newer GetPowerUsage is averaged over a second, before it is not: never both."""
+    change = {"architecture": architecture, "compute_capability": capability,
+              "sensor": {"fields": False, "usage_is_average": averaged}}  # fmt: skip
+    scenario = simulators.load(many("h100", [change]))
+    said = ask(scenario, "say(signals(gpus[0]))")
+    instant, average = said["power_instant_w"], said["power_average_w"]
+    assert (average if averaged else instant)[0] == pytest.approx(300 if averaged else 650)
+    assert (instant if averaged else average)[:2] == [None, "unsupported"]
+
+
+def test_superchip_power_is_that_of_the_module_and_says_so(ask):
+    scenario = many("h100", [{"sensor": {"scope": 1}}, {}])
+    code = "say([[g.power.scope, signals(g)['power_instant_w'][0], signals(g)['power_average_w'][0]] for g in gpus])"
+    assert ask(scenario, code) == [["module, CPU included", 650, 300], ["board", 650, 300]]
+
+
+def test_mig_has_no_utilisation_and_shares_its_power(ask):
+    said = ask("h100_mig", "g = gpus[0]; say([g.power.scope, g.power.shared_by, sorted(g.uuids), signals(g)])")
+    scope, shared, uuids, signals = said
+    assert (scope, shared) == ("board, shared by 2 MIG instances", 2)
+    assert [uuid[:8] for uuid in uuids] == ["0a1b2c3d", "1a000000", "3a000000"]
+    assert signals["gpu_utilization_pct"][:2] == [None, "unsupported"] and signals["power_instant_w"][0] == 650
+
+
+def test_gpu_process_whose_memory_is_not_told(ask):
+    scenario = many("h100", [{"answers": {"process.0.memory": "max"}}])
+    assert ask(scenario, "say(plain(gpus[0].facts())['processes'])")[0] == [{"pid": 4242, "memory_bytes": None}]
+
+
+# ---- what is not there, field by field
+
+
+def test_nvidia_field_with_a_sentinel_is_absent_and_the_others_stay(ask):
+    get = "nvmlDeviceGet"
+    cases = [
+        ("power_instant_w", "field.186", "max"),
+        ("power_average_w", "field.185", "max"),
+        ("temperature_memory_c", "field.82", "max"),
+        ("energy_j", "field.83", "max"),
+        ("temperature_core_c", f"{get}Temperature.0", "max"),
+        ("temperature_core_c", f"{get}Temperature.0", 0),
+        ("core_clock_hz", f"{get}ClockInfo.1", "max"),
+        ("memory_clock_hz", f"{get}ClockInfo.2", "max"),
+        ("gpu_utilization_pct", f"{get}UtilizationRates.gpu", "max"),
+        ("memory_utilization_pct", f"{get}UtilizationRates.memory", "max"),
+        ("core_clock_max_hz", f"{get}MaxClockInfo.1", "max"),
+        ("memory_clock_max_hz", f"{get}MaxClockInfo.2", "max"),
+        ("fan_pct", f"{get}FanSpeed_v2.0", "max"),
+        ("pcie_generation", f"{get}CurrPcieLinkGeneration", "max"),
+        ("pcie_generation_max", f"{get}MaxPcieLinkGeneration", "max"),
+        ("pcie_width", f"{get}CurrPcieLinkWidth", "max"),
+        ("pcie_width_max", f"{get}MaxPcieLinkWidth", "max"),
+        ("ecc_corrected", f"{get}TotalEccErrors.0.0", "max"),
+        ("ecc_uncorrected", f"{get}TotalEccErrors.1.0", "max"),
+        ("memory_used_bytes", "memory.used", "max"),
+        ("performance_state", f"{get}PerformanceState", "max"),
+        ("performance_state", f"{get}PerformanceState", 32),  # NVML_PSTATE_UNKNOWN
+        ("serial", f"{get}Serial", ""),
+        ("serial", f"{get}Serial", "N/A"),
+        ("vbios_version", f"{get}VbiosVersion", ""),
+        ("name", f"{get}Name", ""),
+    ]
+    changes = [{"fan_percent": 30, "answers": {answer: raw}} for _, answer, raw in cases]
+    scenario = simulators.load(many("h100", changes))
+    found = ask(scenario, "say([readings(gpu) for gpu in gpus])")
+    for (key, answer, raw), gpu, said in zip(cases, scenario["gpus"], found, strict=True):
+        check(said, promised(gpu, scenario) | {key: None}, f"{answer} is {raw!r}")
+
+
+def test_nvidia_sentinels_stay_out_of_every_later_sample(ask):
+    """The first look and the many after it decode the fields in two ways."""
+    changes = [{"answers": {f"field.{field}": "max"}} for field in (186, 185, 83, 82)]
+    code = """
+def thrice(gpu):
+    feed = sampler.Feed(gpu, 64)
+    feed.settle()
+    for s in (10.4, 10.5, 10.6): at(s); feed.take(lambda: 1)
+    return [str(feed.between(1, 1)[key]) for key in
+            ("power_instant_w", "power_average_w", "energy_j", "temperature_memory_c")]
+say([thrice(gpu) for gpu in gpus])
+"""
+    for index, columns in enumerate(ask(many("h100", changes), code)):
+        assert [column == "[nan, nan, nan]" for column in columns] == [i == index for i in range(4)], columns
+
+
+@pytest.mark.parametrize(("mask", "reasons"), [
+    (0x0, []), (0x1, ["idle"]), (0x2, ["clocks_setting"]), (0x4, ["power_cap"]), (0x8, ["hw_slowdown"]),
+    (0x10, ["sync_boost"]), (0x20, ["thermal"]), (0x40, ["thermal"]), (0x60, ["thermal"]), (0x80, ["power_brake"]),
+    (0x100, ["clocks_setting"]), (0x200, ["other"]), (0x8004, ["power_cap", "other"]),
+])  # fmt: skip
+def test_nvidia_throttle_bits(mask, reasons):
+    assert throttling.reasons(int(nvidia._unified(mask))) == reasons
+
+
+# ---- error codes
+
+
+NVML_CODES = {
+    2: "unsupported", 3: "unsupported", 13: "unsupported", 25: "unsupported", 4: "no_permission", 15: "lost",
+    16: "lost", 1: "transient", 10: "transient", 18: "transient", 999: "transient",
+}  # fmt: skip
+
+
+def test_nvml_error_codes(ask):
+    errors = [
+        {"errors": {"nvmlDeviceGetMaxPcieLinkWidth": code, "nvmlDeviceGetUtilizationRates": code, "field.190": 3}}
+        for code in NVML_CODES
+    ]
+    found = ask(many("h100", errors), "say([[plain(gpu.facts()), signals(gpu)] for gpu in gpus])")
+    for (code, status), (facts, signals) in zip(NVML_CODES.items(), found, strict=True):
+        assert facts["pcie_width_max"][:2] == [None, status], code
+        assert f"error {code}" in facts["pcie_width_max"][2]
+        assert facts["power_limit_w"][0] == 700  # by the older call, its field being unsupported
+        if status == "lost":
+            assert list(signals) == ["lost"], code
+            continue
+        assert signals["gpu_utilization_pct"][:2] == signals["memory_utilization_pct"][:2] == [None, status], code
+        assert signals["power_instant_w"][0] == 650
+
+
+def test_nvml_fields_fail_one_by_one_while_the_call_succeeds(ask):
+    codes = {code: status for code, status in NVML_CODES.items() if status != "lost"}
+    scenario = many("h100", [{"errors": {"field.186": code, "field.82": code}} for code in codes])
+    for (code, status), said in zip(codes.items(), ask(scenario, "say([signals(g) for g in gpus])"), strict=True):
+        assert said["power_instant_w"][:2] == said["temperature_memory_c"][:2] == [None, status], code
+        assert said["power_average_w"][0] == 300 and said["energy_j"][1] == "ok"
+
+
+# ---- how often the libraries are asked
+
+
+def test_ten_samples_of_an_nvidia_gpu_make_few_calls(ask, tmp_path):
+    (tmp_path / "names").write_text((simulators.HERE / "nvml_sim.c").read_text())
+    made = ask("h100", COUNTED, SOURCES=str(tmp_path / "names"))
+    assert made.pop(NVML_FIELDS) == 10
+    assert set(made) == {
+        "nvmlDeviceGetUtilizationRates", "nvmlDeviceGetClockInfo", "nvmlDeviceGetTemperatureV",
+        "nvmlDeviceGetCurrentClocksEventReasons",
+    }  # fmt: skip
+    assert sum(made.values()) <= 10  # these share the samples out among them
+    assert not any(word in name for name in made for word in ("Process", "Fan", "Pcie", "Ecc", "Memory"))

@@ -1,0 +1,24 @@
+"""What is said of a case before it is measured."""
+
+from __future__ import annotations
+
+import pytest
+
+from gpuprof.worker import correctness
+from gpuprof.worker.inspect import inspect
+from support.cases import case
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("switches_restored")]
+
+
+def test_inspect_reports_a_gate_that_cannot_run(monkeypatch):
+    def broken(*_):
+        raise RuntimeError("miopenStatusUnknownError")
+
+    monkeypatch.setattr(correctness, "find_reference", broken)
+    request = case("rnn")
+    found = inspect({"case": vars(request), "device": None})
+    assert found["correctness"]["verdict"] is None
+    assert found["correctness"]["absent"]["verdict"] == "the gate failed: RuntimeError: miopenStatusUnknownError"
+    assert found["trainable_parameters"] == 4_865
+    assert found["shaken"]
