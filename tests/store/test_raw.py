@@ -8,8 +8,10 @@ import os
 import numpy as np
 import pytest
 
-from gpuprof.errors import StoreError
+from gpuprof.errors import GpuprofError, StoreError
 from gpuprof.store.raw import npz, read_raw
+from support.made import RUN_ID, made
+from support.made import publish as publish_made
 from support.stores import publish
 
 
@@ -29,3 +31,20 @@ def test_series_that_are_no_file_are_not_waited_for(tmp_path):
     os.mkfifo(path / "raw.npz")
     with pytest.raises(StoreError, match=r"raw\.npz: cannot be read"):
         read_raw(path)
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut", b"\x93NUMPY", b"\x00" * 64])
+def test_damaged_raw_series_are_a_store_error(tmp_path, damage):
+    path = publish_made(tmp_path, made()) / RUN_ID.format(0)
+    whole = (path / "raw.npz").read_bytes()
+    for content in (
+        damage,
+        whole[: len(whole) // 2],
+        whole.replace(b"NUMPY", b"numpy"),
+        whole[:200] + damage + whole[200:],
+    ):
+        (path / "raw.npz").write_bytes(content)
+        try:
+            read_raw(path)
+        except GpuprofError as error:
+            assert "raw.npz" in str(error)

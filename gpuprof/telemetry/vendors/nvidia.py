@@ -307,7 +307,7 @@ class NvidiaDevice(Device):
         missing = [key for key in _FIELDS if key not in answered]
         return [*probes, Probe(tuple(missing), lambda: [found[key] for key in missing])]
 
-    def _fetch_fields(self, keys: Sequence[str], scopes: Mapping[str, int], every: int = _OFTEN) -> Probe:
+    def _fetch_fields(self, keys: Sequence[str], scopes: Mapping[str, int], every: int = 1) -> Probe:
         kind = self._nvml.module.c_nvmlFieldValue_t * len(keys)
         fields = kind()
         for item, key in zip(fields, keys, strict=True):

@@ -62,8 +62,8 @@ def test_codes_that_nobody_has_named_are_tried_again():
     assert nvidia.absent(12345, "f").status == amd_library.failed(12345, "f").status == "transient"
 
 
-@pytest.mark.parametrize("like", ["h100", "mi300x_spx"])
-def test_transient_failures_cost_their_own_samples_only(ask, like):
+@pytest.mark.parametrize(("like", "counted"), [("h100", 2), ("mi300x_spx", 20)])  # NVML's counter in every tenth
+def test_transient_failures_cost_their_own_samples_only(ask, like, counted):
     """Every third call fails, from the second on: the look at the device is over by then or it is not, all the same."""
     code = """
 feed = sampler.Feed(gpus[0], 64); feed.settle()
@@ -74,7 +74,7 @@ say([[value == value for value in columns[key]] for key in ("power_instant_w", "
     power, counter, lost = ask(many(like, [{"transient_every": 3}]), code)
     assert lost == ""
     assert sum(power) == 20 and power.count(False) == 10
-    assert counter.count(True) >= 20
+    assert counter.count(True) >= counted
 
 
 def test_a_lost_gpu_raises_and_is_still_listed(ask, devices_command):
