@@ -17,7 +17,7 @@ from gpuprof.workloads.case import CaseSpec
 
 
 def inspect(request: dict[str, Any]) -> dict[str, Any]:
-    """Fields of `record.Case` that do not come from timing. A gate that fails to run is reported, not raised."""
+    """Fields of `record.case.Case` that do not come from timing. A gate that fails to run is reported, not raised."""
     case = CaseSpec(**request["case"])
     device = ComputeDevice(request["device"])
     assert case.threads is not None, "the supervisor resolves the threads"

@@ -37,7 +37,7 @@ STOLEN = 0.02
 
 
 def measure(request: dict[str, Any], channel: Channel, import_s: float) -> dict[str, Any]:
-    """Fields of `record.Repeat` that the worker knows, and the raw times under `raw`."""
+    """Fields of `record.repeat.Repeat` that the worker knows, and the raw times under `raw`."""
     case = CaseSpec(**request["case"])
     plan = Protocol.model_validate(request["protocol"])
     device = ComputeDevice(request["device"])
