@@ -12,6 +12,8 @@ import pytest
 from gpuprof.worker.correctness import SHIPPED
 from support.running import CONFIGS, LIMIT_S, ROOT, variables
 
+pytestmark = pytest.mark.slow  # most scripts import torch
+
 SCRIPTS = ROOT / "scripts"
 
 
