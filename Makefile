@@ -11,7 +11,7 @@ LINTERS := mypy lint-imports vulture codespell ruff-format ruff-check
 
 help:
 	@echo "make run [CONFIG=configs/cnn.yaml] [ARGS=--quick]   measure a network on this machine"
-	@echo "make check                                          lint, types, import contracts, the quick tests: 1 to 2 min"
+	@echo "make check                                          lint, types, import contracts, the quick tests"
 	@echo "make test                                           the same with all tests"
 	@echo "make nightly [ARGS='--set params.fused=false']      measure small networks, compare with the nights before"
 	@echo "make references                                     remake the float64 references of the correctness gate"

@@ -7,11 +7,12 @@ another tool's page they must not move the cursor, end a line or turn the direct
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 # Controls, invisible signs (they turn the direction, join, hide), halves of characters, separators that end a line.
 _STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")
+_BREAKS = str.maketrans("\n\t", "  ")
 
 
 def printable(text: str) -> str:
@@ -24,8 +25,8 @@ def printable(text: str) -> str:
 
 
 def unbroken(text: str) -> str:
-    """Printable and without line ends, so that a name cannot pass for a line of its own; blanks stay as they are."""
-    return printable(text).replace("\n", " ")
+    """Printable, without line ends and tabs: a name cannot pass for a line or a column of its own."""
+    return printable(text).translate(_BREAKS)
 
 
 def one_line(text: str) -> str:
@@ -33,13 +34,13 @@ def one_line(text: str) -> str:
     return " ".join(printable(text).split())
 
 
-def cleaned(value: Any) -> Any:
-    """Plain data with every text inside it printable, keys as well."""
+def cleaned(value: Any, clean: Callable[[str], str] = printable) -> Any:
+    """Plain data with every text inside it cleaned, keys as well."""
     if isinstance(value, dict):
-        return {cleaned(key): cleaned(inner) for key, inner in value.items()}
+        return {cleaned(key, clean): cleaned(inner, clean) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return [cleaned(inner) for inner in value]
-    return printable(value) if isinstance(value, str) else value
+        return [cleaned(inner, clean) for inner in value]
+    return clean(value) if isinstance(value, str) else value
 
 
 def plural(count: int, one: str, many: str = "") -> str:

@@ -51,7 +51,7 @@ def test_any_other_text_stays(text):
 
 
 def test_lines_and_blanks():
-    assert unbroken("a  b\nc\t") == "a  b c\t"
+    assert unbroken("a  b\nc\td") == "a  b c d"
     assert one_line(" a  b\n\tc ") == "a b c"
 
 

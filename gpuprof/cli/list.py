@@ -49,7 +49,7 @@ def command(store: Path, as_json: bool) -> int:
     from rich.table import Table
     from rich.text import Text
 
-    from gpuprof.text import printable
+    from gpuprof.text import unbroken
 
     out = console()
     if found:
@@ -64,7 +64,7 @@ def command(store: Path, as_json: bool) -> int:
                 record.run_id, f"{record.outcome}, {record.protocol.name}", record.device.name, str(len(record.cases)),
                 first.case_id if first else "", rate,
             )  # fmt: skip
-            table.add_row(*(Text(printable(cell)) for cell in cells))
+            table.add_row(*(Text(unbroken(cell)) for cell in cells))
         out.print(table)
     else:
         say(out, f"No runs in {store}. `gpuprof run CONFIG` makes the first.")

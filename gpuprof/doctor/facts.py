@@ -76,7 +76,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Torch:
-    """`gpus` are fields of `record.Device`; an empty `architectures` is unknown."""
+    """`gpus` are fields of `record.run.Device`; an empty `architectures` is unknown."""
 
     version: str
     build: str

@@ -8,18 +8,15 @@ import math
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gpuprof import throttling
-from gpuprof.metrics import METRICS
-
-if TYPE_CHECKING:
-    pass
 from gpuprof.index.digest import CaseDigest, Digest
+from gpuprof.metrics import METRICS
 
 # What tells cases of one workload and mode apart, in the order in which a reader wants to know of a difference.
 FIELDS = ("precision", "variant", "batch_size", "seq_len", "params", "threads")
-_STATIC = (
+STATIC = (
     "case_id", "workload", "mode", *FIELDS, "requested", "fallback", "outcome", "reason", "correctness", "steady",
     "regime", "energy_method",
 )  # fmt: skip
@@ -80,7 +77,7 @@ def static(case: CaseDigest) -> str:
     doubts = [check for check in facts.get("checks") or () if not check.startswith("throttled")]
     crowded = max(facts.get("cpu_waiting") or 0.0, facts.get("cpu_stolen") or 0.0) > NOTABLE
     return as_text(
-        {name: getattr(case, name) for name in _STATIC}
+        {name: getattr(case, name) for name in STATIC}
         | {
             "flags": as_text(facts.get("flags")), "slowed": ", ".join(slowed), "doubtful": bool(doubts),
             "clocks_held": shares.get(throttling.CLOCKS_SETTING, 0.0) > NOTABLE, "crowded": crowded,

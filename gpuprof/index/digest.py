@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from gpuprof.record.run import RunRecord
 
 # Run-level facts of telemetry's first look, by their name in the record.
-_READ_BEFORE = ("power_limit_w", "power_limit_default_w", "ecc_enabled", "core_clock_max_hz")
-_IDENTITY = ("driver_version", "vbios_version", "partition")
+READ_BEFORE = ("power_limit_w", "power_limit_default_w", "ecc_enabled", "core_clock_max_hz")
+IDENTITY = ("driver_version", "vbios_version", "partition")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +104,11 @@ def digest(record: RunRecord, where: str = "") -> Digest:
             "scope": telemetry.scope,
             "shared_by": telemetry.shared_by,
             "gain_error": telemetry.gain_error,
-            **{name: _said(telemetry.identity, name) for name in _IDENTITY},
+            **{name: _said(telemetry.identity, name) for name in IDENTITY},
         }
         looks = (r.telemetry.before for case in record.cases for r in case.repeats if r.telemetry is not None)
         before = next(looks, {})
-        facts |= {name: _said(before, name) for name in _READ_BEFORE}
+        facts |= {name: _said(before, name) for name in READ_BEFORE}
     return Digest(
         run_id=record.run_id,
         started_at=record.started_at,

@@ -6,15 +6,11 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from gpuprof import throttling
+from gpuprof.index.brief import NOTABLE, PER_METRIC, STATIC
+from gpuprof.index.digest import IDENTITY, READ_BEFORE, CaseDigest, Digest
 from gpuprof.metrics import METRICS, Metric
-
-if TYPE_CHECKING:
-    pass
-from gpuprof.index.brief import _STATIC, NOTABLE, PER_METRIC
-from gpuprof.index.digest import _IDENTITY, _READ_BEFORE, CaseDigest, Digest
 
 _MEANING = 12  # raise it where a value comes to mean something else and none of the tables below shows it
 
@@ -26,7 +22,7 @@ def version(metrics: Sequence[Metric] = METRICS) -> int:
     """
     tables = (
         _MEANING, [(metric.key, metric.unit, metric.each is not None) for metric in metrics], PER_METRIC, NOTABLE,
-        _STATIC, _READ_BEFORE, _IDENTITY, throttling.against_its_will((*throttling.REASONS, throttling.NONE)),
+        STATIC, READ_BEFORE, IDENTITY, throttling.against_its_will((*throttling.REASONS, throttling.NONE)),
         [[one.name for one in dataclasses.fields(kind)] for kind in (CaseDigest, Digest)],
     )  # fmt: skip
     return int.from_bytes(hashlib.sha256(json.dumps(tables).encode()).digest()[:4], "big") >> 1

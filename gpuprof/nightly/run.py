@@ -1,4 +1,4 @@
-"""A night on one machine: measure each configuration once (`tonight`), compare, report.
+"""A night on one machine: measure each configuration once (`measure`), compare, report.
 
 OUT/<night>/report.html   the machine's own history, and the other vendor's latest runs beside tonight's
 OUT/gpuprof_nightly.prom  OpenMetrics textfile of tonight
@@ -57,9 +57,6 @@ def _write(night: Night, file: Path, text: str) -> None:
         to_file(file, text.encode())
     except GpuprofError as error:
         night.unwritten.append(str(error))
-
-
-# ---- comparing
 
 
 def _judge(night: Night, choice: Choice, last: int, least: float) -> Story:

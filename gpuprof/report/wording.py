@@ -1,4 +1,4 @@
-"""Words and cells that every story uses: numbers with their units, intervals, names of sides."""
+"""Words and cells that every story uses: numbers with their units, intervals, ratios."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from gpuprof.metrics import joules_per_sample
 from gpuprof.record.case import CASE_TELEMETRY, Case, Correctness, Latency, PrecisionRecord
 from gpuprof.record.part import Estimate, Summary
 from gpuprof.record.repeat import Energy, Repeat
-from gpuprof.record.run import RunRecord  # fmt: skip
+from gpuprof.record.run import RunRecord
 from gpuprof.record.versions import OLDER, upgrade
 from gpuprof.stats import geometric_interval
 

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from gpuprof.errors import PublishError, StoreError
+from gpuprof.store.raw import Raw, npz
+from gpuprof.store.runs import RUN_ID
 
 if TYPE_CHECKING:
     from gpuprof.record.run import RunRecord
-from gpuprof.store.raw import Raw, npz
-from gpuprof.store.runs import RUN_ID
+
 
 STAGING = ".tmp-"
 

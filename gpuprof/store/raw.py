@@ -8,12 +8,9 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gpuprof.errors import StoreError
 
-if TYPE_CHECKING:
-    pass
 Raw = dict[str, list[float]]
 _MOST_RAW_BYTES = 1 << 30
 _HEADER = re.compile(rb"\{'descr': '<f8', 'fortran_order': False, 'shape': \(([0-9]{1,10}),\), \}\s*")

@@ -22,7 +22,7 @@ from gpuprof.telemetry.device import Backend
 
 @dataclass(frozen=True)
 class Job:
-    """One configuration on one device; `device` holds the fields of `record.Device`."""
+    """One configuration on one device; `device` holds the fields of `record.run.Device`."""
 
     configuration: Configuration
     device: dict[str, Any]

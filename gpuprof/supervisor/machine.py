@@ -21,7 +21,7 @@ START_TIMEOUT_S = 300.0
 
 @dataclass(frozen=True)
 class Machine:
-    """This machine: what torch sees, and the rest. `gpus` are fields of `record.Device`."""
+    """This machine: what torch sees, and the rest. `gpus` are fields of `record.run.Device`."""
 
     torch: dict[str, Any]
     gpus: list[dict[str, Any]]

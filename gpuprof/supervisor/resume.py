@@ -43,7 +43,7 @@ class Conditions:
 
 
 def conditions(device: Mapping[str, Any], torch: Mapping[str, Any], backends: Sequence[Backend]) -> Conditions:
-    """Of measuring now on this device (fields of `record.Device`); `torch` is what its process says (Machine.torch)."""
+    """Of measuring now on this device (fields of `record.run.Device`); `torch` is that of Machine."""
     found = attribute(all_devices(list(backends)), device)
     facts = {**environment.describe(), **torch}
     if isinstance(found, Match):

@@ -25,7 +25,7 @@ _CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal
 
 
 class WorkerFailed(Exception):  # noqa: N818 - carries an outcome of the record
-    """A request without a result. `outcome` is one of `record.RepeatOutcome`."""
+    """A request without a result. `outcome` is one of `record.part.RepeatOutcome`."""
 
     def __init__(self, outcome: str, reason: str, exit_code: int | None = None, output_tail: str = "") -> None:
         super().__init__(reason)

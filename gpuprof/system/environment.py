@@ -26,7 +26,7 @@ OVERRIDDEN = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TORCHINDUCTOR_CACHE_DIR", "
 
 
 def describe() -> dict[str, Any]:
-    """Fields of `record.Environment` that need no torch."""
+    """Fields of `record.run.Environment` that need no torch."""
     facts: dict[str, Any] = {
         "cpu": cpu_name(),
         "memory_total_bytes": memory_total_bytes(),
@@ -54,7 +54,7 @@ def describe() -> dict[str, Any]:
 
 
 def describe_cpu() -> dict[str, Any]:
-    """Fields of `record.Device` for the CPU of this machine."""
+    """Fields of `record.run.Device` for the CPU of this machine."""
     memory = memory_total_bytes()
     absent = dict.fromkeys(("vendor", "index", "uuid", "pci"), "a CPU has none")
     return {

@@ -24,7 +24,7 @@ class Match:
 def attribute(
     devices: Sequence[Device], wanted: Mapping[str, Any], variables: Mapping[str, str] = os.environ
 ) -> Match | str:
-    """The device with the identity in `wanted` (fields of `record.Device`), or why none can be named."""
+    """The device with the identity in `wanted` (fields of `record.run.Device`), or why none can be named."""
     if wanted["kind"] == "cpu":
         found = next((device for device in devices if device.kind == "cpu"), None)
         return (

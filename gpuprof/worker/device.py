@@ -97,7 +97,7 @@ class ComputeDevice:
         return (stats.get("segment.all.allocated", 0), stats.get("num_alloc_retries", 0))
 
     def peak_memory(self) -> dict[str, Any]:
-        """Peak since the start of the process, as fields of `record.Memory`."""
+        """Peak since the start of the process, as fields of `record.repeat.Memory`."""
         if self.is_gpu:
             return {
                 "peak_bytes": torch.cuda.max_memory_allocated(),

@@ -18,7 +18,7 @@ from gpuprof.workloads.case import CaseSpec
 
 
 def inspect(request: Inspect, channel: Channel) -> dict[str, Any]:
-    """Fields of `record.Case` that do not come from timing. A gate that fails to run is reported, not raised."""
+    """Fields of `record.case.Case` that do not come from timing. A gate that fails to run is reported, not raised."""
     case, device = request.case, ComputeDevice(request.device)
     assert case.threads is not None, "the supervisor resolves the threads"
     torch.set_num_threads(case.threads)

@@ -37,7 +37,7 @@ STOLEN = 0.02
 
 
 def measure(request: Measure, channel: Channel) -> dict[str, Any]:
-    """Fields of `record.Repeat` that the worker knows, and the raw times under `raw`."""
+    """Fields of `record.repeat.Repeat` that the worker knows, and the raw times under `raw`."""
     case, plan, device = request.case, request.protocol, ComputeDevice(request.device)
     assert case.threads is not None, "the supervisor resolves the threads"
     torch.set_num_threads(case.threads)

@@ -105,8 +105,8 @@ def until(seconds: float) -> tuple[str, str, str]:
 
 
 def test_a_gpu_that_is_lost_in_the_middle_keeps_its_reason_and_the_other_its_energy(monitor):
-    gpus = [{**QUICK_H100, "lost_at_s": 1.2}, QUICK_MI300]
-    done = monitor(gpus, *BOTH, "--hz", "50", "--json", "--", *until(1.8))
+    gpus = [{**QUICK_H100, "lost_at_s": 2.2}, QUICK_MI300]
+    done = monitor(gpus, *BOTH, "--hz", "50", "--json", "--", *until(2.8))
     complete(done.json)
     lost, fine = by_id(done.json)["nvidia:0"], by_id(done.json)["amd:0"]
     assert fine["energy_j"] == pytest.approx(500 * done.json["duration_s"], rel=0.02)
@@ -118,8 +118,8 @@ def test_a_gpu_that_is_lost_in_the_middle_keeps_its_reason_and_the_other_its_ene
 
 def test_a_counter_that_is_reset_in_the_middle_gives_no_energy_of_its_own(monitor):
     """The driver was reloaded: what the counter says afterwards is about another time."""
-    broken = {**QUICK_H100, "counter": {"tick_s": 0.01, "offset_j": 1e6, "reset_at_s": 1.5}}
-    done = monitor([broken], "--device", "nvidia", "--json", "--", *until(1.6))
+    broken = {**QUICK_H100, "counter": {"tick_s": 0.01, "offset_j": 1e6, "reset_at_s": 2.5}}
+    done = monitor([broken], "--device", "nvidia", "--json", "--", *until(2.7))
     complete(done.json)
     (device,) = done.json["devices"]
     assert device["energy_method"] != "counter"

@@ -12,18 +12,16 @@ import pytest
 from gpuprof.worker.correctness import SHIPPED
 from support.running import CONFIGS, LIMIT_S, ROOT, variables
 
+pytestmark = pytest.mark.slow  # most scripts import torch
+
 SCRIPTS = ROOT / "scripts"
 
 
-def is_script(path: Path) -> bool:
-    """Not a module that others import, such as _pairs.py or the sitecustomize of simulated GPUs."""
-    if not path.is_file() or path.suffix not in ("", ".py"):
-        return False
-    text = path.read_text("utf-8")
-    return "\nif __name__ ==" in text or (text.startswith("#!") and "python" in text.splitlines()[0])
-
-
-FOUND = sorted(path for path in SCRIPTS.rglob("*") if is_script(path))
+MODULES = {"bench/_pairs.py", "simulated_gpu/sitecustomize.py"}  # imported by others
+FOUND = sorted(
+    path for path in SCRIPTS.rglob("*")
+    if path.is_file() and path.suffix != ".pyc" and path.relative_to(SCRIPTS).as_posix() not in MODULES
+)  # fmt: skip
 
 
 def script(path: Path, *arguments: str | Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ PACKAGE = ROOT / "gpuprof"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LONGEST_FILE, LONGEST_FUNCTION, MOST_AT_THE_TOP = 400, 80, 12
 # One ordered list of checks; a vendor's library, which is one thing.
+LOADS_BY_NAME = {
+    "cli/app.py", "export/__init__.py", "telemetry/vendors/amd_library.py", "workloads/__init__.py"
+}  # fmt: skip
 LONG = {"doctor/checks.py", "telemetry/vendors/nvidia.py"}
 
 
@@ -60,7 +64,8 @@ def circles(graph: grimp.ImportGraph) -> list[set[str]]:
 
 
 def test_no_import_goes_in_a_circle():
-    assert circles(grimp.build_graph("gpuprof", cache_dir=None, exclude_type_checking_imports=True)) == []
+    """Neither inside functions nor for type checkers."""
+    assert circles(grimp.build_graph("gpuprof", cache_dir=None)) == []
 
 
 def test_a_circle_is_found():
@@ -68,6 +73,29 @@ def test_a_circle_is_found():
     for one, other in (("a", "b"), ("b", "c"), ("c", "a"), ("c", "d")):
         graph.add_import(importer=one, imported=other)
     assert {frozenset(pair) for pair in circles(graph)} == {frozenset(pair) for pair in ("ab", "bc", "ac")}
+
+
+def test_every_folder_is_a_package():
+    """What is none is seen by no contract."""
+    assert {path.parent for path in FILES} == {path.parent for path in PACKAGE.rglob("__init__.py")}
+
+
+def test_modules_are_loaded_by_name_in_few_places():
+    """No contract sees what is imported so."""
+    by_name = re.compile(r"\b(import_module|__import__|find_spec|spec_from_file_location)\(")
+    assert {name(path) for path in FILES if by_name.search(path.read_text())} == LOADS_BY_NAME
+
+
+DOCUMENTS = [path for path in ROOT.rglob("*.md") if not {".venv", "results"} & {*path.relative_to(ROOT).parts}]
+NAMED = re.compile(r"(?<![\w./])(?:gpuprof|tests|scripts|docs|configs)/[\w./-]*\w")
+NOT_OURS = {"gpuprof/my.yaml", "docs/x.md"}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_documents_name_files_that_are_there(path):
+    """Of the working tree; a word in capitals stands for a name of the reader's own."""
+    named = {text for text in NAMED.findall(path.read_text()) if not re.search(r"[A-Z]{3}|NAME", text)} - NOT_OURS
+    assert {text for text in named if not (ROOT / text).exists()} == set()
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)
@@ -98,7 +126,7 @@ def test_the_architecture_names_every_room():
 
 def test_the_tests_mirror_the_package():
     """A folder of tests has the name of a room, or is one of the few that stand for no room."""
-    others = {"house", "support", "data", "containers"}
+    others = {"house", "scripts", "support", "containers"}
     folders = {p.parent.relative_to(ROOT / "tests") for p in (ROOT / "tests").rglob("test_*.py")} - {Path(".")}
     strange = [f.as_posix() for f in folders if f.parts[0] not in others and not (PACKAGE / f).is_dir()]
     assert strange == []

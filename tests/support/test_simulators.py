@@ -19,7 +19,8 @@ S = 1_000_000_000  # ns
 TOTAL_ENERGY = "nvmlDeviceGetTotalEnergyConsumption"
 
 NVIDIA = """
-import json, sys, ctypes, pynvml as nv, simulators
+import json, sys, ctypes, pynvml as nv
+from support import simulators
 nv.nvmlInit()
 gpus = [nv.nvmlDeviceGetHandleByIndex(i) for i in range(nv.nvmlDeviceGetCount())]
 def at(s): simulators.set_time_ns(nv.nvmlLib, round(s * 1e9))
@@ -30,7 +31,8 @@ def fields(gpu, *numbers): return [(f.nvmlReturn, f.value.ullVal) for f in nv.nv
 def say(*values): print(json.dumps(values))
 """
 AMD = """
-import json, sys, ctypes, amdsmi, simulators
+import json, sys, ctypes, amdsmi
+from support import simulators
 from amdsmi import amdsmi_wrapper as raw
 amdsmi.amdsmi_init()
 library = raw._libraries["libamd_smi.so"]

@@ -1,4 +1,4 @@
-"""The story of a comparison. SECTIONS is its table of contents; each is a function Comparison -> blocks."""
+"""The story of a comparison. SECTIONS is its table of contents; each has `blocks`, of the subject."""
 
 from __future__ import annotations
 

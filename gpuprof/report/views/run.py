@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gpuprof.metrics import BY_KEY, METRICS, Reading
-from gpuprof.text import cleaned
+from gpuprof.text import cleaned, unbroken
 from gpuprof.throttling import throttled
 from gpuprof.units import show, show_interval
 
@@ -38,7 +38,7 @@ def render(record: RunRecord, width: int = 132) -> Iterator[RenderableType]:
     """One card a case for up to two cases, one row a case for more; then whatever a reader must know."""
     from rich.text import Text
 
-    record = type(record).model_validate(cleaned(record.model_dump(mode="json", by_alias=True)))
+    record = type(record).model_validate(cleaned(record.model_dump(mode="json", by_alias=True), unbroken))
     device = record.device
     threads = _threads(sorted({case.threads for case in record.cases}))
     where = f"{device.name}, {threads}" if device.kind == "cpu" else device.name

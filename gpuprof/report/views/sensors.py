@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gpuprof.text import printable
+from gpuprof.text import printable, unbroken
 from gpuprof.throttling import against_its_will, reasons, throttled
 from gpuprof.units import show
 
@@ -88,7 +88,7 @@ def monitored(document: Mapping[str, Any]) -> Iterator[RenderableType]:
     ended = "" if code is None else f"   exit code {code}"
     yield Text.assemble((f"{document['duration_s']:.3f} s", "bold"), ended)
     for device in document["devices"]:
-        yield Text(printable(f"\n{device['id']}  {device['name'] or ''}"), "bold")
+        yield Text("\n" + unbroken(f"{device['id']}  {device['name'] or ''}"), "bold")
         table = Table.grid(padding=(0, 2))
         table.add_column(style="cyan", min_width=20)
         table.add_row("energy", _energy(device))
@@ -146,7 +146,7 @@ def _texts(*cells: str) -> list[Text]:
     """Cells as they are: a name may hold what rich takes for markup."""
     from rich.text import Text
 
-    return [Text(printable(cell)) for cell in cells]
+    return [Text(unbroken(cell)) for cell in cells]
 
 
 def _now_throttled(values: Mapping[str, float]) -> str:

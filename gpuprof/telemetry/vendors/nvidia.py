@@ -32,14 +32,12 @@ INSTALL = (
 # nvml.h: what each error says about trying again.
 _STATUS = {
     3: "unsupported", 13: "unsupported", 25: "unsupported",
-    2: "unsupported",  # an H200, which has no fan, says so of fan 0
     9: "unsupported", 12: "unsupported",  # of nvmlInit: no driver
     4: "no_permission",
     15: "lost", 16: "lost",
 }  # fmt: skip
 
 _SAID = {
-    2: "no such part or quantity on this device",
     3: "not supported by this device", 13: "not in this driver", 25: "another version in this driver",
     4: "no permission", 15: "the GPU is lost", 16: "the GPU needs a reset",
 }  # fmt: skip
@@ -223,7 +221,7 @@ class NvidiaDevice(Device):
             "memory_used_bytes": mapped(memory, lambda m: _counted(m.used, "memory")),
             "core_clock_max_hz": _scaled(self._ask("nvmlDeviceGetMaxClockInfo", 1), 1e6, "highest core clock"),
             "memory_clock_max_hz": _scaled(self._ask("nvmlDeviceGetMaxClockInfo", 2), 1e6, "highest memory clock"),
-            "fan_pct": _counted(self._ask("nvmlDeviceGetFanSpeed_v2", 0), "fan"),
+            "fan_pct": _counted(_fan(self._ask("nvmlDeviceGetFanSpeed_v2", 0)), "fan"),
             "pcie_generation": _counted(self._ask("nvmlDeviceGetCurrPcieLinkGeneration"), "PCIe generation"),
             "pcie_generation_max": _counted(self._ask("nvmlDeviceGetMaxPcieLinkGeneration"), "PCIe generation"),
             "pcie_width": _counted(self._ask("nvmlDeviceGetCurrPcieLinkWidth"), "PCIe width"),
@@ -415,6 +413,13 @@ def _scaled(value: Any, factor: float, what: str, limit: float = _ONES) -> Any:
     if value >= limit or value < 0:
         return Absent("unsupported", f"the device reports no {what} (sentinel {value})")
     return float(value * factor)
+
+
+def _fan(value: Any) -> Any:
+    """An H200, which has no fan, calls a question about fan 0 an invalid argument; to others it is a passing fault."""
+    if isinstance(value, Absent) and value.reason.endswith("(NVML error 2)"):
+        return Absent("unsupported", f"the device has no fan that NVML knows: {value.reason}")
+    return value
 
 
 def _counted(value: Any, what: str) -> Any:

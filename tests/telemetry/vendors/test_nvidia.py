@@ -139,7 +139,7 @@ def test_nvidia_throttle_bits(mask, reasons):
 
 
 NVML_CODES = {
-    2: "unsupported", 3: "unsupported", 13: "unsupported", 25: "unsupported", 4: "no_permission", 15: "lost",
+    3: "unsupported", 13: "unsupported", 25: "unsupported", 4: "no_permission", 15: "lost",
     16: "lost", 1: "transient", 10: "transient", 18: "transient", 999: "transient",
 }  # fmt: skip
 
@@ -159,6 +159,14 @@ def test_nvml_error_codes(ask):
             continue
         assert signals["gpu_utilization_pct"][:2] == signals["memory_utilization_pct"][:2] == [None, status], code
         assert signals["power_instant_w"][0] == 650
+
+
+def test_a_gpu_without_a_fan_says_so_in_nvmls_way(ask):
+    """As an H200 does: for any other call the same code is a fault that may pass."""
+    errors = {"errors": {"nvmlDeviceGetFanSpeed_v2": 2, "nvmlDeviceGetCurrPcieLinkWidth": 2}}
+    facts = ask(many("h100", [errors]), "say(plain(gpus[0].facts()))")
+    assert facts["fan_pct"][:2] == [None, "unsupported"]
+    assert facts["pcie_width"][:2] == [None, "transient"]
 
 
 def test_nvml_fields_fail_one_by_one_while_the_call_succeeds(ask):
