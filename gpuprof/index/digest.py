@@ -5,11 +5,9 @@ Nothing here is new: every value is read from the record, by the table of metric
 
 from __future__ import annotations
 
-import dataclasses
 import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from gpuprof.metrics import METRICS
@@ -22,6 +20,10 @@ if TYPE_CHECKING:
 # Run-level facts of telemetry's first look, by their name in the record.
 READ_BEFORE = ("power_limit_w", "power_limit_default_w", "ecc_enabled", "core_clock_max_hz")
 IDENTITY = ("driver_version", "vbios_version", "partition")
+
+
+def _plain(digest: Any) -> dict[str, Any]:
+    return {name: getattr(digest, name) for name in digest.__slots__}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ class Digest:
     where: str = ""  # directory or file of the record
 
     def as_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        """Plain data for json.dumps, which shares its lists with the digest."""
+        return _plain(self) | {"cases": [_plain(case) for case in self.cases]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], where: str = "") -> Digest:
@@ -96,7 +99,7 @@ def digest(record: RunRecord, where: str = "") -> Digest:
         "os": environment.os,
         "python": environment.python,
         "config": record.config.sha256[:12],
-        "config_file": PurePath(record.config.file).name,
+        "config_file": record.config.file.rpartition("/")[2],
         "protocol": record.protocol.model_dump(mode="json", exclude={"absent"}),
     }
     if telemetry is not None:

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING
 from gpuprof.errors import StoreError
 
 if TYPE_CHECKING:
+    from pydantic import ValidationError
+
     from gpuprof.record.run import RunRecord
 RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[a-z0-9_-]{1,80}-[0-9a-f]{8}")
 _MOST_RECORD_BYTES = 1 << 28
@@ -37,39 +39,61 @@ def new_run_id(label: str, now: datetime | None = None) -> str:
 
 def read(path: Path) -> RunRecord:
     """The record of a run directory or a record.json. Raises StoreError with what is wrong with it."""
+    file = path / "record.json" if path.is_dir() else path
+    return parsed(content(file), file)
+
+
+def parsed(text: bytes, file: Path) -> RunRecord:
+    """The record that a file holds. Raises StoreError with what is wrong with it."""
     # Here and not above: with an index at hand most commands read no record, and pydantic costs more than they do.
+    from pydantic import ValidationError
+
+    from gpuprof.record.run import RunRecord
+
+    try:
+        # Nearly all are of today's schema and whole: then the text is parsed once.
+        return RunRecord.model_validate_json(text)
+    except ValidationError as error:
+        return _older(text, file, error)
+
+
+def content(file: Path) -> bytes:
+    """The bytes of a record's file. Raises StoreError where it is none."""
+    try:
+        there = file.stat()
+        if not stat.S_ISREG(there.st_mode) or there.st_size > _MOST_RECORD_BYTES:  # a pipe would be waited for
+            raise StoreError(f"{file}: cannot be read (no file that a record could be)")
+        return file.read_bytes()
+    except OSError as error:
+        raise StoreError(f"{file}: cannot be read ({error.strerror})") from None
+
+
+def _older(text: bytes, file: Path, fault: ValidationError) -> RunRecord:
+    """The record of an older schema. Raises StoreError with what is wrong, where it is none of those either."""
     from pydantic import ValidationError
 
     from gpuprof.record.run import RunRecord
     from gpuprof.record.versions import OLDER, SCHEMA, upgrade
 
-    file = path / "record.json" if path.is_dir() else path
     try:
-        there = file.stat()
-        if not stat.S_ISREG(there.st_mode) or there.st_size > _MOST_RECORD_BYTES:  # a pipe would be waited for
-            raise StoreError(f"{file}: cannot be read (no file that a record could be)")
-        text = file.read_bytes()
         data = json.loads(text)
-    except OSError as error:
-        raise StoreError(f"{file}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError):
         raise StoreError(f"{file}: not a JSON document; it may be cut off") from None
     schema = data.get("schema") if isinstance(data, dict) else None
-    if schema in OLDER:
-        try:
-            data = upgrade(data)
-        except (KeyError, TypeError, AttributeError):
-            raise StoreError(f"{file}: damaged record: not what {schema} holds") from None
-    elif schema != SCHEMA:
+    if schema not in (*OLDER, SCHEMA):
         hint = "a newer gpuprof wrote it" if str(schema).startswith("gpuprof.record/") else "not a gpuprof record"
         raise StoreError(f"{file}: schema {schema!r} cannot be read by this version ({hint})")
-    try:
-        return RunRecord.model_validate(data) if schema in OLDER else RunRecord.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise StoreError(f"{file}: damaged record: {place}: {first['msg']}{more}") from None
+    if schema in OLDER:
+        try:
+            return RunRecord.model_validate(upgrade(data))
+        except (KeyError, TypeError, AttributeError):
+            raise StoreError(f"{file}: damaged record: not what {schema} holds") from None
+        except ValidationError as error:
+            fault = error
+    first = fault.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    more = f" (and {fault.error_count() - 1} more)" if fault.error_count() > 1 else ""
+    raise StoreError(f"{file}: damaged record: {place}: {first['msg']}{more}") from None
 
 
 def run_directories(store: Path) -> list[Path]:

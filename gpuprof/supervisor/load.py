@@ -9,18 +9,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from gpuprof.errors import DeviceError, UsageError
+from gpuprof.messages import Go, Load, Ready
 from gpuprof.supervisor.worker_process import WorkerFailed, WorkerProcess
 from gpuprof.system.procfs import physical_cores
 
-# Starts the load; gives whether it still runs, to be asked again and again, and when it began (CLOCK_MONOTONIC, ns).
-Load = Callable[[], tuple[Callable[[], bool], int]]
+# Starts a load; gives whether it still runs, to be asked again and again, and when it began (CLOCK_MONOTONIC, ns).
+Begin = Callable[[], tuple[Callable[[], bool], int]]
 
 
 @contextmanager
-def program(arguments: Sequence[str]) -> Iterator[Load]:
+def program(arguments: Sequence[str]) -> Iterator[Begin]:
     """Any program, which must keep the device busy. Raises UsageError where it cannot be started."""
     running: list[subprocess.Popen[bytes]] = []
 
@@ -41,22 +41,22 @@ def program(arguments: Sequence[str]) -> Iterator[Load]:
 
 
 @contextmanager
-def products(index: int | None, seconds: float) -> Iterator[Load]:
+def products(index: int | None, seconds: float) -> Iterator[Begin]:
     """Matrix products in a worker that waits, with its context on the device, until they are wanted.
 
     Raises DeviceError where they could not be run.
     """
     ready, go, began = threading.Event(), threading.Event(), threading.Event()
 
-    def at_pause(_: dict[str, Any]) -> dict[str, Any]:
+    def at_pause(_: Ready) -> Go:
         ready.set()
         go.wait()
         began.set()
-        return {}
+        return Go()
 
     with tempfile.TemporaryDirectory(prefix="gpuprof-cache-") as cache:
         worker = WorkerProcess(physical_cores(), Path(cache))
-        request = {"do": "load", "device": index, "seconds": seconds}
+        request = Load(device=index, seconds=seconds)
         failed: list[WorkerFailed] = []
 
         def ask() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuprof.errors import DeviceError, GpuprofError
+from gpuprof.messages import Environment, Request
 from gpuprof.supervisor.worker_process import WorkerFailed, WorkerProcess
 from gpuprof.system import environment
 from gpuprof.system.procfs import physical_cores
@@ -54,7 +55,7 @@ class Inspector:
         self._cache = self._place = cache
         self._worker: WorkerProcess | None = None
 
-    def ask(self, request: dict[str, Any], timeout_s: float, *, alone: str = "") -> dict[str, Any]:
+    def ask(self, request: Request, timeout_s: float, *, alone: str = "") -> dict[str, Any]:
         """The worker's answer. Raises WorkerFailed.
 
         `alone` names a case that must share neither process nor compiled kernels with others: torch.compile runs code
@@ -74,7 +75,7 @@ class Inspector:
     def machine(self) -> Machine:
         """Raises DeviceError where torch cannot be used at all."""
         try:
-            found = self.ask({"do": "environment"}, START_TIMEOUT_S)
+            found = self.ask(Environment(), START_TIMEOUT_S)
         except WorkerFailed as error:
             raise DeviceError(f"PyTorch cannot be used: {error.reason}") from None
         gpus, architectures = found.pop("gpus"), tuple(found.pop("architectures"))

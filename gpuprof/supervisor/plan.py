@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from gpuprof import workloads
@@ -43,9 +43,9 @@ def protocol(configuration: Configuration, *, quick: bool) -> Protocol:
     )  # fmt: skip
 
 
-def case_request(spec: CaseSpec, physical_cores: int) -> dict[str, Any]:
-    """The case as the worker reads it, with its CPU threads resolved."""
-    return asdict(spec) | {"threads": spec.threads or physical_cores}
+def resolved(spec: CaseSpec, physical_cores: int) -> CaseSpec:
+    """The case as the worker runs it, with its CPU threads resolved."""
+    return replace(spec, threads=spec.threads or physical_cores)
 
 
 def order(cases: Sequence[str], repeats: int) -> Iterator[tuple[int, str]]:
@@ -80,7 +80,7 @@ def describe(configuration: Configuration, *, quick: bool) -> dict[str, Any]:
     for spec in configuration.cases:
         checks, repeat = estimate_s(spec, limits, cores)
         guess = round(checks + repeat * limits.repeats, 1)
-        cases.append({"case_id": spec.case_id, "estimate_s": guess, **case_request(spec, cores)})
+        cases.append({"case_id": spec.case_id, "estimate_s": guess, **asdict(resolved(spec, cores))})
     return {
         "file": configuration.record.file,
         "shard": configuration.record.shard,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from gpuprof.config.configuration import Configuration
+from gpuprof.messages import Inspect, Measure
 from gpuprof.record.repeat import Phase, Repeat, RepeatTelemetry
 from gpuprof.record.run import RunRecord
 from gpuprof.record.versions import SCHEMA
@@ -58,21 +59,17 @@ class _Run:
     watcher: Watcher
     unsupported: set[str] = field(default_factory=set)
 
-    @staticmethod
-    def request(spec: CaseSpec) -> dict[str, Any]:
-        return plan.case_request(spec, physical_cores())
-
     def case(self, spec: CaseSpec, fallback_of: str | None = None) -> None:
-        line = {"type": "case", "case_id": spec.case_id, "request": self.request(spec), "fallback_of": fallback_of}
-        self.journal.append(line)
+        request = asdict(plan.resolved(spec, physical_cores()))
+        self.journal.append({"type": "case", "case_id": spec.case_id, "request": request, "fallback_of": fallback_of})
 
-    def check(self, case_id: str, request: dict[str, Any]) -> dict[str, Any]:
+    def check(self, spec: CaseSpec) -> dict[str, Any]:
         """Counts, precision probe and correctness gate of one case; a checker that dies is a finding."""
-        self.watcher.checking(case_id)
+        self.watcher.checking(spec.case_id)
         try:
             found = self.inspector.ask(
-                {"do": "inspect", "case": request, "device": self.device["index"]}, self.protocol.timeout_s,
-                alone=case_id if request["variant"] == "compile" else "",
+                Inspect(case=plan.resolved(spec, physical_cores()), device=self.device["index"]),
+                self.protocol.timeout_s, alone=spec.case_id if spec.variant == "compile" else "",
             )  # fmt: skip
         except WorkerFailed as error:
             found = {"failed": f"the check failed: {error.outcome.replace('_', ' ')}: {error.reason}"}
@@ -92,8 +89,7 @@ class _Run:
         instead = replace(spec, params=spec.params | {"fused": False})
         if any(instead.case_id == other.case_id for other in self.configuration.cases):
             return None
-        request = self.request(instead)
-        checked = self.check(instead.case_id, request)
+        checked = self.check(instead)
         if (checked.get("correctness") or {}).get("verdict") not in ("pass", "drift"):
             return None
         why = found.get("failed") or correctness["absent"].get("verdict") or "its results are wrong"
@@ -102,25 +98,20 @@ class _Run:
         self.checked(instead.case_id, checked)
         return instead
 
-    def measure(self, case_id: str, request: dict[str, Any], index: int, order: int, pretrained: bool) -> None:
+    def measure(self, spec: CaseSpec, index: int, order: int, *, pretrained: bool) -> None:
         """One repeat in a fresh process; whatever happens to it stands in the journal."""
+        case_id, case = spec.case_id, plan.resolved(spec, physical_cores())
         self.watcher.measuring(case_id, index)
         started_at, started = utc_now(), time.monotonic()
-        message = {
-            "do": "measure",
-            "case": request,
-            "device": self.device["index"],
-            "protocol": self.protocol.model_dump(),
-            "pretrained": pretrained,
-        }
+        request = Measure(case=case, device=self.device["index"], protocol=self.protocol, pretrained=pretrained)
         failure: WorkerFailed | None = None
         interrupt: KeyboardInterrupt | None = None
         found: dict[str, Any] = {}
         worker = None
         watch = self.station.repeat(self.protocol)
         try:
-            worker = WorkerProcess(request["threads"], kernel_place(self.cache, case_id))
-            found = worker.ask(message, self.protocol.timeout_s, watch.pause)
+            worker = WorkerProcess(case.threads or 1, kernel_place(self.cache, case_id))
+            found = worker.ask(request, self.protocol.timeout_s, watch.pause)
         except WorkerFailed as error:
             failure = error
         except KeyboardInterrupt as error:
@@ -174,7 +165,7 @@ def run(
                 this.case(spec)
             pretrained = set()
             for spec in configuration.cases:
-                found = this.check(spec.case_id, this.request(spec))
+                found = this.check(spec)
                 this.checked(spec.case_id, found)
                 if (found.get("weights") or {}).get("source", "random") != "random":
                     pretrained.add(spec.case_id)
@@ -184,7 +175,7 @@ def run(
             inspector.close()
             for position, (index, case_id) in enumerate(plan.order(list(cases), protocol.repeats)):
                 if case_id not in this.unsupported:
-                    this.measure(case_id, this.request(cases[case_id]), index, position, case_id in pretrained)
+                    this.measure(cases[case_id], index, position, pretrained=case_id in pretrained)
         except KeyboardInterrupt as interrupt:
             interrupted = str(interrupt) or "interrupted from the keyboard"
         # A signal that comes now ends what would follow this run; whoever was interrupted already knows.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import selectors
 import signal
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import gpuprof
+from gpuprof.messages import Answer, Failed, Go, Ready, Request, Result, answer
 from gpuprof.system.procfs import oom_kills
 
 _TAIL_CHARS = 2000
@@ -66,27 +66,21 @@ class WorkerProcess:
         self._buffer = b""
         self.pid = self._process.pid
 
-    def ask(
-        self,
-        request: dict[str, Any],
-        timeout_s: float,
-        at_pause: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
-    ) -> dict[str, Any]:
+    def ask(self, request: Request, timeout_s: float, at_pause: Callable[[Ready], Go] | None = None) -> dict[str, Any]:
         """The worker's result. Raises WorkerFailed; a worker that failed in any way is not asked again.
 
         `at_pause` is given each message with which the worker waits before a phase, and returns what it is to be told.
         """
         deadline = time.monotonic() + timeout_s
         try:
-            self._send(json.dumps(request))
+            self._send(request.line())
             while True:
-                message = self._receive(deadline)
-                if message["event"] == "result":
-                    data: dict[str, Any] = message["data"]
-                    return data
-                if message["event"] == "failed":
-                    raise WorkerFailed(message["outcome"], message["reason"], None, self._tail())
-                self._send(json.dumps({} if at_pause is None else at_pause(message)))
+                said = self._receive(deadline)
+                if isinstance(said, Result):
+                    return said.data
+                if isinstance(said, Failed):
+                    raise WorkerFailed(said.outcome, said.reason, None, self._tail())
+                self._send((Go() if at_pause is None else at_pause(said)).line())
         except TimeoutError:
             self.kill()
             reason = f"no result within {timeout_s:g} s; a longer limit is set with --set timeout_s=SECONDS"
@@ -111,7 +105,7 @@ class WorkerProcess:
         self._process.stdin.write(line.encode() + b"\n")
         self._process.stdin.flush()
 
-    def _receive(self, deadline: float) -> dict[str, Any]:
+    def _receive(self, deadline: float) -> Answer:
         with selectors.DefaultSelector() as selector:
             selector.register(self._replies, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
@@ -125,14 +119,10 @@ class WorkerProcess:
                     self._buffer += chunk
         line, self._buffer = self._buffer.split(b"\n", 1)
         try:
-            message: dict[str, Any] = json.loads(line)
-            good = message["event"] == "ready" or {"result": "data", "failed": "reason"}[message["event"]] in message
-        except (ValueError, KeyError, TypeError):
-            good = False
-        if not good:
+            return answer(line)
+        except ValueError:
             self.kill()
-            raise WorkerFailed("error", "the worker sent a reply that cannot be read", None, self._tail())
-        return message
+            raise WorkerFailed("error", "the worker sent a reply that cannot be read", None, self._tail()) from None
 
     def _death(self) -> WorkerFailed:
         """How a worker ended that closed its side of the conversation."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from gpuprof.messages import Go, Ready
 from gpuprof.record.part import SensorReading, Summary
 from gpuprof.record.repeat import Energy, Phase, RepeatTelemetry
 from gpuprof.record.run import Protocol, TelemetrySource
@@ -170,17 +171,17 @@ class Watch:
         except Lost as error:
             return {"power_limit_w": reading(Absent("lost", str(error)))}
 
-    def pause(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def pause(self, ready: Ready) -> Go:
         """Read what there is to read while the device is idle before the next phase; the answer goes to the worker."""
-        station, place = self._station, message["window"]
+        station, place = self._station, ready.window
         if station.match is None or self._refused:
-            return {}
-        if (identity := message.get("device")) is not None:
-            again = attribute([station.device], identity)
+            return Go()
+        if ready.device is not None:
+            again = attribute([station.device], ready.device)
             if isinstance(again, str):
                 self._refused = f"the process used another device than the run was meant for: {again}"
-                return {}
-        phases = [Phase.model_validate(phase) for phase in message.get("phases", [])]
+                return Go()
+        phases = ready.phases
         if place == "latency":
             self._count_throttling()
         if station.tick_s is not None and not self._fault:
@@ -190,11 +191,10 @@ class Watch:
                 self._fault = str(error)
         elif station.power_signal is not None and place in _IDLE:
             self._settle_idle(_IDLE[place])
-        answer = {}
-        if place == MAINS:
-            if (seconds := self._window_s(phases)) is not None:
-                answer["min_s"] = seconds
-            self._count_throttling()
+        if place != MAINS:
+            return Go()
+        answer = Go(min_s=self._window_s(phases))
+        self._count_throttling()
         return answer
 
     def _count_throttling(self) -> None:

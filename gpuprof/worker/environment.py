@@ -7,10 +7,12 @@ from typing import Any
 
 import torch
 
+from gpuprof.messages import Environment
 from gpuprof.worker import device
+from gpuprof.worker.channel import Channel
 
 
-def describe() -> dict[str, Any]:
+def describe(request: Environment, channel: Channel) -> dict[str, Any]:
     """torch's version and build, the libraries below it and the GPUs that it can use."""
     libraries = device.library_versions()
     for package in ("numpy", "torchvision", "triton"):

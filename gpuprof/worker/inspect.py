@@ -9,17 +9,17 @@ from typing import Any
 
 import torch
 
+from gpuprof.messages import Inspect
 from gpuprof.worker import correctness, flops, precision
-from gpuprof.worker.channel import Unsupported
+from gpuprof.worker.channel import Channel, Unsupported
 from gpuprof.worker.device import ComputeDevice
 from gpuprof.worker.step import build_network
 from gpuprof.workloads.case import CaseSpec
 
 
-def inspect(request: dict[str, Any]) -> dict[str, Any]:
+def inspect(request: Inspect, channel: Channel) -> dict[str, Any]:
     """Fields of `record.case.Case` that do not come from timing. A gate that fails to run is reported, not raised."""
-    case = CaseSpec(**request["case"])
-    device = ComputeDevice(request["device"])
+    case, device = request.case, ComputeDevice(request.device)
     assert case.threads is not None, "the supervisor resolves the threads"
     torch.set_num_threads(case.threads)
     workload, params = case.definition()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import ctypes
-import json
+import importlib
 import os
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator
 from typing import Any, TextIO
 
+from gpuprof import messages
+from gpuprof.messages import Failed, Result
 from gpuprof.worker.channel import Channel, Unsupported
 
 
@@ -26,49 +27,32 @@ def main() -> None:
 
 def serve(requests: TextIO, replies: TextIO) -> None:
     """Answer requests until the input ends."""
-    channel = Channel(requests, replies)
     started = time.perf_counter()
     import torch
 
-    import_s = time.perf_counter() - started
-    for request in _lines(requests):
+    channel = Channel(requests, replies, time.perf_counter() - started)
+    while line := requests.readline():
         try:
-            channel.send(event="result", data=_answer(request, channel, import_s))
+            channel.send(Result(data=_answered(line, channel)))
         except Unsupported as error:
-            channel.send(event="failed", outcome="unsupported", reason=str(error))
+            channel.send(Failed(outcome="unsupported", reason=str(error)))
         except (BrokenPipeError, EOFError):
             return
         except Exception as error:  # noqa: BLE001 - whatever torch raises belongs into the record, with its reason
             traceback.print_exc()
             if _is_out_of_memory(error, torch):
                 reason = f"out of memory, a smaller batch_size may fit ({_summary(error)})"
-                channel.send(event="failed", outcome="out_of_memory", reason=reason)
+                channel.send(Failed(outcome="out_of_memory", reason=reason))
             else:
-                channel.send(event="failed", outcome="error", reason=_summary(error))
+                channel.send(Failed(outcome="error", reason=_summary(error)))
 
 
-def _answer(request: dict[str, Any], channel: Channel, import_s: float) -> dict[str, Any]:
+def _answered(line: str, channel: Channel) -> dict[str, Any]:
+    asked = messages.request(line)
     # Imported here: an `environment` request needs none of the measuring parts.
-    if request["do"] == "environment":
-        from gpuprof.worker.environment import describe
-
-        return describe()
-    if request["do"] == "load":
-        from gpuprof.worker.load import load
-
-        return load(request, channel)
-    if request["do"] == "inspect":
-        from gpuprof.worker.inspect import inspect
-
-        return inspect(request)
-    from gpuprof.worker.measure import measure
-
-    return measure(request, channel, import_s)
-
-
-def _lines(requests: TextIO) -> Iterator[dict[str, Any]]:
-    while line := requests.readline():
-        yield json.loads(line)
+    module, _, function = asked.answered_by.partition(":")
+    data: dict[str, Any] = getattr(importlib.import_module(module), function)(asked, channel)
+    return data
 
 
 def _is_out_of_memory(error: Exception, torch: Any) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
+from gpuprof.messages import Measure
 from gpuprof.record.repeat import Cold, Cpu, DeviceSpan, Memory, Percentiles, Phase, Throughput
-from gpuprof.record.run import Protocol
 from gpuprof.stats import quantile, quantile_upper_bound
 from gpuprof.worker.channel import Channel, Unsupported
 from gpuprof.worker.cpu import CpuUse
@@ -36,11 +36,9 @@ WAITING = 0.05
 STOLEN = 0.02
 
 
-def measure(request: dict[str, Any], channel: Channel, import_s: float) -> dict[str, Any]:
+def measure(request: Measure, channel: Channel) -> dict[str, Any]:
     """Fields of `record.repeat.Repeat` that the worker knows, and the raw times under `raw`."""
-    case = CaseSpec(**request["case"])
-    plan = Protocol.model_validate(request["protocol"])
-    device = ComputeDevice(request["device"])
+    case, plan, device = request.case, request.protocol, ComputeDevice(request.device)
     assert case.threads is not None, "the supervisor resolves the threads"
     torch.set_num_threads(case.threads)
     torch.manual_seed(case.seed)
@@ -49,8 +47,8 @@ def measure(request: dict[str, Any], channel: Channel, import_s: float) -> dict[
     channel.wait_for_go("cold", device=device.identity())
     with _phase("cold", phases):
         started = time.perf_counter()
-        network, weights = build_network(case, device, case.seed, pretrained=request["pretrained"])
-        if request["pretrained"] and weights.source == "random":
+        network, weights = build_network(case, device, case.seed, pretrained=request.pretrained)
+        if request.pretrained and weights.source == "random":
             raise RuntimeError(f"the weights that the check had loaded are gone: {weights.note}")
         stepper = Stepper(case, device, network, random_batches(case, device))
         device.synchronize()
@@ -63,27 +61,28 @@ def measure(request: dict[str, Any], channel: Channel, import_s: float) -> dict[
         if case.variant == "compile" and not _compilations():
             raise Unsupported(_not_compiled())
     with stepper.context:
-        channel.wait_for_go("warmup", phases=_marks(phases))
+        channel.wait_for_go("warmup", phases)
         with _phase("warmup", phases):
             warmup, steps_per_block = warm_up(meter, plan)
         before = (device.counters(), _compilations())
         # The supervisor knows by now how long the window must be for the energy to be known well; it is set beforehand.
-        told = channel.wait_for_go("throughput", phases=_marks(phases))
-        plan = plan.model_copy(update={"measure_min_s": told.get("min_s", plan.measure_min_s)})
+        told = channel.wait_for_go("throughput", phases)
+        if told.min_s is not None:
+            plan = plan.model_copy(update={"measure_min_s": told.min_s})
         with _phase("throughput", phases), CpuUse(1 if device.is_gpu else case.threads) as cpu:
             blocks = measure_blocks(meter, plan, steps_per_block)
-        channel.wait_for_go("latency", phases=_marks(phases))
+        channel.wait_for_go("latency", phases)
         lead_in(meter)
         with _phase("latency", phases):
             requests, submits = measure_requests(meter, plan)
-        channel.wait_for_go("end", phases=_marks(phases))
+        channel.wait_for_go("end", phases)
         disturbed = before != (device.counters(), _compilations())
         last = stepper.step()
     throughput = _throughput(blocks, case.batch_size)
     assert cpu.result is not None
     parts = {
         "cold": Cold(
-            import_s=import_s,
+            import_s=channel.import_s,
             build_s=build_s,
             capture_s=stepper.capture_s,
             first_step_s=first_step_s,

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from gpuprof.messages import Load
+
 
 def test_a_temporary_directory_that_cannot_be_made_is_one_message(monkeypatch):
     from gpuprof.errors import GpuprofError
@@ -26,9 +28,9 @@ class Recorded:
         self.cache, self.asked, self.ended = cache, [], False
         STARTED.append(self)
 
-    def ask(self, request: dict, timeout_s: float) -> dict:
+    def ask(self, request: Load, timeout_s: float) -> dict:
         assert not self.ended
-        self.asked.append(request["n"])
+        self.asked.append(request.seconds)
         return {}
 
     def kill(self) -> None:
@@ -45,7 +47,7 @@ def test_a_case_that_must_be_alone_shares_neither_process_nor_kernels(monkeypatc
     STARTED.clear()
     inspector = machine.Inspector(tmp_path)
     for number, alone in enumerate(["", "", "bf16", "fp16", "fp16", ""]):
-        inspector.ask({"n": number}, 1.0, alone=alone)
+        inspector.ask(Load(device=None, seconds=number), 1.0, alone=alone)
     assert [worker.asked for worker in STARTED] == [[0, 1], [2], [3, 4], [5]]
     assert [worker.ended for worker in STARTED] == [True, True, True, False]
     shared, one, other, again = (worker.cache for worker in STARTED)

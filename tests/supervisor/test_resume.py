@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def put(directory: Path, *repeats: dict, options: tuple[str, ...] = (), **enviro
     header["environment"]["absent"] = {n: why for n, why in absent.items() if header["environment"][n] is None}
     lines = [header]
     for spec in what.cases:
-        request = plan.case_request(spec, CORES)
+        request = asdict(plan.resolved(spec, CORES))
         lines.append({"type": "case", "case_id": spec.case_id, "request": request, "fallback_of": None})
         lines += [{"type": "repeat", "case_id": spec.case_id, "repeat": one, "raw": {}} for one in repeats]
     log = Journal(directory, header["run_id"])

@@ -52,6 +52,6 @@ def from_records(directory: Path) -> list[tuple]:
 def unread(monkeypatch) -> list[Path]:
     """Every record that is read from now on."""
     opened: list[Path] = []
-    read = store.read
-    monkeypatch.setattr(store, "read", lambda path: opened.append(path) or read(path))
+    content = store.content
+    monkeypatch.setattr(store, "content", lambda file: opened.append(file) or content(file))
     return opened

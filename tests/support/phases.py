@@ -37,6 +37,7 @@ import ctypes, json, os, sys, types
 from support import simulators
 from support.virtual import S, World
 from gpuprof import telemetry
+from gpuprof.messages import Ready
 from gpuprof.record.repeat import Phase
 from gpuprof.record.run import Protocol
 from gpuprof.telemetry.vendors import nvidia
@@ -55,10 +56,8 @@ with world.driving(station._sampler, station):
     watch = station.repeat(Protocol.model_validate(asked["protocol"]))
     phases = []
     for name, (start, end, _) in asked["phases"].items():
-        message = {"window": name, "phases": phases}
-        if name == "cold":
-            message["device"] = asked["worker"] or asked["device"]
-        said["answers"][name] = watch.pause(message)
+        device = asked["worker"] or asked["device"] if name == "cold" else None
+        said["answers"][name] = watch.pause(Ready(window=name, phases=phases, device=device)).min_s
         world.wait_until(round(start * S))
         if name == "throughput" and asked["stall_s"]:
             station._sampler.call(lambda: world.wait(asked["stall_s"]))
