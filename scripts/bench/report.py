@@ -1,8 +1,8 @@
 """What reading a large store costs: CPU time and memory of `compare` and `report` over 10,000 generated runs.
 
 Goals, with the index at hand: `compare` at most 0.5 s CPU; the full report at most 1.5 s CPU and 150 MB. The first
-command after 10,000 new runs reads each of their records once; what that costs is shown, without a goal. So is what
-the first page of an installation costs, which extracts the charts' script.
+command after 10,000 new runs, which reads each of their records once, at most 10 s CPU. What the first page of an
+installation costs, which extracts the charts' script, is shown without a goal.
 
 The runs are made of one record of tests/data with values scattered by a seeded generator; they measure nothing.
 
