@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
+from gpuprof.messages import Inspect
 from gpuprof.worker import correctness
+from gpuprof.worker.channel import Channel
 from gpuprof.worker.inspect import inspect
 from support.cases import case
 
@@ -16,8 +20,8 @@ def test_inspect_reports_a_gate_that_cannot_run(monkeypatch):
         raise RuntimeError("miopenStatusUnknownError")
 
     monkeypatch.setattr(correctness, "find_reference", broken)
-    request = case("rnn")
-    found = inspect({"case": vars(request), "device": None})
+    request = Inspect(case=case("rnn"), device=None)
+    found = inspect(request, Channel(io.StringIO(), io.StringIO(), 0.0))
     assert found["correctness"]["verdict"] is None
     assert found["correctness"]["absent"]["verdict"] == "the gate failed: RuntimeError: miopenStatusUnknownError"
     assert found["trainable_parameters"] == 4_865
