@@ -39,8 +39,7 @@ def command(wanted: tuple[str, ...], seconds: float, as_json: bool, arguments: t
     from gpuprof import telemetry
     from gpuprof.supervisor import load
     from gpuprof.supervisor.machine import session
-    from gpuprof.telemetry import calibration as calibrate
-    from gpuprof.telemetry import monitor
+    from gpuprof.telemetry import calibration, monitor
     from gpuprof.telemetry.device import Lost
     from gpuprof.text import unbroken
 
@@ -59,10 +58,10 @@ def command(wanted: tuple[str, ...], seconds: float, as_json: bool, arguments: t
             raise UsageError(f"PyTorch does not use {device.id}: give a COMMAND after -- that loads it")
         try:
             with load.program(arguments) if arguments else load.products(index, seconds) as begin:
-                results.append(calibrate.calibrate(device, begin))
+                results.append(calibration.calibrate(device, begin))
         except Lost as error:
             raise DeviceError(f"{device.id} was lost: {error}") from None
-    document = calibrate.document(results, mapping)
+    document = calibration.document(results, mapping)
     if as_json:
         print_json(document)
     else:

@@ -42,10 +42,10 @@ def print_rendered(record: RunRecord) -> None:
     """The record as a person reads it, on stdout."""
     from rich.text import Text
 
-    from gpuprof.report.views import run as terminal
+    from gpuprof.report.views.run import render
 
     out = console()
-    for part in terminal.render(record, out.width):
+    for part in render(record, out.width):
         out.print(part, soft_wrap=isinstance(part, Text) and not out.is_terminal)
 
 

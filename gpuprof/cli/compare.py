@@ -59,7 +59,7 @@ def command(
     from gpuprof.cli.writing import choose, hand_out, indexing
     from gpuprof.index.selector import varied
     from gpuprof.index.sources import Sources
-    from gpuprof.report.charts import sampled as timeline
+    from gpuprof.report.charts import sampled
     from gpuprof.report.forms.document import document
     from gpuprof.report.sections.subject import names
     from gpuprof.report.stories.comparison import story
@@ -85,7 +85,7 @@ def command(
         return _refuse(found, as_json=form == "json")
     now = utc_now()
     sides_named = names(one, other)
-    drawn = timeline.of(*zip(sides_named, (one, other), strict=True)) if form in ("html", "pdf") else None
+    drawn = sampled.of(*zip(sides_named, (one, other), strict=True)) if form in ("html", "pdf") else None
     hand_out(story(found, now, drawn), lambda: document(found, now), form, output)
     return EXIT_OK
 

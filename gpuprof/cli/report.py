@@ -32,7 +32,7 @@ def command(what: str | None, store: Path, form: str | None, output: Path | None
     from gpuprof.analysis.evidence import by_device
     from gpuprof.cli.writing import choose, hand_out, indexing
     from gpuprof.index.sources import Sources
-    from gpuprof.report.charts import sampled as timeline
+    from gpuprof.report.charts import sampled
     from gpuprof.report.forms.document import overview as document
     from gpuprof.report.stories.overview import Overview, story
     from gpuprof.system.clock import utc_now
@@ -48,7 +48,7 @@ def command(what: str | None, store: Path, form: str | None, output: Path | None
         raise StoreError(f"no run to report on in {store}{faults}. `gpuprof run CONFIG` makes the first.")
     found = Overview(what or str(store), devices, skipped)
     if form in ("html", "pdf"):
-        drawn = timeline.of(*zip(found.names, devices, strict=True))
+        drawn = sampled.of(*zip(found.names, devices, strict=True))
         found = Overview(found.what, devices, skipped, drawn)
     now = utc_now()
     hand_out(story(found, now), lambda: document(found, now), form, output)

@@ -105,7 +105,7 @@ def _to_terminal(story: Story) -> None:
 def _print(story: Story, out: Any) -> None:
     from rich.text import Text
 
-    from gpuprof.report.forms import terminal as text
+    from gpuprof.report.forms import terminal
 
-    for part in text.render(story):
+    for part in terminal.render(story):
         out.print(part, soft_wrap=isinstance(part, Text) and not out.is_terminal)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gpuprof.config import configuration as config
+from gpuprof.config import configuration
 from gpuprof.config.configuration import Configuration, Override
 from gpuprof.config.yaml_source import Source
 from gpuprof.errors import ConfigError, Problem
@@ -28,11 +28,11 @@ def load(paths: Sequence[Path], options: Sequence[str] = ()) -> list[Configurati
     problems: list[Problem] = []
     for path in paths:
         try:
-            source, record = config.read(path)
+            source, record = configuration.read(path)
             if _is_suite(source):
                 configurations += _listed(path, source, options)
             else:
-                configurations.append(config.parse(source, options, record))
+                configurations.append(configuration.parse(source, options, record))
         except ConfigError as error:
             problems += error.problems
     if problems:
@@ -73,11 +73,11 @@ def _listed(path: Path, source: Source, options: Sequence[str]) -> list[Configur
             problem(place, f"{name!r} stands in the list already, as {KEY}[{first}]")
             continue
         try:
-            listed, record = config.read(file)
+            listed, record = configuration.read(file)
             if _is_suite(listed):
                 problem(place, f"{name!r} is a suite itself; list its configurations here instead")
             else:
-                configurations.append(config.parse(listed, options, record, common))
+                configurations.append(configuration.parse(listed, options, record, common))
         except ConfigError as error:
             # A fault of the whole file is one of the list; any other has a place of its own.
             whole = {p: Problem(source.where(place), f"{KEY}[{index}]", str(p)) for p in error.problems

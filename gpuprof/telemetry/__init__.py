@@ -10,11 +10,10 @@ from dataclasses import replace
 
 from gpuprof.telemetry.device import Absent, Backend, Device, Stuck
 from gpuprof.telemetry.patience import patiently
-from gpuprof.telemetry.vendors import amd, nvidia
-from gpuprof.telemetry.vendors import linux as host
+from gpuprof.telemetry.vendors import amd, linux, nvidia
 
 # A vendor is one file and one row here.
-VENDORS = {"nvidia": nvidia.open_backend, "amd": amd.open_backend, "cpu": host.open_backend}
+VENDORS = {"nvidia": nvidia.open_backend, "amd": amd.open_backend, "cpu": linux.open_backend}
 
 
 def open_backends() -> list[Backend]:
