@@ -58,8 +58,7 @@ COMPARED = (  # in every form
     "vendor=nvidia vendor=amd --store simulated", "threads=1 threads=2 --store cpu", "cpu nights --vary threads",
 )  # fmt: skip
 COMPARED_AS_TEXT = (
-    "cpu one",
-    "one cpu --strict --machine-spread 0.1",
+    *("cpu one", "one cpu --strict --machine-spread 0.1"),
     "workload=lstm workload=rnn --store cpu --strict",
     "vendor=nvidia vendor=amd --store simulated --strict",
     "device~EPYC,threads=1 device~EPYC,threads=2 --store all",

@@ -25,7 +25,6 @@ from gpuprof.store import runs
 from gpuprof.system.files import cache_directory
 
 _BATCH = 500
-_MOST_NUMBERS = 10_000
 _KEPT = 64  # digests: a question to every run must not keep them all
 # What a file that is no index any more may lead to: SQLite finds some damage, the rest is found in what it gives.
 _UNSOUND = (sqlite3.DatabaseError, ValueError, LookupError, TypeError)
@@ -40,7 +39,7 @@ class Index:
         self.store = store
         self.faults: list[str] = []
         self._whole: dict[str, Digest | None] = {}
-        self._numbers: dict[str, int] = {}  # of texts, which new runs have in common
+        self._numbers: dict[str, int] = {}  # of texts that the runs of one batch have in common
         self._progress = progress
         self._place = cache_directory() if place is None else place
         self._file = self._place / f"index-{hashlib.sha256(os.fsencode(store.resolve())).hexdigest()[:16]}.sqlite"
@@ -63,7 +62,6 @@ class Index:
                 with contextlib.suppress(OSError):
                     self._file.unlink()  # it is only a cache
             self._database = self._prepared(":memory:")
-            self._numbers.clear()
             self.faults.clear()
             self._synchronise()
             return ask()
@@ -119,7 +117,8 @@ class Index:
                     found.append((name, _stamp(path), _read(path)))
                 except StoreError as error:
                     self.faults.append(str(error))
-            self._database.execute("BEGIN")
+            self._database.execute("BEGIN IMMEDIATE")  # from here on nobody else can take texts away
+            self._numbers.clear()
             for name, stamp, one in found:
                 self._insert(name, stamp, one)
             self._database.execute("COMMIT")
@@ -141,8 +140,7 @@ class Index:
             return known
         self._database.execute("INSERT OR IGNORE INTO texts (text) VALUES (?)", (text,))
         (number,) = self._database.execute("SELECT id FROM texts WHERE text = ?", (text,)).fetchone()
-        if len(self._numbers) < _MOST_NUMBERS:
-            self._numbers[text] = number
+        self._numbers[text] = int(number)
         return int(number)
 
     def briefs(self, wanted: Selector = EVERYTHING) -> Iterator[tuple[Brief, set[str] | None]]:
@@ -203,7 +201,6 @@ class Index:
         if anew:
             self._database.execute("DELETE FROM runs")
             self._database.execute("DELETE FROM texts")
-            self._numbers.clear()
             self.faults.clear()
             self._synchronise()
         self._refresh(EVERYTHING)
