@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from gpuprof.record.part import RepeatOutcome
 from gpuprof.record.repeat import Phase
 from gpuprof.record.run import Protocol
 from gpuprof.workloads.case import CaseSpec
@@ -101,7 +100,7 @@ class Result(_Message):
 
 class Failed(_Message):
     event: Literal["failed"] = "failed"
-    outcome: RepeatOutcome
+    outcome: Literal["error", "out_of_memory", "unsupported"]  # what else can become of a worker it cannot say itself
     reason: str
 
 
@@ -121,7 +120,10 @@ def answer(line: bytes) -> Answer:
 
 
 def _named(line: str | bytes, key: str, kinds: Mapping[str, type[_M]]) -> _M:
-    data = json.loads(line)
+    try:
+        data = json.loads(line)
+    except RecursionError:
+        raise ValueError("nested too deeply for a message") from None
     name = data.pop(key, None) if isinstance(data, dict) else None
     if not isinstance(name, str) or name not in kinds:
         raise ValueError(f"no message with {key!r} of {', '.join(kinds)}: {line[:100]!r}")

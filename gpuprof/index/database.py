@@ -114,7 +114,7 @@ class Index:
             for name in names[start : start + _BATCH]:
                 path = self.store / name
                 try:
-                    found.append((name, _stamp(path), _read(path)))
+                    found.append((name, _stamp(path), digest_of(path)))
                 except StoreError as error:
                     self.faults.append(str(error))
             self._database.execute("BEGIN IMMEDIATE")  # from here on nobody else can take texts away
@@ -229,19 +229,24 @@ class Index:
         return Digest.from_json(json.loads(row[0]) | {"facts": json.loads(row[1])}, str(self.store / name))
 
 
-def _read(path: Path) -> Digest:
-    """The digest of a run. Raises StoreError with what is wrong with its record."""
+def digest_of(path: Path) -> Digest:
+    """The digest of a run directory or a record.json. Raises StoreError with what is wrong with it."""
     # Here and not above: where nothing is new, nothing is read, and pydantic costs more than asking the index.
     from pydantic import ValidationError
 
     from gpuprof.index.seen import RunSeen
 
-    file = path / "record.json"
+    file = path / "record.json" if path.is_dir() else path
     text = runs.content(file)
     try:
-        return digest(RunSeen.model_validate_json(text), str(path))
-    except ValidationError:  # of an older schema, or damaged: reading the whole of it says which
-        return digest(runs.parsed(text, file), str(path))
+        try:
+            found = digest(RunSeen.model_validate_json(text), str(path))
+        except ValidationError:  # of an older schema, or damaged: reading the whole of it says which
+            found = digest(runs.parsed(text, file), str(path))
+        found.started_at.encode()
+    except (ArithmeticError, UnicodeError):  # valid, and yet beyond what can be computed with or kept
+        raise StoreError(f"{file}: damaged record: it holds a number or a text that no run has") from None
+    return found
 
 
 def _stamp(path: Path) -> str:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from gpuprof.errors import StoreError, UsageError
 from gpuprof.index import selector
 from gpuprof.index.brief import Brief, brief
-from gpuprof.index.database import Index
-from gpuprof.index.digest import Digest, digest
+from gpuprof.index.database import Index, digest_of
+from gpuprof.index.digest import Digest
 from gpuprof.index.selector import EVERYTHING, Selector
 from gpuprof.store import runs
 
@@ -96,7 +96,7 @@ class Sources:
         if directory and not (path / "record.json").is_file():
             return path, EVERYTHING
         place = runs.find(self._store, text)
-        return digest(runs.read(place), str(place))
+        return digest_of(place)
 
     def _index(self, store: Path) -> Index:
         if store not in self._indexes:

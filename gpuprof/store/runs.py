@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuprof.errors import StoreError
+from gpuprof.text import shortened
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -82,7 +83,7 @@ def _older(text: bytes, file: Path, fault: ValidationError) -> RunRecord:
     schema = data.get("schema") if isinstance(data, dict) else None
     if schema not in (*OLDER, SCHEMA):
         hint = "a newer gpuprof wrote it" if str(schema).startswith("gpuprof.record/") else "not a gpuprof record"
-        raise StoreError(f"{file}: schema {schema!r} cannot be read by this version ({hint})")
+        raise StoreError(f"{file}: schema {shortened(repr(schema))} cannot be read by this version ({hint})")
     if schema in OLDER:
         try:
             return RunRecord.model_validate(upgrade(data))
