@@ -9,12 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gpuprof.config import suite
 from gpuprof.worker import correctness
-from gpuprof.workloads.case import CaseSpec
 
 ROOT = Path(__file__).parent.parent
 
@@ -35,7 +35,7 @@ def references(paths: Sequence[Path]) -> dict[str, Any]:
     found = {}
     for one in suite.load(paths):
         spec = one.cases[0]
-        case = CaseSpec(**{**vars(spec), "threads": spec.threads or 1})
+        case = replace(spec, threads=spec.threads or 1)
         reference = correctness.compute_reference(case)
         found[correctness.reference_key(case)] = correctness.reference_as_json(reference)
         print(f"{Path(one.record.file).name}: loss {reference.loss:.6f} -> {reference.loss_curve[-1]:.6f}")

@@ -10,15 +10,17 @@ import math
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from gpuprof.analysis import effect as effects
 from gpuprof.analysis import fairness
 from gpuprof.analysis.effect import LEVEL, Effect
 from gpuprof.analysis.evidence import CaseEvidence, Evidence, typical, unify
 from gpuprof.analysis.pairing import Pair, pair, pairs_within_runs
-from gpuprof.analysis.titles import apart, settings, shape
+from gpuprof.analysis.titles import apart, words
+from gpuprof.case_keys import SETTINGS, SHAPE, WORK
 from gpuprof.index.brief import as_text
+from gpuprof.index.digest import CaseDigest
 from gpuprof.metrics import BY_KEY, METRICS, Metric
 from gpuprof.stats import Interval
 
@@ -134,10 +136,13 @@ def titles(cases: Sequence[CaseEvidence]) -> list[str]:
     """Each case in as few words as tell it from the others of its workload and mode."""
     newest = [case.newest for case in cases]
     return apart([
-        ((c.workload, c.mode),
-         shape(c.precision or c.requested, c.batch_size, c.seq_len, c.variant) | settings(c.threads, c.params))
-        for c in newest
+        ((c.workload, *(getattr(c, name) for name in WORK)), words(_told(c), c.params)) for c in newest
     ])  # fmt: skip
+
+
+def _told(case: CaseDigest) -> dict[str, Any]:
+    """The keys that tell cases apart, the precision being the one that ran."""
+    return {name: getattr(case, name) for name in (*SHAPE, *SETTINGS)} | {"precision": case.precision or case.requested}
 
 
 def _compared(p: Pair, title: str, machine_spread: float, *, interleaved: bool) -> Compared:
@@ -263,7 +268,7 @@ def _best_batches(
 def _unbatched(case: CaseEvidence) -> tuple[str, ...]:
     """The work apart from its batch size."""
     fields = (as_text(value) for name, value in case.fields.items() if name != "batch_size")
-    return (str(case.static.data["workload"]), str(case.static.data["mode"]), *fields)
+    return (*(str(case.static.data[name]) for name in ("workload", *WORK)), *fields)
 
 
 def _ranked(case: CaseEvidence) -> bool:

@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import Any
 
 from gpuprof.analysis.levels import Level, level
-from gpuprof.index.brief import FIELDS, PER_METRIC, Brief, Numbers, Shared, as_text, brief, static
+from gpuprof.case_keys import FIELDS
+from gpuprof.index.brief import PER_METRIC, Brief, Numbers, Shared, as_text, brief, static
 from gpuprof.index.digest import CaseDigest, Digest
 from gpuprof.index.sources import Choice, Chosen
 from gpuprof.metrics import METRICS

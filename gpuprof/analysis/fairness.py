@@ -16,7 +16,8 @@ from typing import Any, Literal
 from gpuprof import throttling
 from gpuprof.analysis.evidence import CaseEvidence, Evidence
 from gpuprof.analysis.levels import RUNS
-from gpuprof.analysis.pairing import NAMES, Pair, shown
+from gpuprof.analysis.pairing import TOLERATED, Pair, shown
+from gpuprof.case_keys import HEADINGS
 from gpuprof.units import show
 
 Weight = Literal["blocks", "weakens", "noted"]
@@ -232,14 +233,16 @@ def _of_pair(pair: Pair, vary: AbstractSet[str]) -> Iterator[Entry]:
     for name in pair.differs:
         texts = (shown(name, one), shown(name, other))
         if name in vary:
-            yield Entry(NAMES.get(name, name), *texts, "noted", "what this comparison is about")
+            yield Entry(HEADINGS[name], *texts, "noted", "what this comparison is about")
         elif name == "threads":
             cpu = "cpu" in one.said["regime"] | other.said["regime"]
             why = "CPU threads do the work" if cpu else "CPU threads only submit the work"
             yield Entry("threads", *texts, "weakens" if cpu else "noted", why)
+        elif name in TOLERATED:
+            yield Entry(HEADINGS[name], *texts, "noted", "a setting of the machine, not of the work")
         else:
             why = f"another experiment; to compare these on purpose: --vary {name}"
-            yield Entry(NAMES.get(name, name), *texts, "blocks", why)
+            yield Entry(HEADINGS[name], *texts, "blocks", why)
     for check in _CHECKS:
         judged = check.judge(one, other)
         if judged is not None and not (check.key in ("arithmetic", "precision switches") and "precision" in vary):

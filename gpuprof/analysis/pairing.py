@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpuprof.analysis.evidence import CaseEvidence, Evidence
-from gpuprof.index.brief import FIELDS, as_text
+from gpuprof.case_keys import FIELDS, HEADINGS, SETTINGS, WORK
+from gpuprof.index.brief import as_text
 
 # A difference in these is told in the ledger and forbids nothing: it is of the machine's settings, not of the work.
-TOLERATED = frozenset({"threads"})
+TOLERATED = frozenset(SETTINGS)
 _NEAR = 2  # cases that differ in more than this are no counterparts of each other
 
 
@@ -71,7 +72,7 @@ def pair(baseline: Evidence, candidate: Evidence, vary: Set[str] = frozenset()) 
 
 def _differs(one: CaseEvidence, other: CaseEvidence) -> tuple[str, ...] | None:
     """Fields in which they differ; None for another workload or mode, which is no counterpart at all."""
-    if (one.newest.workload, one.newest.mode) != (other.newest.workload, other.newest.mode):
+    if any(getattr(one.newest, name) != getattr(other.newest, name) for name in ("workload", *WORK)):
         return None
     views = [(left, right) for left in _views(one) for right in _views(other)]
     return min((tuple(name for name in FIELDS if left[name] != right[name]) for left, right in views), key=len)
@@ -93,7 +94,7 @@ def _forbidden(one: CaseEvidence, other: CaseEvidence, differs: tuple[str, ...],
     for name in differs:
         unknown = name == "precision" and None in (one.fields[name], other.fields[name])  # said below
         if name not in free and not unknown:
-            yield f"{NAMES.get(name, name)}: {shown(name, one)} against {shown(name, other)}"
+            yield f"{HEADINGS[name]}: {shown(name, one)} against {shown(name, other)}"
     for side, case in (("baseline", one), ("candidate", other)):
         if "ok" not in case.said["outcome"]:
             yield f"{side}: no measurement ({case.newest.outcome.replace('_', ' ')}: {case.newest.reason})"
@@ -102,14 +103,6 @@ def _forbidden(one: CaseEvidence, other: CaseEvidence, differs: tuple[str, ...],
             yield f"{side}: the arithmetic that ran is unknown"
         if "wrong" in case.said["correctness"]:
             yield f"{side}: wrong results"
-
-
-NAMES = {
-    "precision": "effective precision",
-    "batch_size": "batch",
-    "seq_len": "sequence length",
-    "params": "parameters",
-}
 
 
 def shown(name: str, case: CaseEvidence) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from gpuprof.analysis.levels import Sample
-from gpuprof.analysis.titles import apart, settings, shape
+from gpuprof.analysis.titles import apart, words
+from gpuprof.case_keys import SETTINGS, SHAPE, WORK
 from gpuprof.index.brief import PER_METRIC, Brief, Shared, as_text
 from gpuprof.index.digest import Digest
 from gpuprof.index.sources import Chosen
@@ -76,11 +77,12 @@ def _key(one: Brief, data: dict[str, Any]) -> Key:
     rest = {name: value for name, value in data["params"].items() if name not in _HOW_PARAMS}
     how = {name: value for name, value in data["params"].items() if name in _HOW_PARAMS}
     # What was asked for: arithmetic that turned out to be another is a change, not another case.
-    work = (data["workload"], data["mode"], data["requested"], data["batch_size"], data["seq_len"], data["variant"])
+    asked = data | {"precision": data["requested"]}
+    work = (data["workload"], *(asked[name] for name in (*WORK, *SHAPE)))
     return Key(
         head["machine"], head["device"], head["simulated"], str(facts.get("config_file", "")),
         str(facts.get("protocol", {}).get("name", "")), (*work, as_text(rest)),
-        (str(data["threads"]), as_text(how), data["case_id"]),
+        (*(str(data[name]) for name in SETTINGS), as_text(how), data["case_id"]),
     )  # fmt: skip
 
 
@@ -91,10 +93,10 @@ def _titles(series: Sequence[tuple[Key, list[Point]]]) -> list[str]:
         case, told = points[-1].static.data, bool(key.how)
         hidden = () if told else _HOW_PARAMS
         params = {name: value for name, value in case["params"].items() if name not in hidden}
-        words = shape(case["requested"], case["batch_size"], case["seq_len"], case["variant"])
-        words |= settings(case["threads"] if told else None, params)
-        words |= {"config": key.config, "protocol": key.protocol, "machine": key.machine.partition(" ")[0]}
-        works.append(((case["workload"], case["mode"]), words))
+        keys = {name: case[name] for name in (*SHAPE, *(SETTINGS if told else ()))} | {"precision": case["requested"]}
+        said = words(keys, params)
+        said |= {"config": key.config, "protocol": key.protocol, "machine": key.machine.partition(" ")[0]}
+        works.append(((case["workload"], *(case[name] for name in WORK)), said))
     titles = apart(works)
     return [
         f"{title} · {key.how[-1]}" if key.how and titles.count(title) > 1 else title

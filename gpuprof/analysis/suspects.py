@@ -10,6 +10,7 @@ from typing import Any
 
 from gpuprof import units
 from gpuprof.analysis.series import Point
+from gpuprof.case_keys import KEYS, SETTINGS
 from gpuprof.errors import StoreError
 from gpuprof.index.brief import as_text
 from gpuprof.throttling import against_its_will
@@ -23,8 +24,9 @@ _FACTS = {
 }  # fmt: skip
 _MAPPINGS = ("libraries", "variables", "protocol")  # told of name by name, as are the case's parameters and switches
 _CASE = {
-    "precision": "arithmetic that ran", "threads": "CPU threads", "fallback": "substitute", "regime": "regime",
-    "steady": "steady state", "crowded": "others on the host's cores", "doubtful": "doubtful sensors",
+    "precision": "arithmetic that ran", **{name: KEYS[name].about for name in SETTINGS}, "fallback": "substitute",
+    "regime": "regime", "steady": "steady state", "crowded": "others on the host's cores",
+    "doubtful": "doubtful sensors",
 }  # fmt: skip
 # A condition of the case, how much of it is a difference, and whether that is relative.
 _CONDITIONS = (

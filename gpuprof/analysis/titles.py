@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gpuprof.case_keys import NAMED
 from gpuprof.index.brief import as_text
 
 Words = Mapping[str, str]  # by what they are about, in the order in which a reader wants them
@@ -25,12 +26,7 @@ def apart(works: Sequence[tuple[Sequence[str], Words]]) -> list[str]:
     ]
 
 
-def shape(precision: str, batch_size: int, seq_len: int | None, variant: str) -> dict[str, str]:
-    length = "" if seq_len is None else f"T {seq_len}"
-    return {"precision": precision, "batch_size": f"batch {batch_size}", "seq_len": length, "variant": variant}
-
-
-def settings(threads: int | None, params: Mapping[str, Any]) -> dict[str, str]:
-    """Each parameter by itself, so that those which all have in common are not said."""
-    known = "" if threads is None else f"{threads} thread{'s' * (threads > 1)}"
-    return {"threads": known} | {f"params.{name}": f"{name} {as_text(params[name])}" for name in sorted(params)}
+def words(keys: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, str]:
+    """Those of the case keys in `keys`, and each parameter by itself: what all have in common is not said."""
+    said = {key.name: key.said(keys[key.name]) for key in NAMED if key.name in keys}
+    return said | {f"params.{name}": f"{name} {as_text(params[name])}" for name in sorted(params)}

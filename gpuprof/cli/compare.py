@@ -7,22 +7,20 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gpuprof.case_keys import FIELDS
 from gpuprof.cli.common import json_option, print_json, store_option
 from gpuprof.errors import EXIT_OK, EXIT_UNFAIR, UsageError
 
 if TYPE_CHECKING:
     from gpuprof.analysis.compare import Comparison
 
-# The fields of digest.FIELDS, without importing it for --help.
-_VARY = ("precision", "variant", "batch_size", "seq_len", "params", "threads")
-
 
 @click.command(name="compare", short_help="Compare two sets of runs: verdict, energy, fairness.")
 @click.argument("baseline")
 @click.argument("candidate")
 @store_option
-@click.option("--vary", multiple=True, metavar="FIELD", type=click.Choice(_VARY),
-              help=f"What differs on purpose: {', '.join(_VARY)}. May be repeated.")  # fmt: skip
+@click.option("--vary", multiple=True, metavar="FIELD", type=click.Choice(FIELDS),
+              help=f"What differs on purpose: {', '.join(FIELDS)}. May be repeated.")  # fmt: skip
 @click.option("--machine-spread", type=click.FloatRange(0, 1), metavar="SHARE", default=None,
               help="Spread of throughput from machine to machine of one model, where a side is one machine.  "
               "[default: 0.015]")  # fmt: skip

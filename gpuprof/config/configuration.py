@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuprof import workloads
+from gpuprof.case_keys import LENGTHS
 from gpuprof.config import checked, sweep
 from gpuprof.config.checked import Checker, has, show, suggest
 from gpuprof.config.keys import Keys
@@ -126,10 +127,11 @@ def _validate(checker: Checker, data: dict[str, Any]) -> tuple[Keys | None, list
     params = data.get("params")
     if workload is not None and isinstance(params, dict):
         checker.model(workload.params_model, params, ("params",))
-    if workload is not None and not workload.is_sequence:
-        for path in (("seq_len",), ("sweep", "seq_len")):
+    foreign = [key for key in LENGTHS if workload is not None and key.name not in workload.lengths]
+    for key in foreign:
+        for path in ((key.name,), ("sweep", key.name)):
             if has(data, path):
-                checker.problem(path, f"workload {name!r} has no sequence; remove this key")
+                checker.problem(path, f"workload {name!r} {key.without}; remove this key")
     swept = data.get("sweep")
     if isinstance(swept, dict):
         sweep.check(checker, swept, data, workload)

@@ -1,25 +1,32 @@
-"""The keys of a configuration file: their types, limits and defaults."""
+"""The keys of a configuration file: their types, limits and defaults. Those of a case are of the table of case keys."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from gpuprof.record.part import Mode, Precision, Variant
+from gpuprof.case_keys import NAMED, CaseKey
 
 
-class Keys(BaseModel):
+class _Workload(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     workload: str
-    mode: Mode = "train"
-    precision: Precision = "ieee"
-    batch_size: Annotated[int, Field(ge=1, le=1 << 30)] = 32
-    seq_len: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    variant: Variant = "eager"
-    threads: Annotated[int, Field(ge=1, le=4096)] | None = None
-    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+
+
+def _field(key: CaseKey) -> tuple[Any, Any]:
+    kind: Any = Literal[key.words] if key.words else Annotated[int, Field(ge=key.least, le=key.most)]
+    return (kind | None if key.default is None else kind, key.default)
+
+
+if TYPE_CHECKING:
+    _Case = _Workload
+else:
+    _Case = create_model("_Case", __base__=_Workload, **{key.name: _field(key) for key in NAMED})
+
+
+class Keys(_Case):
     repeats: Annotated[int, Field(ge=1, le=1000)] = 5
     timeout_s: Annotated[float, Field(gt=0, le=86_400, strict=False)] | None = None
     energy_error: Annotated[float, Field(gt=0, le=0.5, strict=False)] | None = None
@@ -27,4 +34,4 @@ class Keys(BaseModel):
     sweep: dict[str, list[Any]] = Field(default_factory=dict)
 
 
-SWEEPABLE = ("mode", "precision", "batch_size", "seq_len", "variant", "threads", "seed")
+SWEEPABLE = tuple(key.name for key in NAMED)

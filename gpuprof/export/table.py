@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from gpuprof.case_keys import SELECTED
 from gpuprof.export.runs import Runs, in_order
 from gpuprof.metrics import METRICS, Metric
 from gpuprof.record.case import Case
@@ -23,6 +24,8 @@ class Column:
     unit: str = ""
 
 
+_WORDS = tuple(key for key in SELECTED if key.words and key.name != "precision")
+_NUMBERS = tuple(key for key in SELECTED if not key.words)
 COLUMNS = (
     Column("run_id", "text", "the run's directory in the store"),
     Column("started_at", "time", "start of the run, UTC"),
@@ -32,12 +35,9 @@ COLUMNS = (
     Column("device", "text", "model of the device"),
     Column("case_id", "text", "what was asked for, all settings that differ from the workload's own included"),
     Column("workload", "text", "network"),
-    Column("mode", "text", "train or infer"),
-    Column("variant", "text", "eager, compile or graph"),
+    *(Column(key.name, "text", key.about) for key in _WORDS),
     Column("precision_effective", "text", "arithmetic that really ran, as the probe found it"),
-    Column("batch_size", "count", "samples in one step", "samples"),
-    Column("seq_len", "count", "length of a sequence; none where the workload has no sequence", "steps"),
-    Column("threads", "count", "CPU threads", "threads"),
+    *(Column(key.name, "count", key.about, key.unit) for key in _NUMBERS),
     Column("correctness", "text", "verdict on the results: pass, drift or wrong; wrong ones belong in no comparison"),
     Column("metric", "text", "name of the value; its suffix tells the unit"),
     Column("unit", "text", "unit of value, ci95_low and ci95_high"),
@@ -62,9 +62,10 @@ def _row(record: RunRecord, case: Case, metric: Metric) -> tuple[Cell, ...]:
     low, high = reading.ci95 or (None, None)
     return (
         record.run_id, record.started_at, record.simulated, record.environment.hostname, record.device.vendor,
-        record.device.name, case.case_id, case.workload, case.mode, case.variant, case.precision.effective,
-        case.batch_size, case.seq_len, case.threads, case.correctness.verdict, metric.key, metric.unit, reading.value,
-        low, high, _processes(case, metric.key), reading.absent if reading.value is None else None,
+        record.device.name, case.case_id, case.workload, *(getattr(case, key.name) for key in _WORDS),
+        case.precision.effective, *(getattr(case, key.name) for key in _NUMBERS), case.correctness.verdict,
+        metric.key, metric.unit, reading.value, low, high, _processes(case, metric.key),
+        reading.absent if reading.value is None else None,
     )  # fmt: skip
 
 

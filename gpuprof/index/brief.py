@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpuprof import throttling
+from gpuprof.case_keys import FIELDS, WORK
 from gpuprof.index.digest import CaseDigest, Digest
 from gpuprof.metrics import METRICS
 
-# What tells cases of one workload and mode apart, in the order in which a reader wants to know of a difference.
-FIELDS = ("precision", "variant", "batch_size", "seq_len", "params", "threads")
 STATIC = (
-    "case_id", "workload", "mode", *FIELDS, "requested", "fallback", "outcome", "reason", "correctness", "steady",
+    "case_id", "workload", *WORK, *FIELDS, "requested", "fallback", "outcome", "reason", "correctness", "steady",
     "regime", "energy_method",
 )  # fmt: skip
 # Of each metric in one run, in the table's order: number of processes, mean and sum of squared deviations of the
@@ -35,7 +34,11 @@ class Shared:
     def __init__(self, text: str) -> None:
         self.text = text
         self.data: dict[str, Any] = json.loads(text)
-        self.key = (self.data.get("workload"), self.data.get("mode"), *(as_text(self.data.get(n)) for n in FIELDS))
+        self.key = (
+            self.data.get("workload"),
+            *(self.data.get(n) for n in WORK),
+            *(as_text(self.data.get(n)) for n in FIELDS),
+        )
 
 
 shared = functools.lru_cache(maxsize=1 << 16)(Shared)

@@ -5,11 +5,14 @@ Nothing here is new: every value is read from the record, by the table of metric
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gpuprof.case_keys import CaseKeys
+from gpuprof.case_keys import values as values_of
 from gpuprof.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -23,19 +26,15 @@ IDENTITY = ("driver_version", "vbios_version", "partition")
 
 
 def _plain(digest: Any) -> dict[str, Any]:
-    return {name: getattr(digest, name) for name in digest.__slots__}
+    return {part.name: getattr(digest, part.name) for part in dataclasses.fields(digest)}
 
 
-@dataclass(frozen=True, slots=True)
-class CaseDigest:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseDigest(CaseKeys):
     case_id: str
     workload: str
-    mode: str
-    variant: str
-    precision: str | None  # the arithmetic that ran; None where the probe could not tell
+    precision: str | None  # type: ignore[assignment]  # the arithmetic that ran; None where the probe could not tell
     requested: str
-    batch_size: int
-    seq_len: int | None
     threads: int
     params: dict[str, Any]
     fallback: bool
@@ -187,13 +186,9 @@ def _case(case: Case) -> CaseDigest:
     return CaseDigest(
         case_id=case.case_id,
         workload=case.workload,
-        mode=case.mode,
-        variant=case.variant,
+        **values_of(case, but=("precision",)),
         precision=case.precision.effective,
         requested=case.precision.requested,
-        batch_size=case.batch_size,
-        seq_len=case.seq_len,
-        threads=case.threads,
         params=case.params,
         fallback=case.fallback_of is not None,
         outcome=case.outcome,

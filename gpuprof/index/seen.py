@@ -39,9 +39,9 @@ _REPEAT: Any = _seen(
     telemetry=_TELEMETRY | None,
 )  # fmt: skip
 _CASE: Any = _seen(
-    case.Case, "absent", "case_id", "workload", "mode", "variant", "batch_size", "seq_len", "threads", "params",
-    "outcome", "reason", "steady", "regime", "energy_method", "fallback_of", "first_step_s", "peak_memory_bytes",
-    "throttled_share", "idle_power_w", "energy_error_j_per_sample",
+    case.Case, "absent", "case_id", "workload", *(key.name for key in case.ASKED), "params", "outcome", "reason",
+    "steady", "regime", "energy_method", "fallback_of", "first_step_s", "peak_memory_bytes", "throttled_share",
+    "idle_power_w", "energy_error_j_per_sample",
     precision=_seen(case.PrecisionRecord, "requested", "effective", "flags"),
     correctness=_seen(case.Correctness, "verdict"),
     weights=_seen(case.WeightsRecord, "source", "sha256") | None,

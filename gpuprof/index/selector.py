@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from gpuprof.case_keys import SELECTED
 from gpuprof.errors import UsageError
 
 RUN_FIELDS = ("run", "date", "outcome", "simulated", "kind", "vendor", "device", "host", "torch", "driver")
 _OWN = ("run", "date")
-CASE_FIELDS = ("workload", "mode", "variant", "precision", "batch_size", "threads")
+CASE_FIELDS = ("workload", *(key.name for key in SELECTED))
 _ALIASES = {"device.name": "device", "batch": "batch_size", "hostname": "host", "run_id": "run", "started_at": "date"}
 _CONDITION = re.compile(r"\s*([a-z_.]+)\s*(!=|>=|<=|=|~|>|<)\s*(.*?)\s*")
 _OPERATORS = re.compile(r"[=~<>]")
 _NUMBER = re.compile(r"\d+")
 _DATE = re.compile(r"\d[\d:.TZ+ -]*", re.IGNORECASE)
 _VERSIONS = ("torch", "driver")
-_NUMBERS = ("batch_size", "threads")
+_NUMBERS = tuple(key.name for key in SELECTED if not key.words)
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, create_model, model_validator
 
+from gpuprof.case_keys import KEYS, CaseKey, CaseKeys, Precision
 from gpuprof.record.part import (
     CaseId,
     CaseOutcome,
@@ -13,14 +15,11 @@ from gpuprof.record.part import (
     EnergyMethod,
     Estimate,
     Interval,
-    Mode,
     NonNegative,
     Part,
-    Precision,
     Regime,
     Sha256,
     Summary,
-    Variant,
     Verdict,
 )
 from gpuprof.record.repeat import Repeat
@@ -90,16 +89,32 @@ class Flops(Part):
     counted_on: Literal["closed form", "closed form, equal on the meta device"]
 
 
-class Case(Part):
+class _Named(Part):
     case_id: CaseId
     fallback_of: str | None = Field(description="case that this one stands in for; null when asked for by the user")
     workload: str
-    mode: Mode
-    variant: Variant
-    batch_size: Annotated[int, Field(ge=1)]
-    seq_len: Annotated[int, Field(ge=1)] | None
-    threads: Annotated[int, Field(ge=1)]
-    seed: Count
+
+
+# What was asked for; of the precision there is more to say than its name.
+ASKED = tuple(key for key in KEYS.values() if key.name != "precision")
+_LATER = tuple(key for key in KEYS.values() if not key.in_old_records)
+
+
+def _field(key: CaseKey) -> tuple[Any, Any]:
+    kind: Any = Literal[key.words] if key.words else Annotated[int, Field(ge=key.least)]
+    return (kind | None if key.optional else kind, ... if key.in_old_records else key.default)
+
+
+if TYPE_CHECKING:
+
+    class _Keyed(_Named, CaseKeys):  # type: ignore[misc]  # both are frozen
+        threads: int
+        precision: PrecisionRecord  # type: ignore[assignment]
+else:
+    _Keyed = create_model("_Keyed", __base__=_Named, **{key.name: _field(key) for key in ASKED})
+
+
+class Case(_Keyed):  # type: ignore[misc]
     params: dict[str, JsonValue]
     outcome: CaseOutcome
     reason: str | None
@@ -137,6 +152,20 @@ class Case(Part):
     throttled_share: dict[str, NonNegative] | None = Field(description="mean over processes, by reason")
     repeats: list[Repeat]
     warnings: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _made_before_a_key_came(cls, data: Any) -> Any:
+        """A case says why it has no such length, where it was recorded before there was one."""
+        lacking = [key for key in _LATER if key.optional and isinstance(data, dict) and key.name not in data]
+        if not lacking:
+            return data
+        return {**data, "absent": no_length(lacking) | (data.get("absent") or {})}
+
+
+def no_length(keys: Iterable[CaseKey]) -> dict[str, str]:
+    """Why a case has none of these."""
+    return {key.name: f"the workload {key.without}" for key in keys}
 
 
 CASE_TELEMETRY = (

@@ -6,9 +6,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-Mode = Literal["train", "infer"]
-Precision = Literal["ieee", "tf32", "bf16", "fp16"]
-Variant = Literal["eager", "compile", "graph"]
 Verdict = Literal["pass", "drift", "wrong"]
 Regime = Literal["cpu", "host-bound", "device-bound"]
 RunOutcome = Literal["ok", "partial", "failed", "interrupted"]

@@ -14,8 +14,9 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from gpuprof.case_keys import LENGTHS
 from gpuprof.metrics import joules_per_sample
-from gpuprof.record.case import CASE_TELEMETRY, Case, Correctness, Latency, PrecisionRecord
+from gpuprof.record.case import CASE_TELEMETRY, Case, Correctness, Latency, PrecisionRecord, no_length
 from gpuprof.record.part import Estimate, Summary
 from gpuprof.record.repeat import Energy, Repeat
 from gpuprof.record.run import RunRecord
@@ -84,8 +85,7 @@ def _case(line: dict[str, Any], found: dict[str, Any] | None, repeats: list[Repe
     outcome, reason = _case_outcome(repeats)
     if line["fallback_of"] is None:
         absent["fallback_of"] = "asked for by the configuration"
-    if request["seq_len"] is None:
-        absent["seq_len"] = "the workload has no sequence"
+    absent |= no_length(key for key in LENGTHS if request.get(key.name, key.default) is None)
     if reason is None:
         absent["reason"] = "nothing went wrong"
 

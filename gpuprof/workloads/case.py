@@ -5,25 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gpuprof import workloads
+from gpuprof.case_keys import LENGTHS, NAMED, CaseKeys
 from gpuprof.workloads.workload import Workload
 
 
-@dataclass(frozen=True)
-class CaseSpec:
+@dataclass(frozen=True, kw_only=True)
+class CaseSpec(CaseKeys):
     """One fully resolved case; `threads` is None while the machine's physical cores are to be used."""
 
     workload: str
-    mode: str
-    precision: str
-    batch_size: int
-    seq_len: int | None
-    variant: str
-    threads: int | None
-    seed: int
     params: dict[str, Any]
 
     def definition(self) -> tuple[Workload, Any]:
@@ -32,14 +27,17 @@ class CaseSpec:
         return workload, workload.params_model(**self.params)
 
     @property
+    def lengths(self) -> Mapping[str, int]:
+        """The lengths that the workload declares, by key."""
+        return {key.name: value for key in LENGTHS if (value := getattr(self, key.name)) is not None}
+
+    @property
     def case_id(self) -> str:
         """Names the case by what it asks for; the same configuration always gives the same."""
         standard = workloads.get(self.workload).params_model().model_dump()
-        parts = [self.workload, self.mode, self.precision, f"b{self.batch_size}"]
-        parts += [f"t{self.seq_len}"] if self.seq_len is not None else []
-        parts += [self.variant]
-        parts += [f"{self.threads}threads"] if self.threads is not None else []
-        parts += [f"seed{self.seed}"] if self.seed else []
+        parts = [self.workload]
+        for key in NAMED:
+            parts += key.in_id(getattr(self, key.name))
         parts += [f"{key}={_slug(value)}" for key, value in sorted(self.params.items()) if value != standard[key]]
         name = "-".join(parts)
         return name if len(name) <= 160 else f"{name[:147]}-{_digest(name)}"

@@ -57,6 +57,10 @@ class Workload(ABC):
     def is_sequence(self) -> bool:
         return self.default_seq_len is not None
 
+    @property
+    def lengths(self) -> dict[str, int]:
+        return {} if self.default_seq_len is None else {"seq_len": self.default_seq_len}
+
     @abstractmethod
     def input_shape(self, params: Any, seq_len: int | None) -> tuple[int, ...]:
         """Shape of one sample, without the batch dimension."""

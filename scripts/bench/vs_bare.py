@@ -21,6 +21,7 @@ from _pairs import abba, ratio
 from torch import nn
 
 from gpuprof import workloads
+from gpuprof.case_keys import KEYS
 from gpuprof.worker.device import ComputeDevice
 from gpuprof.worker.step import Stepper, build_network, random_batches
 from gpuprof.worker.timing import Blocks, Meter
@@ -100,7 +101,8 @@ def bare_loop(net: str, device: ComputeDevice, batch: int, steps: int, weights: 
 def gpuprof_loop(net: str, device: ComputeDevice, batch: int, steps: int) -> tuple[Callable[[], float], Weights]:
     workload = workloads.get(net)
     params = workload.params_model().model_dump()
-    case = CaseSpec(net, "train", "ieee", batch, workload.default_seq_len, "eager", 1, 0, params)
+    keys = {key.name: key.default for key in KEYS.values()} | workload.lengths | {"batch_size": batch, "threads": 1}
+    case = CaseSpec(workload=net, params=params, **keys)
     network, _ = build_network(case, device, seed=0)
     weights = {name: value.clone() for name, value in network.state_dict().items()}
     stepper = Stepper(case, device, network, random_batches(case, device))

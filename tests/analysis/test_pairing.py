@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuprof.analysis import pairing
+from gpuprof.case_keys import HEADINGS
 from support.sides import case, claims, compare, one, rows, run, side
 
 
@@ -49,12 +50,12 @@ def test_each_field_that_makes_another_experiment_forbids_and_may_be_varied(fiel
     (claim,) = claims(struck)
     assert (claim.allowed, claim.reason, claim.verdict) == (False, reason, None)
     assert not struck.overall.allowed
-    assert rows(struck)[pairing.NAMES.get(field, field)].weight == "blocks"
-    assert "--vary " + field in rows(struck)[pairing.NAMES.get(field, field)].why
+    assert rows(struck)[HEADINGS[field]].weight == "blocks"
+    assert "--vary " + field in rows(struck)[HEADINGS[field]].why
     (claim,) = claims(meant)
     assert claim.allowed
     assert claim.verdict == "no difference shown"
-    assert rows(meant)[pairing.NAMES.get(field, field)].weight == "noted"
+    assert rows(meant)[HEADINGS[field]].weight == "noted"
     assert meant.vary == (field,)
 
 

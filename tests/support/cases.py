@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpuprof import workloads
+from gpuprof.case_keys import KEYS
 from gpuprof.workloads.case import CaseSpec
 
 SMALL = [name for name in workloads.names() if name != "vgg16"]
@@ -11,9 +12,9 @@ SMALL = [name for name in workloads.names() if name != "vgg16"]
 def case(name: str, *, mode: str = "train", seq_len: int | None = None, batch_size: int = 2, **more) -> CaseSpec:
     workload = workloads.get(name)
     params = workload.params_model(**more.pop("params", {})).model_dump()
-    seq_len = (seq_len or workload.default_seq_len) if workload.is_sequence else None
-    values = {"precision": "ieee", "variant": "eager", "threads": 1, "seed": 0} | more
-    return CaseSpec(name, mode, batch_size=batch_size, seq_len=seq_len, params=params, **values)
+    values = {key.name: key.default for key in KEYS.values()} | workload.lengths | {"threads": 1} | more
+    values |= {"mode": mode, "batch_size": batch_size} | ({"seq_len": seq_len} if seq_len else {})
+    return CaseSpec(workload=name, params=params, **values)
 
 
 # trainable, all; forward and backward FLOPs a sample: constant + T x slope.

@@ -26,7 +26,7 @@ def case(rates: Any = STEADY, *, latency: Any = (), first_step: float | None = N
         values["first_step_s"] = first_step
     fields: dict[str, Any] = {
         "case_id": "x", "workload": "lstm", "mode": "train", "variant": "eager", "precision": "ieee",
-        "requested": "ieee", "batch_size": 32, "seq_len": 100, "threads": 1, "params": {}, "fallback": False,
+        "requested": "ieee", "batch_size": 32, "seq_len": 100, "threads": 1, "seed": 0, "params": {}, "fallback": False,
         "outcome": "ok", "reason": None, "correctness": "pass", "steady": True, "regime": "device-bound",
         "energy_method": "counter", "processes": {name: found for name, found in processes.items() if found},
         "order": list(range(len(rates))), "values": values, "facts": facts or {},

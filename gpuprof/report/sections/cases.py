@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from gpuprof.analysis.evidence import CaseEvidence
+from gpuprof.case_keys import HEADINGS, SETTINGS
 from gpuprof.metrics import METRICS
 from gpuprof.report.sections.subject import Subject
 from gpuprof.report.story import Block, Cell, Notice, Table
@@ -51,6 +52,10 @@ def _fact(name: str, spell: Callable[[Any], str]) -> Callable[[CaseEvidence], st
     return tell
 
 
+def _setting(name: str) -> Callable[[CaseEvidence], str]:
+    return lambda case: str(getattr(case.newest, name))
+
+
 def _throttled(shares: dict[str, float]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {share:.0%}" for name, share in throttled(shares).items()) or "no"
 
@@ -64,7 +69,7 @@ CONDITIONS: tuple[tuple[str, Callable[[CaseEvidence], str]], ...] = (
     ("regime", lambda case: case.newest.regime or ""),
     ("precision that ran", lambda case: case.newest.precision or "unknown"),
     ("correctness", lambda case: case.newest.correctness or "unchecked"),
-    ("threads", lambda case: str(case.newest.threads)),
+    *((HEADINGS[name], _setting(name)) for name in SETTINGS),
     ("throttled", _fact("throttled_share", _throttled)),
     ("start to end", _temperatures),
     ("core clock", _fact("core_clock_hz", lambda value: show(value, "Hz"))),

@@ -11,6 +11,7 @@ from gpuprof import units
 from gpuprof.analysis import effect
 from gpuprof.analysis.compare import HEADLINE, Side, side, titles
 from gpuprof.analysis.evidence import CaseEvidence, Evidence, Key
+from gpuprof.case_keys import SELECTED, SETTINGS
 from gpuprof.metrics import BY_KEY, METRICS
 from gpuprof.report.charts import pictures
 from gpuprof.report.charts.pictures import Timeline
@@ -90,8 +91,8 @@ def _rows(found: Overview) -> list[_Row]:
     cases: dict[Key, dict[str, CaseEvidence]] = {}
     for name, device in zip(found.names, found.devices, strict=True):
         for key, case in device.cases.items():
-            # Threads are the host's setting; on a GPU they make no other case of the same work, but where both ran.
-            work = key if "cpu" in device.kinds else (*key[:-1], "")
+            # Settings are the host's; on a GPU they make no other case of the same work, but where both ran.
+            work = key if "cpu" in device.kinds else (*key[: -len(SETTINGS)], *[""] * len(SETTINGS))
             cases.setdefault(key if name in cases.get(work, {}) else work, {})[name] = case
     named = titles([next(iter(members.values())) for members in cases.values()])
     rows = [_Row(title, members) for title, members in zip(named, cases.values(), strict=True)]
@@ -100,7 +101,7 @@ def _rows(found: Overview) -> list[_Row]:
 
 def _order(case: CaseEvidence) -> tuple[Any, ...]:
     c = case.newest
-    return (c.workload, c.mode, c.precision or "", c.variant, c.batch_size, c.seq_len or 0, c.threads)
+    return (c.workload, *(getattr(c, key.name) or ("" if key.words else 0) for key in SELECTED))
 
 
 def _side(case: CaseEvidence, metric: str) -> Side:
@@ -155,7 +156,7 @@ def _against_cpu(found: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
     by_work: dict[tuple[Any, ...], list[tuple[str, CaseEvidence]]] = {}
     for row in rows:
         for name, case in row.devices.items():
-            fields = {**case.fields, "threads": ""}
+            fields = case.fields | dict.fromkeys(SETTINGS, "")
             # A simulator measures no hardware, and arithmetic that nobody knows is not the same as any other.
             work = (simulated[name], case.newest.workload, case.newest.mode, *map(str, fields.values()))
             sound = "wrong" not in case.said["correctness"] and case.newest.precision is not None

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from gpuprof import case_keys
+from gpuprof.case_keys import NAMED, Role
 from gpuprof.metrics import BY_KEY, METRICS, Reading
 from gpuprof.text import cleaned, unbroken
 from gpuprof.throttling import throttled
@@ -62,16 +64,17 @@ def title(case: Case) -> list[str]:
     """The case in words."""
     return [
         case.workload,
-        case.mode,
-        case.precision.requested,
-        f"batch {case.batch_size}",
-        "" if case.seq_len is None else f"T {case.seq_len}",
-        case.variant,
-        _threads([case.threads]),
-        f"seed {case.seed}",
+        *_said(case, "work", "shape"),
+        *_said(case, "setting", "unseen"),
         *(f"{key} {value}" for key, value in sorted(case.params.items())),
         "" if case.fallback_of is None else "fallback",
     ]
+
+
+def _said(case: Case, *roles: Role) -> list[str]:
+    """The keys of these roles in words."""
+    values = case_keys.values(case) | {"precision": case.precision.requested}
+    return [key.said(values[key.name]) for key in NAMED if key.role in roles]
 
 
 def _headings(cases: list[Case]) -> tuple[str, list[str]]:
@@ -118,7 +121,7 @@ def _card(case: Case, planned: int, source: TelemetrySource | None) -> Renderabl
     from rich.table import Table
     from rich.text import Text
 
-    heading = _joined(title(case)[:6] + title(case)[-1:])
+    heading = _joined([case.workload, *_said(case, "work", "shape"), title(case)[-1]])
     table = Table(title=heading, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_header=False)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column()

@@ -1,0 +1,139 @@
+"""THE table of case keys: what a configuration sets, a sweep varies, and tells two cases of one workload apart.
+
+A row is a field of CaseKeys. Everything else follows from it: the key of a configuration with its type, limits and
+default, `sweep:` and `--set`; the case's id, its title, its field in the record, the index and the exports; selectors,
+`--vary`, what pairs two cases, what a change in history is put down to. A new key is its row here, and whoever makes
+use of its value.
+
+Plain Python without pydantic: commands that only read results import this at their start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+Mode = Literal["train", "infer"]
+Precision = Literal["ieee", "tf32", "bf16", "fp16"]
+Variant = Literal["eager", "compile", "graph"]
+# What another value makes of a case, for whoever compares:
+# work      other work, which is never compared with this
+# shape     another experiment: not compared, unless --vary names it
+# setting   the same work under another setting of the machine: compared, and the ledger says so
+# unseen    a repeat of the same case
+Role = Literal["work", "shape", "setting", "unseen"]
+
+
+@dataclass(frozen=True)
+class CaseKey:
+    """One key. `default` is a configuration's; of a length it is None, and the workload has a default of its own."""
+
+    about: str
+    default: Any
+    role: Role = "shape"
+    least: int = 1
+    most: int = 1 << 30
+    unit: str = ""  # of a number, for exports
+    # A length belongs to the workloads that declare it, and is None for the others: "the workload has no sequence".
+    length: bool = False
+    without: str = "has no such length"
+    # None in a configuration leaves the value to the supervisor: a worker is told one, and a record holds it.
+    resolved: bool = False
+    # Names and titles first say what is computed, then how.
+    how: bool = False
+    id_form: str = ""
+    id_always: bool = False  # others stand in a case's id where they differ from their default
+    say: Callable[[Any], str] | None = None
+    heading: str = ""  # where a reason or a ledger names the key
+    # Where it is not there, a record was made before the key came, and ran with its default.
+    in_old_records: bool = False
+    # Both from the field.
+    name: str = ""
+    words: tuple[str, ...] = ()  # its values; whole numbers from `least` to `most` where there are none
+
+    @property
+    def optional(self) -> bool:
+        """Whether a record may hold None for it."""
+        return self.default is None and not self.resolved
+
+    def in_id(self, value: Any) -> Iterator[str]:
+        """Its part of a case's id, if any."""
+        if value is not None and (self.id_always or value != self.default):
+            yield self.id_form.format(value)
+
+    def said(self, value: Any) -> str:
+        """Its value as a title says it; nothing for None."""
+        return "" if value is None else self.say(value) if self.say else f"{self.heading} {value}"
+
+
+def _threads(count: int) -> str:
+    return f"{count} thread{'s' * (count > 1)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseKeys:
+    """The values of one case. In the order in which a reader wants to know of a difference."""
+
+    mode: Annotated[
+        Mode,
+        CaseKey("train or infer", "train", role="work", id_form="{}", id_always=True, say=str, in_old_records=True),
+    ]
+    precision: Annotated[
+        Precision,
+        CaseKey("arithmetic asked for", "ieee", id_form="{}", id_always=True, say=str, heading="effective precision",
+                in_old_records=True),
+    ]  # fmt: skip
+    variant: Annotated[
+        Variant,
+        CaseKey("eager, compile or graph", "eager", how=True, id_form="{}", id_always=True, say=str,
+                in_old_records=True),
+    ]  # fmt: skip
+    batch_size: Annotated[
+        int,
+        CaseKey("samples in one step", 32, unit="samples", id_form="b{}", id_always=True, heading="batch",
+                in_old_records=True),
+    ]  # fmt: skip
+    seq_len: Annotated[
+        int | None,
+        CaseKey("length of a sequence; none where the workload has no sequence", None, most=1_000_000, unit="steps",
+                length=True, without="has no sequence", id_form="t{}", say="T {}".format, heading="sequence length",
+                in_old_records=True),
+    ]  # fmt: skip
+    threads: Annotated[
+        int | None,
+        CaseKey("CPU threads", None, role="setting", most=4096, unit="threads", resolved=True, how=True,
+                id_form="{}threads", say=_threads, in_old_records=True),
+    ]  # fmt: skip
+    seed: Annotated[
+        int,
+        CaseKey("seed of the random weights and inputs", 0, role="unseen", least=0, most=2**32 - 1, how=True,
+                id_form="seed{}", in_old_records=True),
+    ]  # fmt: skip
+
+
+def _rows(table: type) -> Iterator[CaseKey]:
+    for name, annotated in get_type_hints(table, include_extras=True).items():
+        kind, key = get_args(annotated)
+        words = get_args(kind) if get_origin(kind) is Literal else ()
+        heading = key.heading or name.replace("_", " ")
+        yield replace(key, name=name, words=words, heading=heading, id_form=key.id_form or f"{name}={{}}")
+
+
+KEYS: Mapping[str, CaseKey] = {key.name: key for key in _rows(CaseKeys)}
+# As names and titles have them.
+NAMED = tuple(sorted(KEYS.values(), key=lambda key: key.how))
+LENGTHS = tuple(key for key in KEYS.values() if key.length)
+# By which cases are selected.
+SELECTED = tuple(key for key in KEYS.values() if key.role != "unseen")
+WORK = tuple(name for name, key in KEYS.items() if key.role == "work")
+SHAPE = tuple(name for name, key in KEYS.items() if key.role == "shape")
+SETTINGS = tuple(name for name, key in KEYS.items() if key.role == "setting")
+# What tells cases of one workload and mode apart, the workload's parameters among it.
+FIELDS = (*SHAPE, "params", *SETTINGS)
+HEADINGS = {"params": "parameters"} | {name: key.heading for name, key in KEYS.items()}
+
+
+def values(case: Any, *, but: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The keys of a case, a record's or a digest's, by name, without those of `but`."""
+    return {name: getattr(case, name) for name in KEYS if name not in but}
