@@ -10,17 +10,15 @@ import math
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from gpuprof.analysis import effect as effects
-from gpuprof.analysis import fairness
+from gpuprof.analysis import fairness, titles
 from gpuprof.analysis.effect import LEVEL, Effect
 from gpuprof.analysis.evidence import CaseEvidence, Evidence, typical, unify
 from gpuprof.analysis.pairing import Pair, pair, pairs_within_runs
-from gpuprof.analysis.titles import apart, words
-from gpuprof.case_keys import SETTINGS, SHAPE, WORK
+from gpuprof.case_keys import WORK
 from gpuprof.index.brief import as_text
-from gpuprof.index.digest import CaseDigest
 from gpuprof.metrics import BY_KEY, METRICS, Metric
 from gpuprof.stats import Interval
 
@@ -113,7 +111,7 @@ def compare(
     for one in (baseline, candidate):
         unify(one)
     pairing = pair(baseline, candidate, vary)
-    called = titles([p.baseline for p in pairing.pairs])
+    called = titles.short([p.baseline.newest for p in pairing.pairs])
     named = {id(p): title for p, title in zip(pairing.pairs, called, strict=True)}
     entries = fairness.ledger(baseline, candidate, pairing.pairs, lambda p: named[id(p)], set(vary))
     mixed = next((e.why for e in entries if e.weight == "blocks" and not e.cases and e.why != fairness.NOTHING), "")
@@ -130,19 +128,6 @@ def compare(
         baseline, candidate, tuple(sorted(vary)), cases, pairing.only_baseline, pairing.only_candidate,
         claims, overall, entries, machine_spread,
     )  # fmt: skip
-
-
-def titles(cases: Sequence[CaseEvidence]) -> list[str]:
-    """Each case in as few words as tell it from the others of its workload and mode."""
-    newest = [case.newest for case in cases]
-    return apart([
-        ((c.workload, *(getattr(c, name) for name in WORK)), words(_told(c), c.params)) for c in newest
-    ])  # fmt: skip
-
-
-def _told(case: CaseDigest) -> dict[str, Any]:
-    """The keys that tell cases apart, the precision being the one that ran."""
-    return {name: getattr(case, name) for name in (*SHAPE, *SETTINGS)} | {"precision": case.precision or case.requested}
 
 
 def _compared(p: Pair, title: str, machine_spread: float, *, interleaved: bool) -> Compared:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from gpuprof.case_keys import NAMED
+from gpuprof.case_keys import NAMED, SETTINGS, SHAPE, WORK
 from gpuprof.index.brief import as_text
+from gpuprof.index.digest import CaseDigest
 
 Words = Mapping[str, str]  # by what they are about, in the order in which a reader wants them
 
@@ -24,6 +25,28 @@ def apart(works: Sequence[tuple[Sequence[str], Words]]) -> list[str]:
         " · ".join([*work, *(word for name, word in words.items() if word and name in telling[tuple(work)])])
         for work, words in works
     ]
+
+
+def short(cases: Sequence[CaseDigest]) -> list[str]:
+    """Each case in as few words as tell it from the others of its workload and mode."""
+    return apart([(_work(case), words(_ran(case, (*SHAPE, *SETTINGS)), case.params)) for case in cases])
+
+
+def full(cases: Sequence[CaseDigest], *, but: Collection[str]) -> list[str]:
+    """Each case with every key but these, and with the parameters in which it differs from others alike in its keys."""
+    names = [name for name in (*SHAPE, *SETTINGS) if name not in but]
+    works = [([*_work(case), *filter(None, words(_ran(case, names), {}).values())], case.params) for case in cases]
+    return apart([(work, words({}, params)) for work, params in works])
+
+
+def _work(case: CaseDigest) -> list[str]:
+    return [case.workload, *(getattr(case, name) for name in WORK)]
+
+
+def _ran(case: CaseDigest, names: Sequence[str]) -> dict[str, Any]:
+    """These of its keys; the precision is the one that ran, where it is known."""
+    keys = {name: getattr(case, name) for name in names}
+    return keys | ({"precision": case.precision or case.requested} if "precision" in keys else {})
 
 
 def words(keys: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, str]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import gpuprof
 from gpuprof import units
-from gpuprof.analysis import effect
-from gpuprof.analysis.compare import HEADLINE, Side, side, titles
+from gpuprof.analysis import effect, titles
+from gpuprof.analysis.compare import HEADLINE, Side, side
 from gpuprof.analysis.evidence import CaseEvidence, Evidence, Key
 from gpuprof.case_keys import SELECTED, SETTINGS
 from gpuprof.metrics import BY_KEY, METRICS
@@ -94,7 +94,7 @@ def _rows(found: Overview) -> list[_Row]:
             # Settings are the host's; on a GPU they make no other case of the same work, but where both ran.
             work = key if "cpu" in device.kinds else (*key[: -len(SETTINGS)], *[""] * len(SETTINGS))
             cases.setdefault(key if name in cases.get(work, {}) else work, {})[name] = case
-    named = titles([next(iter(members.values())) for members in cases.values()])
+    named = titles.short([next(iter(members.values())).newest for members in cases.values()])
     rows = [_Row(title, members) for title, members in zip(named, cases.values(), strict=True)]
     return sorted(rows, key=lambda row: _order(next(iter(row.devices.values()))))
 
