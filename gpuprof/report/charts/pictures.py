@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gpuprof.analysis import titles
 from gpuprof.analysis.compare import HEADLINE, Claim, Side, side
 from gpuprof.analysis.evidence import CaseEvidence
 from gpuprof.metrics import BY_KEY
@@ -13,7 +14,7 @@ from gpuprof.report.charts import cases as charts
 from gpuprof.report.charts import over_time
 from gpuprof.report.story import Chart
 from gpuprof.report.wording import times
-from gpuprof.text import plural, shortened
+from gpuprof.text import shortened
 from gpuprof.units import show
 
 _JOULES = "energy_j_per_sample"
@@ -63,9 +64,10 @@ def of_cases(cases: Sequence[Shown], sides: Sequence[str], timeline: Timeline, w
         yield Chart("timeline", f"Power, temperature and clock of {whose} newest run",
                     "Sampled over one process, its phases marked.",
                     over_time.timeline(timeline.rows, timeline.phases, sides))  # fmt: skip
+    unbatched = titles.full([case[2].newest for case in cases], but=("batch_size",))
     sweep = [
-        {**row, "label": _unbatched(case[2]), "batch_size": case[2].newest.batch_size}
-        for case in cases for row in _points([case], HEADLINE)
+        {**row, "label": label, "batch_size": case[2].newest.batch_size}
+        for case, label in zip(cases, unbatched, strict=True) for row in _points([case], HEADLINE)
     ]  # fmt: skip
     swept = {r["label"] for r in sweep if len({o["batch_size"] for o in sweep if o["label"] == r["label"]}) > 1}
     if sweep := [row for row in sweep if row["label"] in swept]:
@@ -81,11 +83,6 @@ def _points(cases: Sequence[Shown], metric: str) -> list[dict[str, Any]]:
         {"label": title, "side": name, "value": v.value, "low": v.ci95 and v.ci95[0], "high": v.ci95 and v.ci95[1]}
         for title, name, case in cases if (v := _value(case, metric)).value is not None
     ]  # fmt: skip
-
-
-def _unbatched(case: CaseEvidence) -> str:
-    c = case.newest
-    return " · ".join((c.workload, c.mode, c.precision or c.requested, c.variant, plural(c.threads, "thread")))
 
 
 def _said(rows: Sequence[dict[str, Any]], unit: str) -> str:

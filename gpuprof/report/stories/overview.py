@@ -12,6 +12,7 @@ from gpuprof.analysis import effect, titles
 from gpuprof.analysis.compare import HEADLINE, Side, side
 from gpuprof.analysis.evidence import CaseEvidence, Evidence, Key
 from gpuprof.case_keys import SELECTED, SETTINGS
+from gpuprof.index.digest import CaseDigest
 from gpuprof.metrics import BY_KEY, METRICS
 from gpuprof.report.charts import pictures
 from gpuprof.report.charts.pictures import Timeline
@@ -162,7 +163,8 @@ def _against_cpu(found: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
             sound = "wrong" not in case.said["correctness"] and case.newest.precision is not None
             if case.level(HEADLINE) is not None and sound:
                 by_work.setdefault(work, []).append((name, case))
-    table = []
+    table: list[list[Cell]] = []
+    said: list[CaseDigest] = []
     for members in by_work.values():
         for name, case in members:
             for host, base in members:
@@ -173,12 +175,11 @@ def _against_cpu(found: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
                     continue
                 ratio = effect.between(levels[0], levels[1])
                 bar = (ratio.ci95[0], ratio.ratio, ratio.ci95[1]) if ratio.ci95 else None
-                c = case.newest
-                ran = c.precision or c.requested
-                words = " · ".join((c.workload, c.mode, ran, f"batch {c.batch_size}", c.variant))
                 over = Cell(times(ratio.ratio), "strong", number=True, note=times_interval(ratio.ci95), bar=bar)
-                table.append([Cell(words), Cell(name), Cell(f"{host}, {plural(base.newest.threads, 'thread')}"), over])
+                said.append(case.newest)
+                table.append([Cell(name), Cell(f"{host}, {plural(base.newest.threads, 'thread')}"), over])
     if table:
+        table = [[Cell(title), *row] for title, row in zip(titles.full(said, but=SETTINGS), table, strict=True)]
         yield Table("Throughput of each GPU over the CPU", ("case", "GPU", "CPU", "ratio, 95%"), table)
 
 
