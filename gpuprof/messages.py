@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from gpuprof.record.protocol import Protocol
 from gpuprof.record.repeat import Phase
-from gpuprof.record.run import Protocol
 from gpuprof.workloads.case import CaseSpec
 
 REQUESTS: dict[str, type[Request]] = {}

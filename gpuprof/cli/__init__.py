@@ -10,6 +10,13 @@ def main() -> None:
     if sys.argv[1:] in ([], ["--help"], ["-h"]):
         print(HELP)
         return
+    import gc
+
+    # Classes and records live as long as the command: looking for garbage among them every 700 objects, and once more
+    # at the end, which frees everything anyway, took a seventh of a short command's time.
+    gc.set_threshold(100_000)
     from gpuprof.cli.app import run
 
-    sys.exit(run())
+    code = run()
+    gc.freeze()
+    sys.exit(code)

@@ -16,7 +16,7 @@ from gpuprof.config.checked import Checker, has, show, suggest
 from gpuprof.config.keys import Keys
 from gpuprof.config.yaml_source import Source, parse_value
 from gpuprof.errors import ConfigError, Problem
-from gpuprof.record.run import ConfigRecord
+from gpuprof.record.config import ConfigRecord
 from gpuprof.workloads.case import CaseSpec
 
 

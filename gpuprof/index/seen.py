@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, create_model
 
-from gpuprof.record import case, part, repeat, run
+from gpuprof.record import case, config, part, repeat, run
 
 _CONFIG = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, populate_by_name=True)
 
@@ -59,7 +59,7 @@ RunSeen: Any = _seen(
         run.Environment, "hostname", "gpuprof", "gpuprof_commit", "torch", "torch_build", "libraries", "variables",
         "container", "cpu", "cpu_physical_cores", "kernel", "os", "python",
     ),
-    config=_seen(run.ConfigRecord, "file", "sha256"),
+    config=_seen(config.ConfigRecord, "file", "sha256"),
     telemetry=_seen(run.TelemetrySource, "scope", "shared_by", "gain_error", identity=_READINGS) | None,
     cases=list[_CASE],
 )  # fmt: skip

@@ -11,7 +11,9 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from gpuprof.record.case import Case
-from gpuprof.record.part import CaseId, Count, NonNegative, Part, RunId, RunOutcome, SensorReading, Sha256
+from gpuprof.record.config import ConfigRecord
+from gpuprof.record.part import Count, NonNegative, Part, RunId, RunOutcome, SensorReading
+from gpuprof.record.protocol import Protocol
 from gpuprof.record.versions import SCHEMA
 
 
@@ -65,43 +67,6 @@ class Environment(Part):
     torch_build: Literal["cpu", "cuda", "rocm"] | None
     libraries: dict[str, str] = Field(default_factory=dict)
     variables: dict[str, str] = Field(default_factory=dict, description="environment variables that change results")
-
-
-class Protocol(Part):
-    """How long and how often; the same on every device."""
-
-    name: Literal["full", "quick"]
-    repeats: Annotated[int, Field(ge=1)]
-    warmup_min_steps: Count
-    warmup_min_s: NonNegative
-    warmup_max_s: NonNegative
-    block_min_s: NonNegative
-    measure_min_blocks: Count
-    measure_min_s: NonNegative
-    measure_max_s: NonNegative
-    latency_max_requests: Count
-    latency_min_requests: Count
-    latency_min_s: NonNegative
-    latency_max_s: NonNegative
-    idle_s: NonNegative = Field(description="idle power is measured this long before warm-up and after the window")
-    energy_error: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        description="relative standard error of the window's energy that its length is chosen for"
-    )
-    timeout_s: NonNegative
-
-
-class ConfigRecord(Part):
-    file: str
-    sha256: Sha256
-    text: str
-    overrides: list[str] = Field(default_factory=list, description="KEY=VALUE, of a suite file and of --set")
-    shard: Annotated[str, Field(pattern=r"^[1-9][0-9]*/[1-9][0-9]*$")] = Field(
-        default="1/1",
-        description="K/N: the part of all planned cases that was this run's to measure; 1/1 is all of them",
-    )
-    held: dict[CaseId, RunId] = Field(
-        default_factory=dict, description="case that --resume left out -> run of the same store that holds it"
-    )
 
 
 class RunRecord(Part):

@@ -8,7 +8,7 @@ from typing import Any
 
 from gpuprof import workloads
 from gpuprof.config.configuration import Configuration
-from gpuprof.record.run import Protocol
+from gpuprof.record.protocol import Protocol
 from gpuprof.system.procfs import physical_cores
 from gpuprof.workloads.case import CaseSpec
 

@@ -10,7 +10,7 @@ from gpuprof.config.configuration import Configuration
 from gpuprof.index.brief import Brief
 from gpuprof.index.database import Index
 from gpuprof.index.selector import Condition, Selector
-from gpuprof.record.run import Protocol
+from gpuprof.record.protocol import Protocol
 from gpuprof.system import environment
 from gpuprof.telemetry import all_devices
 from gpuprof.telemetry.attribute import Match, attribute

@@ -11,8 +11,9 @@ from typing import Any
 
 from gpuprof.messages import Go, Ready
 from gpuprof.record.part import SensorReading, Summary
+from gpuprof.record.protocol import Protocol
 from gpuprof.record.repeat import Energy, Phase, RepeatTelemetry
-from gpuprof.record.run import Protocol, TelemetrySource
+from gpuprof.record.run import TelemetrySource
 from gpuprof.telemetry import energy, summary, window
 from gpuprof.telemetry.attribute import Match, attribute
 from gpuprof.telemetry.device import LASTING, Absent, Backend, Device, Lost, ThrottleCounters, reading

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from gpuprof.record.protocol import Protocol as Plan
 from gpuprof.record.repeat import Warmup
-from gpuprof.record.run import Protocol as Plan
 from gpuprof.stats import mann_kendall_z, spread
 
 STEADY_TOLERANCE = 0.01

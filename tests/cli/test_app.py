@@ -37,6 +37,13 @@ def test_the_reading_half_never_imports_torch(arguments):
     assert not imported_by(*arguments) & {"torch", "torchvision", "numpy", "scipy"}
 
 
+def test_a_dry_run_builds_no_record_of_what_was_measured():
+    """Some thirty classes of pydantic, a fifth of its time."""
+    imported = imported_by("run", CONFIGS / "lstm.yaml", "--dry-run")
+    assert "gpuprof.record.protocol" in imported
+    assert not imported & {"gpuprof.record.run", "gpuprof.record.case", "gpuprof.record.repeat", "rich"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

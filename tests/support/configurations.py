@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuprof.config import configuration as config
 from gpuprof.config.yaml_source import Source
-from gpuprof.record.run import ConfigRecord
+from gpuprof.record.config import ConfigRecord
 
 
 def parse(text: str, *overrides: str) -> config.Configuration:

@@ -39,7 +39,7 @@ from support.virtual import S, World
 from gpuprof import telemetry
 from gpuprof.messages import Ready
 from gpuprof.record.repeat import Phase
-from gpuprof.record.run import Protocol
+from gpuprof.record.protocol import Protocol
 from gpuprof.telemetry.vendors import nvidia
 from gpuprof.telemetry.watch import Station
 

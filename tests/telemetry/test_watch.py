@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from gpuprof.record.run import Protocol, TelemetrySource
+from gpuprof.record.protocol import Protocol
+from gpuprof.record.run import TelemetrySource
 from gpuprof.telemetry.watch import Station
 from support import simulators
 from support.backends import needs_libraries

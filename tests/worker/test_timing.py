@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from gpuprof.config.configuration import Configuration
-from gpuprof.record.run import ConfigRecord
+from gpuprof.record.config import ConfigRecord
 from gpuprof.supervisor import plan
 from gpuprof.worker.timing import Blocks, Meter, drift, judge, measure_blocks, measure_requests, warm_up
 
