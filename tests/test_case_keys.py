@@ -100,6 +100,7 @@ def test_a_toy_key_selects_and_tells_cases_apart(toy):
     assert "context: 8 against 16" not in varied.out and "what this comparison is about" in varied.out
     report = gpuprof("report", *store).out
     assert "context 8" in report and "context 16" in report
+    assert "seq_len, threads, context" in " ".join(gpuprof("compare", "--help").out.split())
     assert "context is a number" in gpuprof("compare", "context=x", "context=16", *store).err
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gpuprof.case_keys import FIELDS
+from gpuprof.case_keys import FIELDS, SELECTED
 from gpuprof.cli.common import json_option, print_json, store_option
 from gpuprof.errors import EXIT_OK, EXIT_UNFAIR, UsageError
 
@@ -37,8 +37,8 @@ def command(
 
     Each side is a run id or a unique part of one, a record, a directory of runs, or a selector over the store:
     conditions FIELD OP VALUE joined by commas, with the operators = != ~ (contains) >= <= > <, on vendor, device,
-    date, host, torch, driver, kind, run, outcome, simulated, and on the cases' workload, mode, variant, precision,
-    batch_size and threads. No GPU, no torch and no vendor library are needed.
+    date, host, torch, driver, kind, run, outcome, simulated, and on the cases' workload, CASE_KEYS. No GPU, no torch
+    and no vendor library are needed.
 
     \b
     Examples:
@@ -86,6 +86,9 @@ def command(
     drawn = sampled.of(*zip(sides_named, (one, other), strict=True)) if form in ("html", "pdf") else None
     hand_out(story(found, now, drawn), lambda: document(found, now), form, output)
     return EXIT_OK
+
+
+command.help = (command.help or "").replace("CASE_KEYS", ", ".join(key.name for key in SELECTED))
 
 
 def _refuse(found: Comparison, *, as_json: bool) -> int:
