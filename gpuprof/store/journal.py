@@ -34,6 +34,9 @@ class Journal:
         self.fault: str | None = None
         try:
             self.path.mkdir(parents=True)
+        except OSError as error:  # where it exists already, it is another run's
+            raise StoreError(_cannot_write(store, error)) from None
+        try:
             self._file = (self.path / "journal.jsonl").open("x", encoding="utf-8")
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._file.write("\n" * 65536)  # room for a small record, or no run at all

@@ -103,6 +103,14 @@ def test_a_store_that_is_a_file_is_refused_before_anything_runs(tmp_path):
         Journal(tmp_path / "file", store.new_run_id("x"))
 
 
+def test_a_run_that_has_the_name_already_keeps_its_journal(tmp_path):
+    living = Journal(tmp_path, store.new_run_id("x"))
+    living.append({"type": "run"})
+    with pytest.raises(StoreError, match="File exists"):
+        Journal(tmp_path, living.path.name.removeprefix(".tmp-"))
+    assert read_journal(living.path)[0] == [{"type": "run"}]
+
+
 def test_what_cannot_be_published_is_saved_elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_id = store.new_run_id("x")
