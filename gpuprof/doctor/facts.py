@@ -15,7 +15,7 @@ from gpuprof.supervisor.machine import session
 from gpuprof.system import environment
 from gpuprof.telemetry import all_devices, open_backends
 from gpuprof.telemetry.attribute import attribute
-from gpuprof.telemetry.device import Absent, Backend, Device, Lost
+from gpuprof.telemetry.device import Backend, Device, Lost, NoReading
 from gpuprof.telemetry.patience import patiently
 
 TITLES = {"nvidia": "NVIDIA", "amd": "AMD"}
@@ -69,7 +69,7 @@ class Seen:
     vendor: str
     id: str
     values: Mapping[str, Any] = field(default_factory=dict)
-    absent: Mapping[str, Absent] = field(default_factory=dict)
+    absent: Mapping[str, NoReading] = field(default_factory=dict)
     shared_by: int = 1
     simulated: bool = False
 
@@ -179,9 +179,9 @@ def _seen(device: Device) -> Seen:
     try:
         found = patiently(read)[0]
     except Lost as lost:
-        found["device"] = Absent("lost", str(lost))
-    values = {key: value for key, value in found.items() if not isinstance(value, Absent)}
-    absent = {key: value for key, value in found.items() if isinstance(value, Absent)}
+        found["device"] = NoReading(str(lost), "lost")
+    values = {key: value for key, value in found.items() if not isinstance(value, NoReading)}
+    absent = {key: value for key, value in found.items() if isinstance(value, NoReading)}
     return Seen(device.vendor, device.id, values, absent, device.power.shared_by, device.simulated)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from gpuprof.system import environment
 from gpuprof.system.clock import utc_now
 from gpuprof.telemetry import energy
-from gpuprof.telemetry.device import Absent, Device
+from gpuprof.telemetry.device import Device, NoReading
 from gpuprof.telemetry.energy import POLL_S
 from gpuprof.telemetry.summary import POWER
 
@@ -94,9 +94,9 @@ def _watch_load(
     def look() -> None:
         t = clock()
         for key, value in zip(probe.keys, probe.call(), strict=True):
-            if key in traces and not isinstance(value, Absent):
+            if key in traces and not isinstance(value, NoReading):
                 traces[key].append((t, value))
-        if not isinstance(joules := device.energy_j(), Absent):
+        if not isinstance(joules := device.energy_j(), NoReading):
             counted.append((t, joules))
 
     def idle(seconds: float) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from gpuprof.telemetry.device import Absent
+from gpuprof.telemetry.device import NoReading
 
 POLL_S = 0.002
 # The slack of an edge to plan with: polling, two calls and a sleep that ends late.
@@ -75,7 +75,7 @@ class WindowEnergy:
 class _Watched:
     """One counter while it is polled."""
 
-    def __init__(self, read: Callable[[], float | Absent], clock: Callable[[], int]) -> None:
+    def __init__(self, read: Callable[[], float | NoReading], clock: Callable[[], int]) -> None:
         self._read, self._clock = read, clock
         self.edges: list[Edge] = []
         self.fault = ""
@@ -86,7 +86,7 @@ class _Watched:
     def _value(self) -> float | None:
         """None when it may be asked again."""
         found = self._read()
-        if not isinstance(found, Absent):
+        if not isinstance(found, NoReading):
             return found
         self._missed = found.reason
         if found.status != "transient":
@@ -114,7 +114,7 @@ class _Watched:
 
 
 def watch(
-    reads: Mapping[str, Callable[[], float | Absent]], clock: Callable[[], int], wait: Callable[[float], None], *,
+    reads: Mapping[str, Callable[[], float | NoReading]], clock: Callable[[], int], wait: Callable[[float], None], *,
     count: int, least_s: float = LEAST_S, stuck_s: float = STUCK_S, poll_s: float = POLL_S,
 ) -> dict[str, list[Edge] | str]:  # fmt: skip
     """Poll counters together until each has moved `count` times: its edges, or what is wrong with it.

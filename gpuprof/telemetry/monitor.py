@@ -15,7 +15,7 @@ from gpuprof.errors import UsageError
 from gpuprof.system.clock import utc_now
 from gpuprof.system.interrupts import undisturbed
 from gpuprof.telemetry import energy, summary, window
-from gpuprof.telemetry.device import Absent, Device, Lost, ThrottleCounters, reading
+from gpuprof.telemetry.device import Device, Lost, NoReading, ThrottleCounters, reading
 from gpuprof.telemetry.energy import Edge
 from gpuprof.telemetry.sampler import Feed, Sampler
 
@@ -30,7 +30,7 @@ class Reads:
     """Counters of one device on one side of the command."""
 
     edges: list[Edge] | str
-    throttle: ThrottleCounters | Absent
+    throttle: ThrottleCounters | NoReading
 
 
 def monitor(devices: Sequence[Device], hz: float, run: Callable[[Sampler], int | None]) -> dict[str, Any]:
@@ -114,24 +114,24 @@ def _reads(sampler: Sampler, edges: int, *, throttle_first: bool) -> dict[str, R
     try:
         return sampler.call(read)
     except Lost as error:
-        return dict.fromkeys(devices, Reads(str(error), Absent("lost", str(error))))
+        return dict.fromkeys(devices, Reads(str(error), NoReading(str(error), "lost")))
 
 
-def _energy_reader(device: Device) -> Callable[[], float | Absent]:
-    def read() -> float | Absent:
+def _energy_reader(device: Device) -> Callable[[], float | NoReading]:
+    def read() -> float | NoReading:
         try:
             return device.energy_j()
         except Lost as error:
-            return Absent("lost", str(error))
+            return NoReading(str(error), "lost")
 
     return read
 
 
-def _throttle(device: Device) -> ThrottleCounters | Absent:
+def _throttle(device: Device) -> ThrottleCounters | NoReading:
     try:
         return device.throttle_counters()
     except Lost as error:
-        return Absent("lost", str(error))
+        return NoReading(str(error), "lost")
 
 
 def _device(
@@ -159,13 +159,13 @@ def _device(
     shares = None if feed.lost else window.shares(before.throttle, after.throttle, columns)
     if shares is None:
         said = feed.absent.get("throttle", before.throttle)
-        absent["throttled_share"] = feed.lost or (said.reason if isinstance(said, Absent) else "nothing was sampled")
+        absent["throttled_share"] = feed.lost or (said.reason if isinstance(said, NoReading) else "nothing was sampled")
     rate = len(columns["t_ns"]) / seconds if seconds > 0 else 0.0
     found, missing = window.summaries(feed, columns, start_ns)
     metrics = {key: what.model_dump(exclude={"absent"}) for key, what in found.items()}
     metrics |= {key: why.model_dump() for key, why in missing.items()}
     names: dict[str, Any] = {}
-    no_such = reading(Absent("unsupported", f"{device.library} has none for this kind of device"))
+    no_such = reading(NoReading(f"{device.library} has none for this kind of device", "unsupported"))
     for key in ("name", "uuid", "pci_bus_id"):
         said_of = identity.get(key, no_such)
         names[key] = said_of.value

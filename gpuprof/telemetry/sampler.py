@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from gpuprof.telemetry import quantities
-from gpuprof.telemetry.device import LASTING, Absent, Device, Lost, Probe, Stuck
+from gpuprof.telemetry.device import LASTING, Device, Lost, NoReading, Probe, Stuck
 from gpuprof.telemetry.patience import PATIENCE_S
 
 DEFAULT_HZ = 10.0
@@ -37,7 +37,7 @@ class Feed:
         self.keys = tuple(quantities.keys(quantities.SIGNALS, device.kind))
         self.lost = ""
         self.count = 0
-        self._absent: dict[str, Absent] = {}
+        self._absent: dict[str, NoReading] = {}
         self._capacity = capacity
         self._times = array("q", bytes(8 * capacity))
         self._widths = array("q", bytes(8 * capacity))
@@ -49,7 +49,7 @@ class Feed:
         self._decoding = threading.Lock()
 
     @property
-    def absent(self) -> dict[str, Absent]:
+    def absent(self) -> dict[str, NoReading]:
         """Why a signal was not there when it was last asked for and was not."""
         self._decode()
         return self._absent
@@ -58,13 +58,13 @@ class Feed:
         """Call every probe once; what will never come is remembered and not asked for again. Raises Lost."""
         values: dict[str, float] = {}
         self._probes = []
-        missing = Absent("unsupported", f"{self.device.library} has no call for it")
+        missing = NoReading(f"{self.device.library} has no call for it", "unsupported")
         self._absent = dict.fromkeys(self.keys, missing)
         for probe in self.device.probes():
             found = dict(zip(probe.keys, probe.call(), strict=True))
-            self._absent |= {key: value for key, value in found.items() if isinstance(value, Absent)}
-            values |= {key: value for key, value in found.items() if not isinstance(value, Absent)}
-            if any(not isinstance(v, Absent) or v.status not in LASTING for v in found.values()):
+            self._absent |= {key: value for key, value in found.items() if isinstance(value, NoReading)}
+            values |= {key: value for key, value in found.items() if not isinstance(value, NoReading)}
+            if any(not isinstance(v, NoReading) or v.status not in LASTING for v in found.values()):
                 self._probes.append((probe, probe.every, probe.fetch))
         self._absent = {key: why for key, why in self._absent.items() if key not in values}
         return values
@@ -111,7 +111,7 @@ class Feed:
                 try:
                     for probe, raw in fetched:
                         for key, value in zip(probe.keys, probe.decoded(raw), strict=True):
-                            if isinstance(value, Absent):
+                            if isinstance(value, NoReading):
                                 self._absent[key] = value
                             else:
                                 self._columns[key][row] = value

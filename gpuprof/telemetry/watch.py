@@ -15,7 +15,7 @@ from gpuprof.record.repeat import Energy, Phase, RepeatTelemetry
 from gpuprof.record.run import Protocol, TelemetrySource
 from gpuprof.telemetry import energy, summary, window
 from gpuprof.telemetry.attribute import Match, attribute
-from gpuprof.telemetry.device import LASTING, Absent, Backend, Device, Lost, ThrottleCounters, reading
+from gpuprof.telemetry.device import LASTING, Backend, Device, Lost, NoReading, ThrottleCounters, reading
 from gpuprof.telemetry.energy import Bracket, Draw, WindowEnergy
 from gpuprof.telemetry.sampler import DEFAULT_HZ, Feed, Sampler
 from gpuprof.telemetry.window import Judged
@@ -27,7 +27,7 @@ MAINS = "throughput"
 _BEFORE = {"warmup": "cold", "throughput": "warmup", "latency": "throughput"}
 _IDLE = {"warmup": 0, "end": 1}
 _TICKS = 6
-_UNCOUNTED = Absent("transient", "throttle counters were not read")
+_UNCOUNTED = NoReading("throttle counters were not read", "transient")
 _OPENING_EDGES, _CLOSING_EDGES = 2, 4
 
 
@@ -139,7 +139,7 @@ class Station(AbstractContextManager["Station"]):
         try:
             return self._sampler.call(self.device.identity)
         except Lost as error:
-            return {"name": reading(Absent("lost", str(error)))}
+            return {"name": reading(NoReading(str(error), "lost"))}
 
     def repeat(self, protocol: Protocol) -> Watch:
         return Watch(self, self._sampler, protocol, self._clock, self._wait)
@@ -157,7 +157,7 @@ class Watch:
         self._opening: dict[str, Bracket] = {}
         self._closing: dict[str, Bracket] = {}
         self._idle: list[Draw | None] = [None, None]
-        self._throttle: list[ThrottleCounters | Absent] = []
+        self._throttle: list[ThrottleCounters | NoReading] = []
         self._missed = sampler.missed
         self._refused = ""
         self._fault = station.counter_fault
@@ -169,7 +169,7 @@ class Watch:
         try:
             return self._sampler.call(self._station.device.facts)
         except Lost as error:
-            return {"power_limit_w": reading(Absent("lost", str(error)))}
+            return {"power_limit_w": reading(NoReading(str(error), "lost"))}
 
     def pause(self, ready: Ready) -> Go:
         """Read what there is to read while the device is idle before the next phase; the answer goes to the worker."""
@@ -201,7 +201,7 @@ class Watch:
         try:
             self._throttle.append(self._sampler.call(self._station.device.throttle_counters))
         except Lost as error:
-            self._throttle.append(Absent("lost", str(error)))
+            self._throttle.append(NoReading(str(error), "lost"))
 
     def _at_edges(self, place: str, phases: Sequence[Phase]) -> str:
         """Close the phase before and open the next one, at edges of the idle device's counter.
@@ -329,7 +329,7 @@ class Watch:
                 found[name] = found[signal]
             else:
                 why = (missing[other] for other in others if other in missing)
-                missing[name] = next(why, reading(Absent("transient", "it was not there when the run began")))
+                missing[name] = next(why, reading(NoReading("it was not there when the run began", "transient")))
 
     def _why_no_shares(self) -> str:
         feed = self._station.feed

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from gpuprof.record.part import SensorReading, Summary
 from gpuprof.telemetry import energy, summary
-from gpuprof.telemetry.device import LASTING, Absent, ThrottleCounters, reading
+from gpuprof.telemetry.device import LASTING, NoReading, ThrottleCounters, reading
 from gpuprof.telemetry.energy import Bracket, Draw, WindowEnergy
 from gpuprof.telemetry.sampler import Feed
 from gpuprof.throttling import NONE, throttled
@@ -73,11 +73,11 @@ def power_window_s(feed: Feed, power_signal: str | None) -> float:
 
 
 def shares(
-    before: ThrottleCounters | Absent, after: ThrottleCounters | Absent, columns: Mapping[str, Sequence[float]]
+    before: ThrottleCounters | NoReading, after: ThrottleCounters | NoReading, columns: Mapping[str, Sequence[float]]
 ) -> dict[str, float] | None:
     """Share of the window by reason: counted where the device counts, else of the samples."""
     sampled = summary.sampled_share(columns.get("throttle", ()))
-    if isinstance(before, Absent) or isinstance(after, Absent):
+    if isinstance(before, NoReading) or isinstance(after, NoReading):
         return sampled
     counted = summary.counted_share(before, after)
     if counted is None or sampled is None:
@@ -108,8 +108,8 @@ def summaries(
         if what is not None:
             found[key] = what
         else:
-            gone = Absent("lost", feed.lost) if feed.lost else feed.absent.get(key)
-            missing[key] = reading(gone or Absent("transient", "no sample in the window"))
+            gone = NoReading(feed.lost, "lost") if feed.lost else feed.absent.get(key)
+            missing[key] = reading(gone or NoReading("no sample in the window", "transient"))
     return found, missing
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from gpuprof import doctor
 from gpuprof.doctor.facts import VARIABLES, Seen, Torch
-from gpuprof.telemetry.device import Absent
+from gpuprof.telemetry.device import NoReading
 from support.machines import (
     AMD,
     AMD_SMI,
@@ -31,9 +31,10 @@ from support.machines import (
 
 CUDA_ONLY = Torch("2.15.0+cu132", "cuda", "13.2")
 MISFIT = "amdsmi_get_gpu_metrics_info: libamd_smi 26.0.2 writes 900 bytes ...: they are of different releases"
-GONE = Absent("lost", "the GPU is lost")
-DENIED = Absent("no_permission", "/sys/class/powercap/x/energy_uj is for root alone")
-NO_RAPL = Absent("unsupported", "this kernel offers no RAPL")
+NO_SENSOR = NoReading("no sensor", "unsupported")
+GONE = NoReading("the GPU is lost", "lost")
+DENIED = NoReading("/sys/class/powercap/x/energy_uj is for root alone", "no_permission")
+NO_RAPL = NoReading("this kernel offers no RAPL", "unsupported")
 PROCESSES = [{"pid": number, "memory_bytes": 1} for number in range(41, 47)]
 DIES = tuple(Seen("amd", f"amd:{i}", GOOD_MI300X | {"name": "AMD Instinct MI250X"}, shared_by=2) for i in (0, 1))
 
@@ -102,10 +103,10 @@ FOUND = [
     ("packages", replace(NOTHING, packages={"pynvml": "11.5.3"}), "warning", "instead of nvidia-ml-py", "uninstall"),
     ("packages", replace(NOTHING, packages=INSTALLED | {"pynvml": "11.5.3"}), "warning", "beside nvidia-ml-py", ""),
     ("packages", replace(NOTHING, packages=INSTALLED | {"pynvml": "13.0.1"}), "note", "superfluous", ""),
-    ("amdsmi_fits", with_absent(AMD, throttle_counters=Absent("unsupported", MISFIT)), "problem",
+    ("amdsmi_fits", with_absent(AMD, throttle_counters=NoReading(MISFIT, "unsupported")), "problem",
      "of different releases", "writes 900 bytes.*/opt/rocm/share/amd_smi"),
     ("lost", with_absent(NVIDIA, device=GONE), "problem", "nvidia:0: lost", "dmesg.*restart"),
-    ("power", with_absent(AMD, energy_j=Absent("unsupported", "no sensor")), "warning", "amd:0: neither", "no sensor"),
+    ("power", with_absent(AMD, energy_j=NO_SENSOR), "warning", "amd:0: neither", "no sensor"),
     ("architecture", replace(NVIDIA, torch=replace(NVIDIA.torch, architectures=("sm_75", "sm_80"))), "problem",
      "gpu:0 NVIDIA H100: torch has no code for sm_90", "a newer torch"),
     ("architecture", replace(NVIDIA, torch=replace(NVIDIA.torch, architectures=("sm_100", "sm_120"))), "problem",

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 
 from gpuprof.telemetry import energy
-from gpuprof.telemetry.device import Absent
+from gpuprof.telemetry.device import NoReading
 from gpuprof.telemetry.energy import Bracket, Draw, Edge
 from support.virtual import S, World
 
@@ -43,7 +43,7 @@ class Gpu:
     def __init__(self, world: World, power, *, tick_s: float, phase_s: float = 0.0, latency_s: float = 1e-4) -> None:
         self.world, self.tick_s, self.phase_s, self.latency_s = world, tick_s, phase_s, latency_s
         self.powers = [(0.0, power)]
-        self.fault: Absent | None = None
+        self.fault: NoReading | None = None
         self.frozen = False
         self.offset_j = 0.0
         self.calls = 0
@@ -64,7 +64,7 @@ class Gpu:
     def counter(self, t: float) -> float:
         return self.joules(math.floor((t - self.phase_s) / self.tick_s) * self.tick_s + self.phase_s)
 
-    def read(self) -> float | Absent:
+    def read(self) -> float | NoReading:
         """As a driver does: the value belongs to some moment inside the call."""
         self.calls += 1
         self.world.wait(self.latency_s / 2)

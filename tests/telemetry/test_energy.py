@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuprof.telemetry import energy
-from gpuprof.telemetry.device import Absent
+from gpuprof.telemetry.device import NoReading
 from gpuprof.telemetry.energy import Bracket, Draw, Edge
 from support.counted import IDLE_W, LOAD_W, MS, Constant, Gpu, Square, measure, steady_gpu, watched
 from support.virtual import S, World
@@ -61,7 +61,7 @@ def test_stuck_backward_and_absent_counters_say_what_is_wrong():
         gpu.offset_j = -30_000.0 if calls > 100 else 0.0
 
     def forbid(gpu, calls):
-        gpu.fault = Absent("no_permission", "the counter is for root alone")
+        gpu.fault = NoReading("the counter is for root alone", "no_permission")
 
     assert "backwards, by 30" in first_word(reset)
     assert first_word(forbid) == "the counter is for root alone"
@@ -78,7 +78,7 @@ def test_fast_counters_are_watched_on_for_the_slow_ones_and_broken_ones_hold_nob
     fast = Gpu(world, Constant(300), tick_s=0.001)
     slow = Gpu(world, Constant(300), tick_s=0.1, phase_s=0.013)
     dead = Gpu(world, Constant(300), tick_s=0.1)
-    dead.fault = Absent("unsupported", "none")
+    dead.fault = NoReading("none", "unsupported")
     before = world.now()
     found = energy.watch({"fast": fast.read, "slow": slow.read, "dead": dead.read}, world.now, world.wait, count=3)
     assert found["dead"] == "none"
