@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from gpuprof.absent import Absent
 from gpuprof.system import environment
 from gpuprof.system.clock import utc_now
 from gpuprof.telemetry import energy
@@ -52,8 +53,8 @@ def calibrate(
 def counter(device: Device, clock: Callable[[], int], wait: Callable[[float], None]) -> dict[str, Any]:
     """The energy counter's tick, from its edges on the device as it is."""
     edges = energy.watch({"": device.energy_j}, clock, wait, count=_EDGES)[""]
-    if isinstance(edges, str):
-        return {"absent": edges}
+    if isinstance(edges, Absent):
+        return {"absent": edges.reason}
     gaps = sorted((b.t_ns - a.t_ns) / 1e9 for a, b in pairwise(edges))
     steps = [b.energy_j - a.energy_j for a, b in pairwise(edges)]
     return {

@@ -122,17 +122,17 @@ class Device:
     def facts(self) -> dict[str, SensorReading]:
         return self._readings(self.read_facts(), quantities.keys(quantities.FACTS, self.kind))
 
-    def _readings(self, found: dict[str, Any], wanted: list[str]) -> dict[str, SensorReading]:
+    def _readings(self, values: dict[str, Any], keys: list[str]) -> dict[str, SensorReading]:
         missing = NoReading(f"{self.library} has no call for it", "unsupported")
-        return {key: reading(found.get(key, missing)) for key in wanted}
+        return {key: reading(values.get(key, missing)) for key in keys}
 
     def signals(self) -> dict[str, float | NoReading]:
         """Every signal once. Raises Lost."""
-        found: dict[str, float | NoReading] = {}
+        values: dict[str, float | NoReading] = {}
         for probe in self.probes():
-            found |= zip(probe.keys, probe.call(), strict=True)
+            values |= zip(probe.keys, probe.call(), strict=True)
         missing = NoReading(f"{self.library} has no call for it", "unsupported")
-        return {key: found.get(key, missing) for key in quantities.keys(quantities.SIGNALS, self.kind)}
+        return {key: values.get(key, missing) for key in quantities.keys(quantities.SIGNALS, self.kind)}
 
 
 def reading(value: Any) -> SensorReading:

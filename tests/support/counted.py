@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Callable
 
+from gpuprof.absent import Absent
 from gpuprof.telemetry import energy
 from gpuprof.telemetry.device import NoReading
 from gpuprof.telemetry.energy import Bracket, Draw, Edge
@@ -80,7 +81,7 @@ def steady_gpu(tick_s: float, watts: float = 400.0, **more) -> tuple[World, Gpu]
 
 def watched(world: World, gpu: Gpu, count: int, wait: Callable[[float], None] | None = None) -> list[Edge]:
     edges = energy.watch({"": gpu.read}, world.now, wait or world.wait, count=count)[""]
-    assert not isinstance(edges, str), edges
+    assert not isinstance(edges, Absent), edges
     return edges
 
 

@@ -195,7 +195,7 @@ def test_a_device_is_lost_at_the_third_strike_in_a_row():
     strikes += [True, True, False, True, True, True, False]
     for _ in range(6):
         feed.take(world.now)
-    assert feed.lost == "fell off the bus"
+    assert feed.lost == NoReading("fell off the bus", "lost")
     assert feed.count == 1  # no row of a device that was not there
     before = len(calls)
     feed.take(world.now)
@@ -215,6 +215,6 @@ def test_one_lost_device_does_not_stop_the_others():
     sampler = Sampler(devices, 10.0, world.now)
     with world.driving(sampler):
         world.wait(1.05)
-        assert sampler.feeds["nvidia:0"].lost == "gone"
+        assert sampler.feeds["nvidia:0"].lost == NoReading("gone", "lost")
         assert len(columns(sampler, "amd:0")["t_ns"]) == 11
         assert columns(sampler, "nvidia:0")["t_ns"] == []

@@ -218,13 +218,13 @@ class Smi:
 
     def _misfit(self, name: str, size: int, written: int, *, whole: bool) -> NoReading | None:
         """None when the library writes as much as the wrapper's structure of `size` bytes holds; else what is wrong."""
-        if written <= size and not (whole and written < size):
-            return None
-        return NoReading(
-            f"{name}: libamd_smi {self.version()} writes {written} bytes where {self.origin} has {size}: they are "
-            "of different releases; use the amdsmi that came with the installed ROCm",
-            "unsupported",
-        )
+        if written > size or (whole and written < size):
+            return NoReading(
+                f"{name}: libamd_smi {self.version()} writes {written} bytes where {self.origin} has {size}: they are "
+                "of different releases; use the amdsmi that came with the installed ROCm",
+                "unsupported",
+            )
+        return None
 
     def number(self, name: str, handle: Any, *before: Any, kind: Any = ctypes.c_uint64) -> int | NoReading:
         found = kind()

@@ -60,9 +60,7 @@ class HostDevice(Device):
         return {
             "memory_total_bytes": gone if total is None else total,
             "memory_used_bytes": gone if total is None or available is None else total - available,
-            "power_limit_w": sum(readable)
-            if readable and len(readable) == len(limits)
-            else self._first_missing(limits),
+            "power_limit_w": sum(readable) if readable and len(readable) == len(limits) else self._missing(limits),
         }
 
     def probes(self) -> list[Probe]:
@@ -82,7 +80,7 @@ class HostDevice(Device):
         values = [_micro(zone / "energy_uj") for zone in self._zones]
         numbers = [value for value in values if not isinstance(value, NoReading)]
         if not numbers or len(numbers) < len(values):
-            return self._first_missing(values)
+            return self._missing(values)
         for now, before, span in zip(numbers, self._before, self._ranges_j, strict=True):
             if now < before and not isinstance(span, NoReading):
                 self._wrapped_j += span
@@ -90,7 +88,7 @@ class HostDevice(Device):
         return sum(numbers) + self._wrapped_j
 
     @staticmethod
-    def _first_missing(values: list[float | NoReading]) -> NoReading:
+    def _missing(values: list[float | NoReading]) -> NoReading:
         return next((value for value in values if isinstance(value, NoReading)), NoReading(_NO_RAPL, "unsupported"))
 
     def _utilization(self) -> float | NoReading:
