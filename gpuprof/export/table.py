@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from gpuprof.absent import Absent
 from gpuprof.export.runs import Runs, in_order
 from gpuprof.metrics import METRICS, Metric
 from gpuprof.record.case import Case
@@ -59,12 +60,13 @@ def rows(runs: Runs) -> Iterator[tuple[Cell, ...]]:
 
 def _row(record: RunRecord, case: Case, metric: Metric) -> tuple[Cell, ...]:
     reading = metric.read(case)
-    low, high = reading.ci95 or (None, None)
+    value, ci95 = (None, None) if isinstance(reading, Absent) else (reading.value, reading.ci95)
+    low, high = ci95 or (None, None)
     return (
         record.run_id, record.started_at, record.simulated, record.environment.hostname, record.device.vendor,
         record.device.name, case.case_id, case.workload, case.mode, case.variant, case.precision.effective,
-        case.batch_size, case.seq_len, case.threads, case.correctness.verdict, metric.key, metric.unit, reading.value,
-        low, high, _processes(case, metric.key), reading.absent if reading.value is None else None,
+        case.batch_size, case.seq_len, case.threads, case.correctness.verdict, metric.key, metric.unit, value,
+        low, high, _processes(case, metric.key), reading.reason if isinstance(reading, Absent) else None,
     )  # fmt: skip
 
 
