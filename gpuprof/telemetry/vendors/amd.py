@@ -69,10 +69,11 @@ def open_backend() -> Backend:
 
 
 def _open() -> Backend:
-    wrapper, origin, faults = find_wrapper()
-    if wrapper is None:
-        return Backend(VENDOR, LIBRARY, fault=NoReading("; ".join(faults), "unsupported"), fix=INSTALL)
-    smi = Smi(wrapper, origin)
+    wrapper = find_wrapper()
+    if isinstance(wrapper, NoReading):
+        return Backend(VENDOR, LIBRARY, fault=wrapper, fix=INSTALL)
+    module, origin = wrapper
+    smi = Smi(module, origin)
     gpus = 2  # AMDSMI_INIT_AMD_GPUS
     opened = smi.call("amdsmi_init", gpus)
     if isinstance(opened, NoReading):
@@ -304,11 +305,8 @@ class AmdDevice(Device):
             if probe is None:
                 return self._call_by_call()
             # What it does not have now it will not have: the loop is spared it.
-            gone = {
-                k: v
-                for k, v in zip(probe.keys, probe.call(), strict=True)
-                if isinstance(v, NoReading) and v.status in LASTING
-            }
+            answers = zip(probe.keys, probe.call(), strict=True)
+            gone = {k: v for k, v in answers if isinstance(v, NoReading) and v.status in LASTING}
             probes += [self._smi.snapshot(handle, [key for key in keys if key not in gone]), constant(gone)]
             handles = {key: own for key, own in handles.items() if own is not handle}
         if self._power_handle is None:

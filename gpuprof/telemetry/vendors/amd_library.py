@@ -81,15 +81,15 @@ def _numbers(place: Path) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", place.name)]
 
 
-def find_wrapper() -> tuple[Any, str, list[str]]:
-    """The module amdsmi_wrapper, where it came from, and what was wrong with the candidates before it."""
+def find_wrapper() -> tuple[Any, str] | NoReading:
+    """The module amdsmi_wrapper and where it came from, or what is wrong with each of the candidates."""
     faults: list[str] = []
     for place, origin in _candidates():
         before = list(sys.path)
         if place is not None:
             sys.path.insert(0, str(place))
         try:
-            return importlib.import_module("amdsmi.amdsmi_wrapper"), origin, faults
+            return importlib.import_module("amdsmi.amdsmi_wrapper"), origin
         # An amdsmi without its library raises KeyError, one of another release AttributeError.
         except Exception as error:  # noqa: BLE001
             faults.append(f"{origin}: {_import_fault(error)}")
@@ -97,7 +97,7 @@ def find_wrapper() -> tuple[Any, str, list[str]]:
                 del sys.modules[name]
         finally:
             sys.path[:] = before
-    return None, "", faults
+    return NoReading("; ".join(faults), "unsupported")
 
 
 def _import_fault(error: Exception) -> str:
