@@ -86,7 +86,7 @@ class Compared:
     title: str
     pair: Pair
     differences: dict[str, Difference]
-    break_even: BreakEven | Absent  # none where the side with the shorter first step is the faster one too
+    break_even: BreakEven | Absent  # none where the shorter first step is the faster side's
 
 
 @dataclass(frozen=True)
@@ -158,10 +158,10 @@ def _difference(p: Pair, metric: Metric, machine_spread: float, *, interleaved: 
         return Difference(metric.key, baseline, candidate, None)
     if metric.key == "peak_memory_bytes" and p.baseline.said["memory_scope"] != p.candidate.said["memory_scope"]:
         return Difference(metric.key, baseline, candidate, None)  # the ledger says what each covers
-    before, after = p.baseline.level(metric.key), p.candidate.level(metric.key)
-    if before is not None and after is not None:
+    level_b, level_c = p.baseline.level(metric.key), p.candidate.level(metric.key)
+    if level_b is not None and level_c is not None:
         logs = _pairs_of_processes(p, metric.key) if interleaved else []
-        effect = effects.paired(logs) if logs else effects.between(before, after, machine_spread=machine_spread)
+        effect = effects.paired(logs) if logs else effects.between(level_b, level_c, machine_spread=machine_spread)
     elif min(baseline.value, candidate.value) <= 0:  # energy above idle may be less than nothing
         return Difference(metric.key, baseline, candidate, None)
     else:
