@@ -6,65 +6,73 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from gpuprof.absent import Absent
+
 if TYPE_CHECKING:
     from gpuprof.record.case import Case
-    from gpuprof.record.part import Interval
+    from gpuprof.record.part import Interval, Part
     from gpuprof.record.repeat import Repeat
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A value with its interval, or the reason why there is none."""
+    """A headline number of one case, in its metric's unit, with its 95% interval where there is one."""
 
-    value: float | None
+    value: float
     ci95: Interval | None = None
-    absent: str = ""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """`each` is the value of one process, where a process has one: what intervals are made of."""
+    """`read` gives a case's value or why it has none.
+
+    `each` is the value of one process, where a process has one: what intervals are made of.
+    """
 
     key: str
     title: str
     unit: str
     better: Literal["higher", "lower"]
-    read: Callable[[Case], Reading]
+    read: Callable[[Case], Reading | Absent]
     each: Callable[[Case, Repeat], float | None] | None = None
     ratio: bool = True  # whether "so many times as much" means something
 
 
-def _plain(name: str) -> Callable[[Case], Reading]:
-    def read(case: Case) -> Reading:
+def _why(part: Part, name: str) -> Absent:
+    return Absent(part.absent.get(name, ""))
+
+
+def _plain(name: str) -> Callable[[Case], Reading | Absent]:
+    def read(case: Case) -> Reading | Absent:
         value = getattr(case, name)
-        return Reading(value, absent=case.absent.get(name, ""))
+        return _why(case, name) if value is None else Reading(value)
 
     return read
 
 
-def _estimate(name: str) -> Callable[[Case], Reading]:
-    def read(case: Case) -> Reading:
+def _estimate(name: str) -> Callable[[Case], Reading | Absent]:
+    def read(case: Case) -> Reading | Absent:
         part = getattr(case, name)
-        return Reading(None, absent=case.absent.get(name, "")) if part is None else Reading(part.value, part.ci95)
+        return _why(case, name) if part is None else Reading(part.value, part.ci95)
 
     return read
 
 
-def _latency(name: str) -> Callable[[Case], Reading]:
-    def read(case: Case) -> Reading:
+def _latency(name: str) -> Callable[[Case], Reading | Absent]:
+    def read(case: Case) -> Reading | Absent:
         if case.latency_s is None:
-            return Reading(None, absent=case.absent.get("latency_s", ""))
+            return _why(case, "latency_s")
         value = getattr(case.latency_s, name)
         interval = case.latency_s.ci95 if name == "p50" else None
-        return Reading(value, interval, case.latency_s.absent.get(name, ""))
+        return _why(case.latency_s, name) if value is None else Reading(value, interval)
 
     return read
 
 
-def _summary(name: str, statistic: str) -> Callable[[Case], Reading]:
-    def read(case: Case) -> Reading:
+def _summary(name: str, statistic: str) -> Callable[[Case], Reading | Absent]:
+    def read(case: Case) -> Reading | Absent:
         part = getattr(case, name)
-        return Reading(None if part is None else getattr(part, statistic), absent=case.absent.get(name, ""))
+        return _why(case, name) if part is None else Reading(getattr(part, statistic))
 
     return read
 

@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from gpuprof.absent import Absent
 from gpuprof.analysis import effect as effects
 from gpuprof.analysis import fairness, titles
 from gpuprof.analysis.effect import LEVEL, Effect
@@ -32,13 +33,12 @@ INCOMPLETE = "not every process has this value, and so there is no interval"
 
 @dataclass(frozen=True)
 class Side:
-    """One side's value of one metric."""
+    """One side's value of one metric; `units` of inference, each a `unit`, stand behind it."""
 
-    value: float | None
+    value: float | Absent
     ci95: Interval | None = None
     units: int = 0
     unit: str = ""
-    absent: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,21 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class BreakEven:
+    """Steps after which the side with the longer first step has caught up, and which side that is, in words."""
+
+    steps: float
+    says: str
+
+
+@dataclass(frozen=True)
 class Compared:
     """A pair of cases with everything that is known of both."""
 
     title: str
     pair: Pair
     differences: dict[str, Difference]
-    break_even_steps: float | None  # None: the side with the shorter first step is the faster one too, or unknown
-    break_even_says: str
+    break_even: BreakEven | Absent  # none where the shorter first step is the faster side's
 
 
 @dataclass(frozen=True)
@@ -132,36 +139,37 @@ def compare(
 
 def _compared(p: Pair, title: str, machine_spread: float, *, interleaved: bool) -> Compared:
     differences = {m.key: _difference(p, m, machine_spread, interleaved=interleaved) for m in METRICS}
-    steps, says = _break_even(p)
-    return Compared(title, p, differences, steps, says)
+    return Compared(title, p, differences, _break_even(p))
 
 
 def _difference(p: Pair, metric: Metric, machine_spread: float, *, interleaved: bool) -> Difference:
-    sides = [side(case, metric) for case in (p.baseline, p.candidate)]
-    if None in (sides[0].value, sides[1].value) or not metric.ratio:
-        return Difference(metric.key, sides[0], sides[1], None)
+    baseline, candidate = side(p.baseline, metric), side(p.candidate, metric)
+    if isinstance(baseline.value, Absent) or isinstance(candidate.value, Absent) or not metric.ratio:
+        return Difference(metric.key, baseline, candidate, None)
     if metric.key == "peak_memory_bytes" and p.baseline.said["memory_scope"] != p.candidate.said["memory_scope"]:
-        return Difference(metric.key, sides[0], sides[1], None)  # the ledger says what each covers
-    one, other = p.baseline.level(metric.key), p.candidate.level(metric.key)
-    if one is not None and other is not None:
+        return Difference(metric.key, baseline, candidate, None)  # the ledger says what each covers
+    level_b, level_c = p.baseline.level(metric.key), p.candidate.level(metric.key)
+    if level_b is not None and level_c is not None:
         logs = _pairs_of_processes(p, metric.key) if interleaved else []
-        found = effects.paired(logs) if logs else effects.between(one, other, machine_spread=machine_spread)
-    elif min(sides[0].value or 0.0, sides[1].value or 0.0) <= 0:  # energy above idle may be less than nothing
-        return Difference(metric.key, sides[0], sides[1], None)
+        effect = effects.paired(logs) if logs else effects.between(level_b, level_c, machine_spread=machine_spread)
+    elif min(baseline.value, candidate.value) <= 0:  # energy above idle may be less than nothing
+        return Difference(metric.key, baseline, candidate, None)
     else:
-        ratio = (sides[1].value or 0.0) / (sides[0].value or 1.0)
-        found = Effect(ratio, None, None, None, "run", len(p.baseline.values(metric.key)),
-                       len(p.candidate.values(metric.key)), 0.0, None, None)  # fmt: skip
-    return Difference(metric.key, sides[0], sides[1], found)
+        ratio = candidate.value / baseline.value
+        effect = Effect(ratio, None, None, None, "run", len(p.baseline.values(metric.key)),
+                        len(p.candidate.values(metric.key)), 0.0, None, None)  # fmt: skip
+    return Difference(metric.key, baseline, candidate, effect)
 
 
 def side(case: CaseEvidence, metric: Metric) -> Side:
-    found = case.level(metric.key)
-    if found is not None:
-        return Side(math.exp(found.mean), found.interval, found.units, found.unit)
+    """The case's value of the metric, with an interval where its processes or runs allow one."""
+    level = case.level(metric.key)
+    if level is not None:
+        return Side(math.exp(level.mean), level.interval, level.units, level.unit)
     value = typical(case, metric.key)
-    absent = case.newest.absent.get(metric.key, "") if value is None else ""
-    return Side(value, None, len(case.values(metric.key)), "run", absent)
+    if value is None:
+        return Side(Absent(case.newest.absent.get(metric.key, "")), unit="run")
+    return Side(value, None, len(case.values(metric.key)), "run")
 
 
 def _pairs_of_processes(p: Pair, metric: str) -> list[float]:
@@ -170,37 +178,37 @@ def _pairs_of_processes(p: Pair, metric: str) -> list[float]:
     return [math.log(right[i] / left[i]) for i in sorted(left.keys() & right.keys())]
 
 
-def _break_even(p: Pair) -> tuple[float | None, str]:
-    """Steps after which the side with the longer first step has caught up."""
+def _break_even(p: Pair) -> BreakEven | Absent:
     firsts = [typical(case, "first_step_s") for case in (p.baseline, p.candidate)]
     rates = [typical(case, HEADLINE) for case in (p.baseline, p.candidate)]
     if None in firsts or not all(rates):
-        return None, "a first step or a throughput is not known"
+        return Absent("a first step or a throughput is not known")
     if p.baseline.newest.batch_size != p.candidate.newest.batch_size:
-        return None, "not told: a step of one side is not a step of the other"
+        return Absent("not told: a step of one side is not a step of the other")
     first_b, first_c = (value or 0.0 for value in firsts)
     step_b, step_c = (case.newest.batch_size / (rate or 1.0)
                       for case, rate in zip((p.baseline, p.candidate), rates, strict=True))  # fmt: skip
     late, gain = first_c - first_b, step_b - step_c
     if late == gain == 0:
-        return None, "none: neither is ahead"
+        return Absent("none: neither is ahead")
     if late * gain <= 0:
         ahead = "candidate" if late < 0 or (late == 0 and gain > 0) else "baseline"
-        return None, f"none: the {ahead} is ahead from the first step on"
+        return Absent(f"none: the {ahead} is ahead from the first step on")
     slow = "candidate" if late > 0 else "baseline"
-    return late / gain, f"the {slow}'s longer first step is made good after so many steps"
+    return BreakEven(late / gain, f"the {slow}'s longer first step is made good after so many steps")
 
 
 def _claim(case: Compared, metric: str) -> Claim:
     difference, p = case.differences[metric], case.pair
-    found = difference.effect
+    effect = difference.effect
     reason = "; ".join(p.reasons)
-    if not reason and found is None:
-        reason = difference.baseline.absent or difference.candidate.absent or "not measured"
-    elif not reason and found is not None and found.ci95 is None:
+    if not reason and effect is None:
+        values = (difference.baseline.value, difference.candidate.value)
+        reason = next((v.reason for v in values if isinstance(v, Absent) and v.reason), "not measured")
+    elif not reason and effect is not None and effect.ci95 is None:
         levels = (p.baseline.level(metric), p.candidate.level(metric))
         reason = INCOMPLETE if None in levels else ONE_PROCESS
-    return _made(p.baseline.newest.workload, case.title, metric, "iso-batch", found, p.allowed, reason or None)
+    return _made(p.baseline.newest.workload, case.title, metric, "iso-batch", effect, p.allowed, reason or None)
 
 
 def _made(

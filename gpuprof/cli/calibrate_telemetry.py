@@ -74,17 +74,17 @@ def command(wanted: tuple[str, ...], seconds: float, as_json: bool, arguments: t
 
 
 def _mapping(machine: Machine, devices: list[Device]) -> Iterator[dict[str, Any]]:
-    from gpuprof.telemetry.attribute import Match, attribute
+    from gpuprof.absent import Absent
+    from gpuprof.telemetry.attribute import attribute
 
     for gpu in machine.gpus:
-        found = attribute(devices, gpu)
-        good = isinstance(found, Match)
+        match = attribute(devices, gpu)
         yield {
             "torch_index": gpu["index"],
             "torch": {key: gpu[key] for key in ("name", "uuid", "pci")},
-            "device": found.device.id if isinstance(found, Match) else None,
-            "by": found.by if isinstance(found, Match) else found,
-            "attributed": good,
+            "device": None if isinstance(match, Absent) else match.device.id,
+            "by": match.reason if isinstance(match, Absent) else match.by,
+            "attributed": not isinstance(match, Absent),
         }
 
 

@@ -43,7 +43,7 @@ def command(as_json: bool) -> int:
 
 
 def _described(device: Device) -> dict[str, Any]:
-    from gpuprof.telemetry.device import Absent, Lost, reading
+    from gpuprof.telemetry.device import Lost, NoReading, reading
     from gpuprof.telemetry.patience import patiently
 
     metrics: dict[str, Any] = {}
@@ -55,7 +55,7 @@ def _described(device: Device) -> dict[str, Any]:
         from gpuprof.telemetry import quantities
 
         tables = (quantities.IDENTITY, quantities.FACTS, quantities.SIGNALS)
-        gone = reading(Absent("lost", str(error))).model_dump()
+        gone = reading(NoReading(str(error), "lost")).model_dump()
         metrics = {key: gone for table in tables for key in quantities.keys(table, device.kind)} | metrics
     return {
         "id": device.id,

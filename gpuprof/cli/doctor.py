@@ -39,13 +39,14 @@ def command(quick: bool, as_json: bool) -> int:
     With --json, `devices` counts the GPUs that torch sees, or with --quick those that the vendor libraries list.
     """
     from gpuprof import doctor
+    from gpuprof.absent import Absent
 
     facts = doctor.gather(quick)
     findings = doctor.examine(facts)
     statuses = [finding.status for finding in findings]
     verdict = doctor.verdict(facts, findings)
     if as_json:
-        devices = len(facts.gpus if facts.torch is None else facts.torch.gpus)
+        devices = len(facts.gpus if isinstance(facts.torch, Absent) else facts.torch.gpus)
         summary = {status: statuses.count(status) for status in doctor.STATUSES} | {"verdict": verdict}
         rows = [{"check": finding.check, **finding._asdict()} for finding in findings]
         print_json({"findings": rows, "summary": summary, "devices": devices})

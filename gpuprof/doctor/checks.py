@@ -9,7 +9,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
-from gpuprof.doctor.facts import FILTERS, FIRST, TITLES, Facts, Library, Seen, Torch
+from gpuprof.absent import Absent
+from gpuprof.doctor.facts import FILTERS, FIRST, NOT_ASKED, TITLES, Facts, Library, Seen, Torch
 
 Status = Literal["ok", "note", "warning", "problem", "skipped"]
 STATUSES: tuple[Status, ...] = ("ok", "note", "warning", "problem", "skipped")
@@ -83,19 +84,19 @@ def simulated(facts: Facts) -> Iterator[Finding]:
 
 def torch_import(facts: Facts) -> Iterator[Finding]:
     """Whether torch is there and can be imported."""
-    found = facts.packages.get("torch")
-    if facts.torch is not None:
-        build = {"cpu": "CPU-only", "cuda": "CUDA", "rocm": "ROCm"}.get(facts.torch.build, facts.torch.build)
-        yield ok(f"torch {facts.torch.version}, a {build} build")
-    elif found is None and (not facts.torch_fault or "No module named 'torch'" in facts.torch_fault):
+    torch, installed = facts.torch, facts.packages.get("torch")
+    if not isinstance(torch, Absent):
+        build = {"cpu": "CPU-only", "cuda": "CUDA", "rocm": "ROCm"}.get(torch.build, torch.build)
+        yield ok(f"torch {torch.version}, a {build} build")
+    elif installed is None and (torch == NOT_ASKED or "No module named 'torch'" in torch.reason):
         fix = "\n".join(_INSTALL[v] for v in TITLES if facts.has(v)) or "pip install torch torchvision"
         yield problem("torch is not installed", "Nothing can be measured without it.", fix)
-    elif facts.torch_fault:
+    elif torch != NOT_ASKED:
         fix = "`python -c 'import torch'` shows all of it; install torch and torchvision anew, and together"
-        yield problem("torch cannot be used", facts.torch_fault, fix)
+        yield problem("torch cannot be used", torch.reason, fix)
     else:
         what = "not checked: its build, the GPUs that it sees and has code for, and which sensors are theirs"
-        yield skipped(f"torch {found} was not started (--quick)", what)
+        yield skipped(f"torch {installed} was not started (--quick)", what)
 
 
 def drivers(facts: Facts) -> Iterator[Finding]:
@@ -150,7 +151,7 @@ def _join(owners: Sequence[tuple[int, str]], container: str | None) -> str:
 def visibility(facts: Facts) -> Iterator[Finding]:
     """Variables that hide GPUs from torch, or filter them twice."""
     for vendor in TITLES:
-        build = facts.torch.build if facts.torch else _BUILDS[vendor]
+        build = _BUILDS[vendor] if isinstance(facts.torch, Absent) else facts.torch.build
         filters = {name: facts.variables[name] for name in FILTERS[vendor] if name in facts.variables}
         if build != _BUILDS[vendor] or not facts.has(vendor) or not filters:
             continue
@@ -189,7 +190,7 @@ def _unset(names: Iterable[str]) -> str:
 def torch_build(facts: Facts) -> Iterator[Finding]:
     """A torch that was built for no GPU, or for the other vendor's."""
     vendors = [vendor for vendor in TITLES if facts.has(vendor)]
-    if facts.torch is None or not vendors:
+    if isinstance(facts.torch, Absent) or not vendors:
         return
     others = [vendor for vendor in vendors if _BUILDS[vendor] != facts.torch.build]
     names, fix = " and ".join(TITLES[vendor] for vendor in others), "\n".join(_INSTALL[vendor] for vendor in others)
@@ -208,16 +209,16 @@ def libraries(facts: Facts) -> Iterator[Finding]:
     """The vendor libraries that read power, temperature and clocks."""
     for library in facts.libraries:
         listed = facts.listed(library.vendor)
-        if listed and not library.fault:
+        if listed and library.fault is None:
             origin = f" ({library.version})" if library.version else ""
             yield ok(f"{library.name}{origin} lists {_count(listed, 'GPU')}")
-        elif not facts.has(library.vendor) or not library.fault:
+        elif not facts.has(library.vendor) or library.fault is None:
             continue
         elif causes := _problems(facts, library.vendor, drivers, access):
             yield skipped(f"{library.name} was not looked at, since {causes[0].title}")
         else:
             why, fix = _library_fix(library, facts)
-            yield _grave(facts, library.vendor)(f"{library.name}: {library.fault}", why, fix)
+            yield _grave(facts, library.vendor)(f"{library.name}: {library.fault.reason}", why, fix)
 
 
 def _library_fix(library: Library, facts: Facts) -> tuple[str, str]:
@@ -226,14 +227,14 @@ def _library_fix(library: Library, facts: Facts) -> tuple[str, str]:
         why = f"NVIDIA_DRIVER_CAPABILITIES={capabilities} lacks utility, which brings NVML into the container."
         return why, "docker run --gpus all -e NVIDIA_DRIVER_CAPABILITIES=compute,utility ..."
     why = f"Without it there is no power, energy or temperature. {library.noise}".strip()
-    return why, _FIT if "does not fit" in library.fault else library.fix
+    return why, _FIT if library.fault is not None and "does not fit" in library.fault.reason else library.fix
 
 
 def torch_sees(facts: Facts) -> Iterator[Finding]:
     """A torch of the right build that sees no GPU."""
     torch = facts.torch
     for vendor, title in TITLES.items():
-        if torch is None or torch.build != _BUILDS[vendor] or not facts.has(vendor):
+        if isinstance(torch, Absent) or torch.build != _BUILDS[vendor] or not facts.has(vendor):
             continue
         if torch.gpus:
             names = ", ".join(f"gpu:{gpu['index']} {gpu['name']}" for gpu in torch.gpus)
@@ -305,9 +306,11 @@ def _no_power(gpu: Seen) -> str:
 def architecture(facts: Facts) -> Iterator[Finding]:
     """GPUs for which this torch has no machine code."""
     torch = facts.torch
-    for gpu in torch.gpus if torch and torch.architectures else ():
+    if isinstance(torch, Absent) or not torch.architectures:
+        return
+    for gpu in torch.gpus:
         own = str(gpu["architecture"] or "").partition(":")[0]
-        if torch is None or not own or _runs(own, torch.architectures):
+        if not own or _runs(own, torch.architectures):
             continue
         fix = "a torch whose torch.cuda.get_arch_list() names it: the newest release, or AMD's images (rocm/pytorch)"
         if own.startswith("sm_"):
@@ -347,7 +350,7 @@ def attribution(facts: Facts) -> Iterator[Finding]:
     """GPUs of torch whose sensors cannot be told, and a number of GPUs that nothing explains."""
     for library in facts.libraries:
         vendor, seen, listed = library.vendor, facts.visible(library.vendor), facts.listed(library.vendor)
-        if facts.torch is None or not seen or library.fault:
+        if isinstance(facts.torch, Absent) or not seen or library.fault is not None:
             continue
         for reason in facts.torch.unattributed:
             fix = "unset the variables that hide GPUs, or give this process whole GPUs"
@@ -445,7 +448,7 @@ def verdict(facts: Facts, findings: Sequence[Finding]) -> str:
     problems = [finding for finding in findings if finding.status == "problem"]
     if problems:
         return _count(problems, "problem") + ("; begin with the first" if len(problems) > 1 else "")
-    if facts.torch is None:
+    if isinstance(facts.torch, Absent):
         return "no problem found without torch; `gpuprof doctor` looks at everything"
     names = Counter(str(gpu["name"]) for gpu in facts.torch.gpus)
     devices = [name if count == 1 else f"{count} x {name}" for name, count in names.items()]
@@ -454,8 +457,11 @@ def verdict(facts: Facts, findings: Sequence[Finding]) -> str:
 
 def _grave(facts: Facts, vendor: str) -> Callable[..., Finding]:
     """A problem, or only a note while the GPUs of another vendor are in use, as beside an integrated GPU."""
-    used = facts.torch.gpus if facts.torch else [{"vendor": gpu.vendor} for gpu in facts.gpus if not gpu.simulated]
-    return note if used and not any(gpu["vendor"] == vendor for gpu in used) else problem
+    if isinstance(facts.torch, Absent):
+        used = {gpu.vendor for gpu in facts.gpus if not gpu.simulated}
+    else:
+        used = {gpu["vendor"] for gpu in facts.torch.gpus}
+    return note if used and vendor not in used else problem
 
 
 def _problems(facts: Facts, vendor: str, *checks: Callable[[Facts], Iterator[Finding]]) -> list[Finding]:

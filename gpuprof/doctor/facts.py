@@ -10,12 +10,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gpuprof.absent import Absent
 from gpuprof.errors import GpuprofError
 from gpuprof.supervisor.machine import session
 from gpuprof.system import environment
 from gpuprof.telemetry import all_devices, open_backends
 from gpuprof.telemetry.attribute import attribute
-from gpuprof.telemetry.device import Absent, Backend, Device, Lost
+from gpuprof.telemetry.device import Backend, Device, Lost, NoReading
 from gpuprof.telemetry.patience import patiently
 
 TITLES = {"nvidia": "NVIDIA", "amd": "AMD"}
@@ -56,7 +57,7 @@ class Library(NamedTuple):
     vendor: str
     name: str
     version: str = ""
-    fault: str = ""
+    fault: Absent | None = None
     fix: str = ""
     noise: str = ""
     unusable: tuple[str, ...] = ()
@@ -69,7 +70,7 @@ class Seen:
     vendor: str
     id: str
     values: Mapping[str, Any] = field(default_factory=dict)
-    absent: Mapping[str, Absent] = field(default_factory=dict)
+    absent: Mapping[str, NoReading] = field(default_factory=dict)
     shared_by: int = 1
     simulated: bool = False
 
@@ -86,12 +87,14 @@ class Torch:
     unattributed: tuple[str, ...] = ()
 
 
+NOT_ASKED = Absent("torch was not started")
+
+
 @dataclass(frozen=True)
 class Facts:
-    """Everything that the checks judge. `torch` None without a `torch_fault`: it was not asked."""
+    """Everything that the checks judge."""
 
-    torch: Torch | None = None
-    torch_fault: str = ""
+    torch: Torch | Absent = NOT_ASKED
     libraries: tuple[Library, ...] = ()
     gpus: tuple[Seen, ...] = ()
     cpu: Seen = Seen("cpu", "cpu")
@@ -113,7 +116,7 @@ class Facts:
 
     def visible(self, vendor: str) -> int:
         """GPUs of that vendor that torch sees."""
-        return sum(gpu["vendor"] == vendor for gpu in self.torch.gpus) if self.torch else 0
+        return 0 if isinstance(self.torch, Absent) else sum(gpu["vendor"] == vendor for gpu in self.torch.gpus)
 
     def listed(self, vendor: str) -> list[Seen]:
         return [gpu for gpu in self.gpus if gpu.vendor == vendor]
@@ -126,10 +129,8 @@ def gather(quick: bool, root: Path = Path("/")) -> Facts:
     backends = open_backends()
     devices = all_devices(backends)
     seen = [_seen(device) for device in devices]
-    torch, fault = (None, "") if quick else _ask_torch(devices, variables)
     return Facts(
-        torch=torch,
-        torch_fault=fault,
+        torch=NOT_ASKED if quick else _ask_torch(devices, variables),
         libraries=tuple(_library(backend) for backend in backends if backend.vendor in TITLES),
         gpus=tuple(device for device in seen if device.vendor in TITLES),
         cpu=next((device for device in seen if device.vendor == "cpu"), Facts.cpu),
@@ -143,45 +144,43 @@ def gather(quick: bool, root: Path = Path("/")) -> Facts:
     )
 
 
-def _ask_torch(devices: Sequence[Device], variables: Mapping[str, str]) -> tuple[Torch | None, str]:
+def _ask_torch(devices: Sequence[Device], variables: Mapping[str, str]) -> Torch | Absent:
     try:
         with session() as inspector:
             machine = inspector.machine()
     except GpuprofError as error:
-        return None, str(error).removeprefix("PyTorch cannot be used: ")
+        return Absent(str(error).removeprefix("PyTorch cannot be used: "))
     build = machine.torch["torch_build"]
     matches = [attribute(devices, gpu, variables) for gpu in machine.gpus]
-    found = Torch(
+    return Torch(
         version=machine.torch["torch"],
         build=build,
         toolkit=machine.torch.get("libraries", {}).get("hip" if build == "rocm" else "cuda", ""),
         gpus=tuple(machine.gpus),
         architectures=machine.architectures,
-        unattributed=tuple(match for match in matches if isinstance(match, str)),
+        unattributed=tuple(match.reason for match in matches if isinstance(match, Absent)),
     )
-    return found, ""
 
 
 def _library(backend: Backend) -> Library:
-    fault = "" if backend.fault is None else backend.fault.reason
     return Library(
-        backend.vendor, backend.library, backend.version, fault, backend.fix, backend.noise, backend.unusable
+        backend.vendor, backend.library, backend.version, backend.fault, backend.fix, backend.noise, backend.unusable
     )
 
 
 def _seen(device: Device) -> Seen:
-    found: dict[str, Any] = {}
+    answers: dict[str, Any] = {}
 
     def read() -> dict[str, Any]:
         parts = device.read_identity() | device.read_facts() | device.attributed().signals()
         return parts | {"throttle_counters": device.throttle_counters()}
 
     try:
-        found = patiently(read)[0]
+        answers = patiently(read)[0]
     except Lost as lost:
-        found["device"] = Absent("lost", str(lost))
-    values = {key: value for key, value in found.items() if not isinstance(value, Absent)}
-    absent = {key: value for key, value in found.items() if isinstance(value, Absent)}
+        answers["device"] = NoReading(str(lost), "lost")
+    values = {key: value for key, value in answers.items() if not isinstance(value, NoReading)}
+    absent = {key: value for key, value in answers.items() if isinstance(value, NoReading)}
     return Seen(device.vendor, device.id, values, absent, device.power.shared_by, device.simulated)
 
 

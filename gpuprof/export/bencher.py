@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 
+from gpuprof.absent import Absent
 from gpuprof.export.runs import Runs, benchmark_name, newest
 from gpuprof.metrics import METRICS, Metric
 from gpuprof.record.case import Case
@@ -34,7 +35,7 @@ def _measures(case: Case) -> dict[str, dict[str, float]]:
     found = {}
     for metric in METRICS:
         reading = metric.read(case)
-        if reading.value is None:
+        if isinstance(reading, Absent):
             continue
         bounds = dict(zip(("lower_value", "upper_value"), reading.ci95 or (), strict=False))
         values = {"value": reading.value, **bounds}

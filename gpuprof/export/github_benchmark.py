@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Literal
 
+from gpuprof.absent import Absent
 from gpuprof.export.runs import Runs, benchmark_name, newest
 from gpuprof.metrics import METRICS
 from gpuprof.record.case import Case
@@ -24,7 +25,7 @@ def render(runs: Runs, direction: Direction = "bigger") -> str:
     for record, case in newest(runs, benchmark_name):
         for metric in METRICS:
             reading = metric.read(case)
-            if metric.better != _BETTER[direction] or reading.value is None:
+            if metric.better != _BETTER[direction] or isinstance(reading, Absent):
                 continue
             entry: dict[str, str | float] = {
                 "name": f"{benchmark_name(record, case)}: {metric.key}",

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from gpuprof.absent import Absent
 from gpuprof.export.runs import Runs, newest
 from gpuprof.metrics import BY_KEY, METRICS
 from gpuprof.record.case import Case
@@ -89,6 +90,8 @@ def _samples(record: RunRecord, case: Case) -> Iterator[Sample]:
         base = base if metric.title.startswith("…") else metric.title
         about = f"{base}{metric.title[1:]}" if metric.title.startswith("…") else base
         reading = metric.read(case)
+        if isinstance(reading, Absent):
+            continue
         yield Sample(metric.key, f"{about}; {metric.better} is better", reading.value)
         if reading.ci95 is not None:
             for part, bound in zip(("ci95_low", "ci95_high"), reading.ci95, strict=True):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from gpuprof.absent import Absent
 from gpuprof.case_keys import SELECTED
 from gpuprof.export.runs import Runs, in_order
 from gpuprof.metrics import METRICS, Metric
@@ -59,13 +60,14 @@ def rows(runs: Runs) -> Iterator[tuple[Cell, ...]]:
 
 def _row(record: RunRecord, case: Case, metric: Metric) -> tuple[Cell, ...]:
     reading = metric.read(case)
-    low, high = reading.ci95 or (None, None)
+    value, ci95 = (None, None) if isinstance(reading, Absent) else (reading.value, reading.ci95)
+    low, high = ci95 or (None, None)
     return (
         record.run_id, record.started_at, record.simulated, record.environment.hostname, record.device.vendor,
         record.device.name, case.case_id, case.workload, *(getattr(case, key.name) for key in _WORDS),
         case.precision.effective, *(getattr(case, key.name) for key in _NUMBERS), case.correctness.verdict,
-        metric.key, metric.unit, reading.value, low, high, _processes(case, metric.key),
-        reading.absent if reading.value is None else None,
+        metric.key, metric.unit, value, low, high, _processes(case, metric.key),
+        reading.reason if isinstance(reading, Absent) else None,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gpuprof.absent import Absent
 from gpuprof.case_keys import CaseKeys
 from gpuprof.case_keys import values as values_of
 from gpuprof.metrics import METRICS
@@ -150,8 +151,8 @@ def _case(case: Case) -> CaseDigest:
     absent: dict[str, str] = {}
     for metric in METRICS:
         reading = metric.read(case)
-        if reading.value is None:
-            absent[metric.key] = reading.absent
+        if isinstance(reading, Absent):
+            absent[metric.key] = reading.reason
             continue
         if reading.value and not _LEAST < abs(reading.value) < 1 / _LEAST:
             absent[metric.key] = "no device has such a value: the record is damaged"

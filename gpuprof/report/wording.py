@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gpuprof import units
+from gpuprof.absent import Absent
 from gpuprof.analysis.effect import Effect
 from gpuprof.report.story import Cell, Tone
 from gpuprof.stats import Interval
@@ -11,13 +13,20 @@ NONE = "–"
 SIMULATED = "SIMULATED: a vendor simulator stood for {names}. What is said of it was measured on no such hardware."
 
 
-def number(value: float | None, unit: str, ci95: Interval | None = None, *, absent: str = "", tone: Tone = "plain",
-           struck: bool = False) -> Cell:  # fmt: skip
-    """A value with its interval below it, or a dash with the reason below that."""
-    if value is None:
-        return Cell(NONE, "dim", number=True, note=absent)
+def number(value: float | Absent, unit: str, ci95: Interval | None = None, *, tone: Tone = "plain",
+           struck: bool = False, terse: bool = False) -> Cell:  # fmt: skip
+    """A value with its interval below it, or a dash with the reason below that; no reason where it is to be `terse`."""
+    if isinstance(value, Absent):
+        return Cell(NONE, "dim", number=True, note="" if terse else value.reason)
     note = "" if ci95 is None else show_interval(ci95, "" if unit == "samples/s" else unit)
     return Cell(show(value, unit), tone, number=True, note=note, struck=struck)
+
+
+def samples_a_joule(joules: float | Absent) -> Cell:
+    """From joules a sample."""
+    if isinstance(joules, Absent) or not joules:
+        return Cell(NONE, "dim", number=True)
+    return Cell(units.number(1 / joules), number=True)
 
 
 def times(ratio: float) -> str:

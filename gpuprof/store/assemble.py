@@ -90,13 +90,13 @@ def _case(line: dict[str, Any], found: dict[str, Any] | None, repeats: list[Repe
         absent["reason"] = "nothing went wrong"
 
     inspected: dict[str, Any] = dict(found or {})
-    why_not = inspected.pop("failed", "the run ended before this case was checked")
+    unchecked = inspected.pop("failed", "the run ended before this case was checked")
     for name in INSPECTED:
         if inspected.get(name) is None:
-            absent[name] = why_not
-    correctness = inspected.get("correctness") or Correctness.unknown(why_not).model_dump()
+            absent[name] = unchecked
+    correctness = inspected.get("correctness") or Correctness.unknown(unchecked).model_dump()
     precision = inspected.get("precision") or PrecisionRecord(
-        requested=request["precision"], effective=None, absent={"effective": why_not}
+        requested=request["precision"], effective=None, absent={"effective": unchecked}
     )
 
     measured = _measured(repeats, on_gpu)
@@ -104,8 +104,8 @@ def _case(line: dict[str, Any], found: dict[str, Any] | None, repeats: list[Repe
     for name, value in measured.items():
         if value is None:
             absent[name] = _REASONS.get(name, why) if outcome == "ok" else why
-    sensed, why_not = _telemetry(repeats, line["request"]["batch_size"])
-    absent |= {name: why if outcome != "ok" else why_not[name] for name, value in sensed.items() if value is None}
+    sensed, reasons = _telemetry(repeats, line["request"]["batch_size"])
+    absent |= {name: why if outcome != "ok" else reasons[name] for name, value in sensed.items() if value is None}
     warnings = [*inspected.get("warnings", []), *_warnings(repeats, measured, correctness)]
     return Case.model_validate(
         {
@@ -219,7 +219,7 @@ def _telemetry(repeats: list[Repeat], batch_size: int) -> tuple[dict[str, Any], 
         reasons["energy_j_per_sample"] = "the counter did not move in the window"
         above = each("above_idle_j")
         values["energy_above_idle_j_per_sample"] = _positive(above) if len(above) == len(counted) else None
-        reasons["energy_above_idle_j_per_sample"] = _why_not_above(energies[0])
+        reasons["energy_above_idle_j_per_sample"] = _none_above(energies[0])
 
     idle = [t.idle_power_w for t, _ in watched if t.idle_power_w is not None]
     values["idle_power_w"] = statistics.fmean(idle) if idle else None
@@ -238,7 +238,7 @@ def _telemetry(repeats: list[Repeat], batch_size: int) -> tuple[dict[str, Any], 
     return values, reasons
 
 
-def _why_not_above(energy: Energy) -> str:
+def _none_above(energy: Energy) -> str:
     if energy.above_idle_j is None:
         return energy.absent["above_idle_j"]
     return "the device drew no more than when idle, as far as its sensor can tell"

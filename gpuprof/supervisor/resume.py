@@ -44,11 +44,11 @@ class Conditions:
 
 def conditions(device: Mapping[str, Any], torch: Mapping[str, Any], backends: Sequence[Backend]) -> Conditions:
     """Of measuring now on this device (fields of `record.run.Device`); `torch` is that of Machine."""
-    found = attribute(all_devices(list(backends)), device)
+    match = attribute(all_devices(list(backends)), device)
     facts = {**environment.describe(), **torch}
-    if isinstance(found, Match):
-        facts |= _sensed(found.device.attributed())  # as a run reads them
-    return Conditions(device["name"], isinstance(found, Match) and found.device.simulated, _facts(facts))
+    if isinstance(match, Match):
+        facts |= _sensed(match.device.attributed())  # as a run reads them
+    return Conditions(device["name"], isinstance(match, Match) and match.device.simulated, _facts(facts))
 
 
 def _facts(said: Mapping[str, Any]) -> dict[str, Any]:

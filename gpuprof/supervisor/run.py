@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from gpuprof.absent import Absent
 from gpuprof.config.configuration import Configuration
 from gpuprof.messages import Inspect, Measure
 from gpuprof.record.repeat import Phase, Repeat, RepeatTelemetry
@@ -121,7 +122,7 @@ class _Run:
                 worker.kill()
         phases = [Phase.model_validate(phase) for phase in found.get("phases", [])]
         raw = found.pop("raw", {}) | watch.series(phases)
-        telemetry = failure.reason if failure is not None else watch.result(phases)
+        telemetry = Absent(failure.reason) if failure is not None else watch.result(phases)
         repeat = _repeat(index, order, started_at, time.monotonic() - started, found, telemetry, failure)
         self.journal.append({"type": "repeat", "case_id": case_id, "repeat": repeat.model_dump(), "raw": raw})
         if repeat.outcome == "unsupported":
@@ -187,14 +188,16 @@ def run(
 
 def _source(station: Station) -> dict[str, Any]:
     source = station.source()
-    return {"telemetry": None if source is None else source.model_dump(), "no_telemetry": station.why_not}
+    if isinstance(source, Absent):
+        return {"telemetry": None, "no_telemetry": source.reason}
+    return {"telemetry": source.model_dump(), "no_telemetry": ""}
 
 
 def _repeat(
     index: int, order: int, started_at: str, duration_s: float, found: dict[str, Any],
-    telemetry: RepeatTelemetry | str, failure: WorkerFailed | None,
+    telemetry: RepeatTelemetry | Absent, failure: WorkerFailed | None,
 ) -> Repeat:  # fmt: skip
-    absent: dict[str, str] = {"telemetry": telemetry} if isinstance(telemetry, str) else {}
+    absent: dict[str, str] = {"telemetry": telemetry.reason} if isinstance(telemetry, Absent) else {}
     parts = ("cold", "warmup", "throughput", "device_span", "latency", "memory", "cpu")
     why = "a CPU has no device events" if failure is None else failure.reason
     absent |= {name: why for name in parts if found.get(name) is None}
@@ -211,7 +214,7 @@ def _repeat(
         started_at=started_at,
         duration_s=duration_s,
         **{name: found.get(name) for name in parts},
-        telemetry=None if isinstance(telemetry, str) else telemetry,
+        telemetry=None if isinstance(telemetry, Absent) else telemetry,
         phases=found.get("phases", []),
         warnings=found.get("warnings", []),
         output_tail="" if failure is None else failure.output_tail,

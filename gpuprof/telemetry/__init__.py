@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from gpuprof.telemetry.device import Absent, Backend, Device, Stuck
+from gpuprof.telemetry.device import Backend, Device, NoReading, Stuck
 from gpuprof.telemetry.patience import patiently
 from gpuprof.telemetry.vendors import amd, linux, nvidia
 
@@ -25,12 +25,12 @@ def _opened(vendor: str, open_backend: Callable[[], Backend]) -> Backend:
     try:
         backend, noise = patiently(open_backend)
     except Stuck as error:
-        fault = Absent("transient", str(error))
+        fault = NoReading(str(error), "transient")
         return Backend(
             vendor, vendor, fault=fault, fix="a GPU may hang: see the kernel's log (dmesg); restart the machine"
         )
     except Exception as error:  # noqa: BLE001 - no fault of a vendor's library may keep a CPU from being measured
-        fault = Absent("unsupported", f"its library cannot be used ({type(error).__name__}: {error})")
+        fault = NoReading(f"its library cannot be used ({type(error).__name__}: {error})", "unsupported")
         return Backend(vendor, vendor, fault=fault, fix="install a current release of the vendor's Python package")
     return replace(backend, noise=noise)
 

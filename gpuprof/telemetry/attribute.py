@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gpuprof.absent import Absent
 from gpuprof.telemetry.device import Device
 
 VISIBILITY = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
@@ -17,23 +18,25 @@ VISIBILITY = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVIC
 
 @dataclass(frozen=True)
 class Match:
+    """The device, and by what it was known."""
+
     device: Device
     by: str
 
 
 def attribute(
-    devices: Sequence[Device], wanted: Mapping[str, Any], variables: Mapping[str, str] = os.environ
-) -> Match | str:
-    """The device with the identity in `wanted` (fields of `record.run.Device`), or why none can be named."""
-    if wanted["kind"] == "cpu":
-        found = next((device for device in devices if device.kind == "cpu"), None)
-        return (
-            "the CPU's sensors were not opened" if found is None else Match(found, "this machine has one CPU complex")
-        )
-    candidates = [device for device in devices if device.vendor == wanted["vendor"]]
+    devices: Sequence[Device], identity: Mapping[str, Any], variables: Mapping[str, str] = os.environ
+) -> Match | Absent:
+    """The device with this identity (fields of `record.run.Device`), or why none can be named."""
+    if identity["kind"] == "cpu":
+        cpu = next((device for device in devices if device.kind == "cpu"), None)
+        if cpu is None:
+            return Absent("the CPU's sensors were not opened")
+        return Match(cpu, "this machine has one CPU complex")
+    candidates = [device for device in devices if device.vendor == identity["vendor"]]
     if not candidates:
-        return f"no library lists a GPU of {wanted['vendor']}"
-    uuid, address = spellings(wanted["uuid"]), _address(wanted["pci"])
+        return Absent(f"no library lists a GPU of {identity['vendor']}")
+    uuid, address = spellings(identity["uuid"]), _address(identity["pci"])
     by_uuid = [device for device in candidates if uuid & device.uuids]
     by_address = [device for device in candidates if address is not None and (device.pci or ())[:3] == address]
     if len(by_uuid) == 1 and (not by_address or by_uuid[0] in by_address):
@@ -41,24 +44,25 @@ def attribute(
     if by_uuid and by_address:
         both = [device for device in by_uuid if device in by_address]
         if not both:
-            return _cannot(wanted, "its UUID and its PCI address name different devices")
+            return _cannot(identity, "its UUID and its PCI address name different devices")
         if len(both) == 1:
             return Match(both[0], "UUID and PCI address")
         by_address = both  # partitions with one UUID between them
     if len(by_address) == 1:
         return Match(by_address[0], "PCI address")
     hidden = [name for name in VISIBILITY if name in variables]
-    same_index = [device for device in by_address or candidates if device.framework_index == wanted["index"]]
-    if len(same_index) == 1 and not hidden and wanted["vendor"] == same_index[0].vendor and by_address:
+    same_index = [device for device in by_address or candidates if device.framework_index == identity["index"]]
+    if len(same_index) == 1 and not hidden and identity["vendor"] == same_index[0].vendor and by_address:
         return Match(same_index[0], "PCI address and HIP index")
     several = (
         f"{len(by_address)} devices share its PCI address" if by_address else "no device has its UUID or PCI address"
     )
-    return _cannot(wanted, several + (f", and {', '.join(hidden)} may shift the order" if hidden else ""))
+    return _cannot(identity, several + (f", and {', '.join(hidden)} may shift the order" if hidden else ""))
 
 
-def _cannot(wanted: Mapping[str, Any], why: str) -> str:
-    return f"cannot attribute telemetry to {wanted['name']} ({wanted['uuid'] or wanted['pci'] or 'no identity'}): {why}"
+def _cannot(identity: Mapping[str, Any], why: str) -> Absent:
+    who = f"{identity['name']} ({identity['uuid'] or identity['pci'] or 'no identity'})"
+    return Absent(f"cannot attribute telemetry to {who}: {why}")
 
 
 def spellings(uuid: str | None) -> set[str]:

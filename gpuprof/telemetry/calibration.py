@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from gpuprof.absent import Absent
 from gpuprof.system import environment
 from gpuprof.system.clock import utc_now
 from gpuprof.telemetry import energy
-from gpuprof.telemetry.device import Absent, Device
+from gpuprof.telemetry.device import Device, NoReading
 from gpuprof.telemetry.energy import POLL_S
 from gpuprof.telemetry.summary import POWER
 
@@ -52,8 +53,8 @@ def calibrate(
 def counter(device: Device, clock: Callable[[], int], wait: Callable[[float], None]) -> dict[str, Any]:
     """The energy counter's tick, from its edges on the device as it is."""
     edges = energy.watch({"": device.energy_j}, clock, wait, count=_EDGES)[""]
-    if isinstance(edges, str):
-        return {"absent": edges}
+    if isinstance(edges, Absent):
+        return {"absent": edges.reason}
     gaps = sorted((b.t_ns - a.t_ns) / 1e9 for a, b in pairwise(edges))
     steps = [b.energy_j - a.energy_j for a, b in pairwise(edges)]
     return {
@@ -94,9 +95,9 @@ def _watch_load(
     def look() -> None:
         t = clock()
         for key, value in zip(probe.keys, probe.call(), strict=True):
-            if key in traces and not isinstance(value, Absent):
+            if key in traces and not isinstance(value, NoReading):
                 traces[key].append((t, value))
-        if not isinstance(joules := device.energy_j(), Absent):
+        if not isinstance(joules := device.energy_j(), NoReading):
             counted.append((t, joules))
 
     def idle(seconds: float) -> None:

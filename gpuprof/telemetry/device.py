@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from gpuprof.absent import Absent
 from gpuprof.record.part import SensorReading, SensorStatus
 from gpuprof.telemetry import quantities
 from gpuprof.telemetry.quantities import Kind
@@ -14,11 +15,11 @@ from gpuprof.telemetry.quantities import Kind
 LASTING = ("unsupported", "no_permission")
 
 
-class Absent(NamedTuple):
-    """Instead of a value."""
+@dataclass(frozen=True)
+class NoReading(Absent):
+    """Why a sensor or a vendor library gave no value; what is stored of it is a SensorReading."""
 
     status: SensorStatus
-    reason: str
 
 
 class Probe(NamedTuple):
@@ -26,18 +27,18 @@ class Probe(NamedTuple):
 
     `fetch` runs beside the measurement with cold caches, where each line of Python counts tenfold: it makes the call,
     keeps what came and raises Lost. What that means is for `decode` to find out, later and for many samples at once;
-    an Absent stands for all of the probe's signals.
+    a NoReading stands for all of the probe's signals.
     """
 
     keys: tuple[str, ...]
     fetch: Callable[[], Any]
     every: int = 1  # of how many samples it takes part in one; temperatures need not be read as often as power
-    decode: Callable[[Any], Sequence[float | Absent]] = tuple
+    decode: Callable[[Any], Sequence[float | NoReading]] = tuple
 
-    def decoded(self, fetched: Any) -> Sequence[float | Absent]:
-        return (fetched,) * len(self.keys) if isinstance(fetched, Absent) else self.decode(fetched)
+    def decoded(self, fetched: Any) -> Sequence[float | NoReading]:
+        return (fetched,) * len(self.keys) if isinstance(fetched, NoReading) else self.decode(fetched)
 
-    def call(self) -> Sequence[float | Absent]:
+    def call(self) -> Sequence[float | NoReading]:
         """The signals' values now. Raises Lost."""
         return self.decoded(self.fetch())
 
@@ -102,12 +103,12 @@ class Device:
         """The calls of a sample, all that might work; the one that reads power and energy first."""
         raise NotImplementedError
 
-    def energy_j(self) -> float | Absent:
+    def energy_j(self) -> float | NoReading:
         """The energy counter alone, with as little as possible around it. Raises Lost."""
         raise NotImplementedError
 
-    def throttle_counters(self) -> ThrottleCounters | Absent:
-        return Absent("unsupported", "this backend reads no throttle counters")
+    def throttle_counters(self) -> ThrottleCounters | NoReading:
+        return NoReading("this backend reads no throttle counters", "unsupported")
 
     def attributed(self) -> Device:
         """The device as what a run uses: power and energy are its package's, where only that has any."""
@@ -121,28 +122,29 @@ class Device:
     def facts(self) -> dict[str, SensorReading]:
         return self._readings(self.read_facts(), quantities.keys(quantities.FACTS, self.kind))
 
-    def _readings(self, found: dict[str, Any], wanted: list[str]) -> dict[str, SensorReading]:
-        missing = Absent("unsupported", f"{self.library} has no call for it")
-        return {key: reading(found.get(key, missing)) for key in wanted}
+    def _readings(self, values: dict[str, Any], keys: list[str]) -> dict[str, SensorReading]:
+        missing = NoReading(f"{self.library} has no call for it", "unsupported")
+        return {key: reading(values.get(key, missing)) for key in keys}
 
-    def signals(self) -> dict[str, float | Absent]:
+    def signals(self) -> dict[str, float | NoReading]:
         """Every signal once. Raises Lost."""
-        found: dict[str, float | Absent] = {}
+        values: dict[str, float | NoReading] = {}
         for probe in self.probes():
-            found |= zip(probe.keys, probe.call(), strict=True)
-        missing = Absent("unsupported", f"{self.library} has no call for it")
-        return {key: found.get(key, missing) for key in quantities.keys(quantities.SIGNALS, self.kind)}
+            values |= zip(probe.keys, probe.call(), strict=True)
+        missing = NoReading(f"{self.library} has no call for it", "unsupported")
+        return {key: values.get(key, missing) for key in quantities.keys(quantities.SIGNALS, self.kind)}
 
 
 def reading(value: Any) -> SensorReading:
-    if isinstance(value, Absent):
+    """The stored form of a value, or of the NoReading in its place."""
+    if isinstance(value, NoReading):
         return SensorReading(value=None, status=value.status, reason=value.reason)
     return SensorReading(value=value, status="ok", reason=None)
 
 
 def mapped(value: Any, function: Callable[[Any], Any]) -> Any:
     """The function of a value; what is absent stays so."""
-    return value if isinstance(value, Absent) else function(value)
+    return value if isinstance(value, NoReading) else function(value)
 
 
 def bus_id(address: tuple[int, int, int, int]) -> str:
@@ -159,7 +161,7 @@ class Backend:
     library: str
     devices: tuple[Device, ...] = ()
     version: str = ""
-    fault: Absent | None = None
+    fault: NoReading | None = None
     fix: str = ""
     noise: str = ""
     unusable: tuple[str, ...] = ()  # GPUs that the library counts but cannot open, with its reasons

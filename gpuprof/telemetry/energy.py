@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from gpuprof.telemetry.device import Absent
+from gpuprof.absent import Absent
+from gpuprof.telemetry.device import NoReading
 
 POLL_S = 0.002
 # The slack of an edge to plan with: polling, two calls and a sleep that ends late.
@@ -75,55 +76,51 @@ class WindowEnergy:
 class _Watched:
     """One counter while it is polled."""
 
-    def __init__(self, read: Callable[[], float | Absent], clock: Callable[[], int]) -> None:
+    def __init__(self, read: Callable[[], float | NoReading], clock: Callable[[], int]) -> None:
         self._read, self._clock = read, clock
         self.edges: list[Edge] = []
-        self.fault = ""
+        self.fault: Absent | None = None
         self._before_ns = self._moved_ns = clock()
         self._before = self._value()
-        self._missed = ""
 
-    def _value(self) -> float | None:
-        """None when it may be asked again."""
-        found = self._read()
-        if not isinstance(found, Absent):
-            return found
-        self._missed = found.reason
-        if found.status != "transient":
-            self.fault = found.reason
-        return None
+    def _value(self) -> float | NoReading:
+        """What may be asked for again is no fault yet."""
+        value = self._read()
+        if isinstance(value, NoReading) and value.status != "transient":
+            self.fault = value
+        return value
 
     def poll(self, stuck_s: float) -> None:
         asked_ns = self._clock()
         now = self._value()
         now_ns = self._clock()
-        if now is None:  # the next edge has the wider slack of two polls
-            if not self.fault and now_ns - self._moved_ns > stuck_s * 1e9:
-                self.fault = self._missed
+        if isinstance(now, NoReading):  # the next edge has the wider slack of two polls
+            if now_ns - self._moved_ns > stuck_s * 1e9:
+                self.fault = now
             return
-        if self._before is None:
+        if isinstance(self._before, NoReading):
             self._moved_ns = now_ns
         elif now < self._before:
-            self.fault = f"the energy counter went backwards, by {self._before - now:.3f} J"
+            self.fault = Absent(f"the energy counter went backwards, by {self._before - now:.3f} J")
         elif now > self._before:
             self.edges.append(Edge((self._before_ns + now_ns) // 2, now, (now_ns - self._before_ns) / 1e9))
             self._moved_ns = now_ns
         elif now_ns - self._moved_ns > stuck_s * 1e9:
-            self.fault = f"the energy counter stood still for {stuck_s:g} s"
+            self.fault = Absent(f"the energy counter stood still for {stuck_s:g} s")
         self._before, self._before_ns = now, asked_ns
 
 
 def watch(
-    reads: Mapping[str, Callable[[], float | Absent]], clock: Callable[[], int], wait: Callable[[float], None], *,
+    reads: Mapping[str, Callable[[], float | NoReading]], clock: Callable[[], int], wait: Callable[[float], None], *,
     count: int, least_s: float = LEAST_S, stuck_s: float = STUCK_S, poll_s: float = POLL_S,
-) -> dict[str, list[Edge] | str]:  # fmt: skip
+) -> dict[str, list[Edge] | Absent]:  # fmt: skip
     """Poll counters together until each has moved `count` times: its edges, or what is wrong with it.
 
     A fast counter is polled on for the slow ones' sake, and for `least_s`: power from edges a moment apart is a guess.
     """
     counters = {name: _Watched(read, clock) for name, read in reads.items()}
     started = clock()
-    while alive := [counter for counter in counters.values() if not counter.fault]:
+    while alive := [counter for counter in counters.values() if counter.fault is None]:
         if all(len(counter.edges) >= count for counter in alive) and clock() - started >= least_s * 1e9:
             break
         wait(poll_s)
@@ -179,7 +176,7 @@ def closing(edges: Sequence[Edge], end_ns: int, tick: float) -> Bracket:
     return Bracket(edges[index], beside, tail_j)
 
 
-def by_counter(before: Bracket, after: Bracket, start_ns: int, end_ns: int, idle: Draw | None) -> WindowEnergy | str:
+def by_counter(before: Bracket, after: Bracket, start_ns: int, end_ns: int, idle: Draw | None) -> WindowEnergy | Absent:
     """Energy of [start, end] from the bracketing edges, or what is wrong; `idle` is the draw that counts as the floor.
 
     total = (E_after - E_before) - P_before * (start - t_before) - P_after * (t_after - end)
@@ -190,7 +187,7 @@ def by_counter(before: Bracket, after: Bracket, start_ns: int, end_ns: int, idle
     seconds = (end_ns - start_ns) / 1e9
     total = after.edge.energy_j - before.edge.energy_j
     if total < 0:
-        return f"the energy counter went backwards, by {-total:.3f} J, and was reset"
+        return Absent(f"the energy counter went backwards, by {-total:.3f} J, and was reset")
     variance = 0.0
     for end, gap_s in ((before, (start_ns - before.edge.t_ns) / 1e9), (after, (after.edge.t_ns - end_ns) / 1e9)):
         total -= end.draw.power_w * gap_s
@@ -231,7 +228,7 @@ def seconds_for(target: float, idle: Draw, load_w: float, tick: float, *, above_
 
 def by_power(
     times_ns: Sequence[int], watts: Sequence[float], start_ns: int, end_ns: int, *, window_s: float, idle: Draw | None
-) -> WindowEnergy | str:
+) -> WindowEnergy | Absent:
     """Trapezoid over sampled power, or why the samples do not carry it. A fallback: sensors miss what they do not see.
 
     The first `window_s` of the window are left out, since the sensor's average still holds what ran before; the mean of
@@ -239,14 +236,15 @@ def by_power(
     """
     seconds = (end_ns - start_ns) / 1e9
     if seconds < 10 * window_s:
-        return f"{seconds:.1f} s are too short for a power sensor that averages over {window_s:g} s (ten times needed)"
+        too_short = f"{seconds:.1f} s are too short for a power sensor that averages over {window_s:g} s"
+        return Absent(f"{too_short} (ten times needed)")
     first_ns = start_ns + int(window_s * 1e9)
     inside = [(t, w) for t, w in zip(times_ns, watts, strict=True) if first_ns <= t <= end_ns]
     if len(inside) < 20:
-        return f"{len(inside)} power samples in the window; 20 are needed"
+        return Absent(f"{len(inside)} power samples in the window; 20 are needed")
     covered_s = (inside[-1][0] - inside[0][0]) / 1e9
     if covered_s < 0.85 * (seconds - window_s):
-        return f"the power samples cover {covered_s:.1f} s of a window of {seconds:.1f} s"
+        return Absent(f"the power samples cover {covered_s:.1f} s of a window of {seconds:.1f} s")
     area = sum((t2 - t1) * (w1 + w2) / 2 for (t1, w1), (t2, w2) in pairwise(inside))
     mean = area / (inside[-1][0] - inside[0][0])
     energy = mean * seconds

@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from gpuprof.absent import Absent
 from gpuprof.errors import UsageError
 from gpuprof.system.clock import utc_now
 from gpuprof.system.interrupts import undisturbed
 from gpuprof.telemetry import energy, summary, window
-from gpuprof.telemetry.device import Absent, Device, Lost, ThrottleCounters, reading
-from gpuprof.telemetry.energy import Edge
+from gpuprof.telemetry.device import Device, Lost, NoReading, ThrottleCounters, reading
+from gpuprof.telemetry.energy import Bracket, Edge
 from gpuprof.telemetry.sampler import Feed, Sampler
 
 SCHEMA = "gpuprof.monitor/1"
@@ -29,8 +30,8 @@ _BEFORE_EDGES, _AFTER_EDGES = 4, 4
 class Reads:
     """Counters of one device on one side of the command."""
 
-    edges: list[Edge] | str
-    throttle: ThrottleCounters | Absent
+    edges: list[Edge] | Absent
+    throttle: ThrottleCounters | NoReading
 
 
 def monitor(devices: Sequence[Device], hz: float, run: Callable[[Sampler], int | None]) -> dict[str, Any]:
@@ -114,24 +115,25 @@ def _reads(sampler: Sampler, edges: int, *, throttle_first: bool) -> dict[str, R
     try:
         return sampler.call(read)
     except Lost as error:
-        return dict.fromkeys(devices, Reads(str(error), Absent("lost", str(error))))
+        lost = NoReading(str(error), "lost")
+        return dict.fromkeys(devices, Reads(lost, lost))
 
 
-def _energy_reader(device: Device) -> Callable[[], float | Absent]:
-    def read() -> float | Absent:
+def _energy_reader(device: Device) -> Callable[[], float | NoReading]:
+    def read() -> float | NoReading:
         try:
             return device.energy_j()
         except Lost as error:
-            return Absent("lost", str(error))
+            return NoReading(str(error), "lost")
 
     return read
 
 
-def _throttle(device: Device) -> ThrottleCounters | Absent:
+def _throttle(device: Device) -> ThrottleCounters | NoReading:
     try:
         return device.throttle_counters()
     except Lost as error:
-        return Absent("lost", str(error))
+        return NoReading(str(error), "lost")
 
 
 def _device(
@@ -143,29 +145,23 @@ def _device(
         identity = sampler.call(device.identity)
     except Lost:
         identity = {}
-    absent: dict[str, str] = {}
-    opening = closing = None
-    fault = next((reads.edges for reads in (before, after) if isinstance(reads.edges, str)), "")
-    if not isinstance(before.edges, str) and not isinstance(after.edges, str):
-        opening = energy.opening(before.edges)
-        closing = energy.closing(after.edges, end_ns, energy.tick_s(before.edges))
     signal_ = summary.chosen(columns, summary.POWER)
-    judged = window.judge(feed, signal_, start_ns, end_ns, opening, closing, None, fault)
-    best, integrated = judged.best, judged.other
-    if best is None:
-        absent |= dict.fromkeys(("energy_j", "energy_error_j", "energy_method", "power_mean_w"), judged.why_not)
-    if integrated is None:
-        absent["trapezoid_j"] = judged.why_no_other
-    shares = None if feed.lost else window.shares(before.throttle, after.throttle, columns)
+    judged = window.judge(feed, signal_, start_ns, end_ns, _brackets(before, after, end_ns), None)
+    best = None if isinstance(judged.best, Absent) else judged.best
+    integrated = None if isinstance(judged.other, Absent) else judged.other
+    sources = dict.fromkeys(("energy_j", "energy_error_j", "energy_method", "power_mean_w"), judged.best)
+    sources["trapezoid_j"] = judged.other
+    absent = {key: source.reason for key, source in sources.items() if isinstance(source, Absent)}
+    shares = None if feed.lost is not None else window.shares(before.throttle, after.throttle, columns)
     if shares is None:
-        said = feed.absent.get("throttle", before.throttle)
-        absent["throttled_share"] = feed.lost or (said.reason if isinstance(said, Absent) else "nothing was sampled")
+        said = feed.lost or feed.absent.get("throttle") or before.throttle
+        absent["throttled_share"] = said.reason if isinstance(said, NoReading) else "nothing was sampled"
     rate = len(columns["t_ns"]) / seconds if seconds > 0 else 0.0
-    found, missing = window.summaries(feed, columns, start_ns)
-    metrics = {key: what.model_dump(exclude={"absent"}) for key, what in found.items()}
+    signals, missing = window.summaries(feed, columns, start_ns)
+    metrics = {key: what.model_dump(exclude={"absent"}) for key, what in signals.items()}
     metrics |= {key: why.model_dump() for key, why in missing.items()}
     names: dict[str, Any] = {}
-    no_such = reading(Absent("unsupported", f"{device.library} has none for this kind of device"))
+    no_such = reading(NoReading(f"{device.library} has none for this kind of device", "unsupported"))
     for key in ("name", "uuid", "pci_bus_id"):
         said_of = identity.get(key, no_such)
         names[key] = said_of.value
@@ -189,6 +185,15 @@ def _device(
         "checks": list(window.checks(feed, judged, shares, rate, seconds, sampler.hz, start_ns)),
         "absent": absent | ({} if device.power.gain_error else {"gain_error": device.power.gain_source or "not known"}),
     }
+
+
+def _brackets(before: Reads, after: Reads, end_ns: int) -> tuple[Bracket, Bracket] | Absent:
+    """Those of the energy counter around the command."""
+    if isinstance(before.edges, Absent):
+        return before.edges
+    if isinstance(after.edges, Absent):
+        return after.edges
+    return energy.opening(before.edges), energy.closing(after.edges, end_ns, energy.tick_s(before.edges))
 
 
 def live(

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from gpuprof.telemetry import quantities
-from gpuprof.telemetry.device import LASTING, Absent, Device, Lost, Probe, Stuck
+from gpuprof.telemetry.device import LASTING, Device, Lost, NoReading, Probe, Stuck
 from gpuprof.telemetry.patience import PATIENCE_S
 
 DEFAULT_HZ = 10.0
@@ -35,9 +35,9 @@ class Feed:
     def __init__(self, device: Device, capacity: int) -> None:
         self.device = device
         self.keys = tuple(quantities.keys(quantities.SIGNALS, device.kind))
-        self.lost = ""
+        self.lost: NoReading | None = None
         self.count = 0
-        self._absent: dict[str, Absent] = {}
+        self._absent: dict[str, NoReading] = {}
         self._capacity = capacity
         self._times = array("q", bytes(8 * capacity))
         self._widths = array("q", bytes(8 * capacity))
@@ -49,7 +49,7 @@ class Feed:
         self._decoding = threading.Lock()
 
     @property
-    def absent(self) -> dict[str, Absent]:
+    def absent(self) -> dict[str, NoReading]:
         """Why a signal was not there when it was last asked for and was not."""
         self._decode()
         return self._absent
@@ -58,20 +58,20 @@ class Feed:
         """Call every probe once; what will never come is remembered and not asked for again. Raises Lost."""
         values: dict[str, float] = {}
         self._probes = []
-        missing = Absent("unsupported", f"{self.device.library} has no call for it")
+        missing = NoReading(f"{self.device.library} has no call for it", "unsupported")
         self._absent = dict.fromkeys(self.keys, missing)
         for probe in self.device.probes():
-            found = dict(zip(probe.keys, probe.call(), strict=True))
-            self._absent |= {key: value for key, value in found.items() if isinstance(value, Absent)}
-            values |= {key: value for key, value in found.items() if not isinstance(value, Absent)}
-            if any(not isinstance(v, Absent) or v.status not in LASTING for v in found.values()):
+            answers = dict(zip(probe.keys, probe.call(), strict=True))
+            self._absent |= {key: value for key, value in answers.items() if isinstance(value, NoReading)}
+            values |= {key: value for key, value in answers.items() if not isinstance(value, NoReading)}
+            if any(not isinstance(v, NoReading) or v.status not in LASTING for v in answers.values()):
                 self._probes.append((probe, probe.every, probe.fetch))
         self._absent = {key: why for key, why in self._absent.items() if key not in values}
         return values
 
     def take(self, clock: Callable[[], int]) -> None:
         """One row, now. Whether a device is lost is believed at the third time."""
-        if self.lost:
+        if self.lost is not None:
             return
         fetched: list[tuple[Probe, Any]] = []
         turn = self.count
@@ -95,11 +95,11 @@ class Feed:
 
     def _failed(self, error: Exception) -> None:
         if not isinstance(error, Lost):  # a library that answers nonsense must not end the thread unseen
-            self.lost = f"its sensors cannot be read ({type(error).__name__}: {error})"
+            self.lost = _unreadable(error)
             return
         self._strikes += 1
         if self._strikes >= _LOST_AFTER:
-            self.lost = str(error)
+            self.lost = NoReading(str(error), "lost")
 
     def _decode(self) -> None:
         with self._decoding:
@@ -111,7 +111,7 @@ class Feed:
                 try:
                     for probe, raw in fetched:
                         for key, value in zip(probe.keys, probe.decoded(raw), strict=True):
-                            if isinstance(value, Absent):
+                            if isinstance(value, NoReading):
                                 self._absent[key] = value
                             else:
                                 self._columns[key][row] = value
@@ -136,6 +136,10 @@ class Feed:
         """Whether samples from after `start_ns` are no longer held."""
         self._decode()
         return self._decoded > self._capacity and self._times[self._decoded % self._capacity] > start_ns
+
+
+def _unreadable(error: Exception) -> NoReading:
+    return NoReading(f"its sensors cannot be read ({type(error).__name__}: {error})", "lost")
 
 
 def _periods(behind: int, period: int) -> int:
@@ -170,7 +174,7 @@ class Sampler:
             if not self._settled.wait(self._patience_s):
                 self.stuck = f"the vendor library did not answer within {self._patience_s:g} s"
                 for feed in self.feeds.values():
-                    feed.lost = self.stuck
+                    feed.lost = NoReading(self.stuck, "lost")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -219,9 +223,9 @@ class Sampler:
             try:
                 feed.settle()
             except Lost as error:
-                feed.lost = str(error)
+                feed.lost = NoReading(str(error), "lost")
             except Exception as error:  # noqa: BLE001 - as in Feed._failed
-                feed.lost = f"its sensors cannot be read ({type(error).__name__}: {error})"
+                feed.lost = _unreadable(error)
         self._settled.set()
         period = int(1e9 / self.hz)
         due = clock()

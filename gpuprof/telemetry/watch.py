@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from gpuprof.absent import Absent
 from gpuprof.messages import Go, Ready
 from gpuprof.record.part import SensorReading, Summary
 from gpuprof.record.protocol import Protocol
@@ -16,7 +17,7 @@ from gpuprof.record.repeat import Energy, Phase, RepeatTelemetry
 from gpuprof.record.run import TelemetrySource
 from gpuprof.telemetry import energy, summary, window
 from gpuprof.telemetry.attribute import Match, attribute
-from gpuprof.telemetry.device import LASTING, Absent, Backend, Device, Lost, ThrottleCounters, reading
+from gpuprof.telemetry.device import LASTING, Backend, Device, Lost, NoReading, ThrottleCounters, reading
 from gpuprof.telemetry.energy import Bracket, Draw, WindowEnergy
 from gpuprof.telemetry.sampler import DEFAULT_HZ, Feed, Sampler
 from gpuprof.telemetry.window import Judged
@@ -28,7 +29,7 @@ MAINS = "throughput"
 _BEFORE = {"warmup": "cold", "throughput": "warmup", "latency": "throughput"}
 _IDLE = {"warmup": 0, "end": 1}
 _TICKS = 6
-_UNCOUNTED = Absent("transient", "throttle counters were not read")
+_UNCOUNTED = NoReading("throttle counters were not read", "transient")
 _OPENING_EDGES, _CLOSING_EDGES = 2, 4
 
 
@@ -40,58 +41,45 @@ class Station(AbstractContextManager["Station"]):
         clock: Callable[[], int] = time.monotonic_ns, wait: Callable[[float], None] = time.sleep,
     ) -> None:  # fmt: skip
         self._clock, self._wait = clock, wait
-        devices = [device for backend in backends for device in backend.devices]
-        found = attribute(devices, device)
-        if isinstance(found, Match):
-            found = Match(found.device.attributed(), found.by)
-        self.why_not = _with_fault(found, backends, device) if isinstance(found, str) else ""
-        if not backends:
-            self.why_not = "telemetry was switched off"
-        self.match = found if isinstance(found, Match) else None
-        self._backend = next((b for b in backends if self.match and self.match.device.vendor == b.vendor), None)
-        self._sampler = Sampler([self.match.device] if self.match else [], hz, clock)
-        self.counter_fault = ""
-        self.tick_s: float | None = None
+        self.match = _match(backends, device)
+        matched = [] if isinstance(self.match, Absent) else [self.match.device]
+        self._version = next((b.version for b in backends if matched and b.vendor == matched[0].vendor), "")
+        self._sampler = Sampler(matched, hz, clock)
+        self.tick_s: float | Absent = Absent("no energy counter")
         self.power_signal: str | None = None
         self.temperature_signal: str | None = None
 
     def __enter__(self) -> Station:
         self._sampler.__enter__()
-        if self.match is not None:
+        if not isinstance(self.match, Absent):
             try:
-                if self.feed.lost:
-                    raise Lost(self.feed.lost)
-                self._sampler.call(self._first_look)
+                self.tick_s = self.feed.lost or self._sampler.call(self._first_look)
             except Lost as error:
-                self.counter_fault = str(error)
+                self.tick_s = NoReading(str(error), "lost")
         return self
 
     def __exit__(self, *fault: object) -> None:
         self._sampler.__exit__(*fault)
 
-    def _first_look(self) -> None:
-        """What the device offers, and the tick of its counter."""
+    def _first_look(self) -> float | Absent:
+        """The tick of the device's energy counter. Notes which signals it offers as well."""
         # What is off the air for a moment is there all the same.
         absent = {name: why for name, why in self.feed.absent.items() if why.status in LASTING}
         there = [key for key in self.feed.keys if key not in absent]
         self.power_signal = next((name for name in summary.POWER if name in there), None)
         self.temperature_signal = next((name for name in summary.TEMPERATURE if name in there), None)
         if "energy_j" in absent:
-            self.counter_fault = absent["energy_j"].reason
-            return
+            return absent["energy_j"]
         edges = self.edges(_TICKS)
-        if isinstance(edges, str):
-            self.counter_fault = edges
-        else:
-            self.tick_s = energy.tick_s(edges)
+        return edges if isinstance(edges, Absent) else energy.tick_s(edges)
 
     @property
     def simulated(self) -> bool:
-        return self.match is not None and self.match.device.simulated
+        return not isinstance(self.match, Absent) and self.match.device.simulated
 
     @property
     def device(self) -> Device:
-        assert self.match is not None
+        assert not isinstance(self.match, Absent)
         return self.match.device
 
     @property
@@ -102,21 +90,21 @@ class Station(AbstractContextManager["Station"]):
     def power_window_s(self) -> float:
         return window.power_window_s(self.feed, self.power_signal)
 
-    def edges(self, count: int) -> list[energy.Edge] | str:
+    def edges(self, count: int) -> list[energy.Edge] | Absent:
         """Moves of the energy counter, or what is wrong with it. To be called in the sampling thread."""
         return energy.watch({"": self.device.energy_j}, self._clock, self._wait, count=count)[""]
 
-    def source(self) -> TelemetrySource | None:
-        """For the record of the run."""
-        if self.match is None or self._backend is None:
-            return None
+    def source(self) -> TelemetrySource | Absent:
+        """For the record of the run: the sensors, or why there are none."""
+        if isinstance(self.match, Absent):
+            return self.match
         device = self.device
         widths = self.feed.between(0, self._clock())["half_width_ns"]
         reasons = {
             "power_signal": "this device reports no power",
             "temperature_signal": "this device reports no temperature",
             "gain_error": device.power.gain_source or "nobody has published a comparison with an external meter",
-            "tick_s": self.counter_fault or "no energy counter",
+            "tick_s": self.tick_s.reason if isinstance(self.tick_s, Absent) else "",
             "call_s": "nothing was sampled",
             "cpu_share": "nothing was sampled",
         }
@@ -124,12 +112,12 @@ class Station(AbstractContextManager["Station"]):
             "power_signal": self.power_signal,
             "temperature_signal": self.temperature_signal,
             "gain_error": device.power.gain_error,
-            "tick_s": self.tick_s,
+            "tick_s": None if isinstance(self.tick_s, Absent) else self.tick_s,
             "call_s": statistics.median(widths) * 2e-9 if widths else None,
             "cpu_share": self._sampler.cpu_share if widths else None,
         }
         return TelemetrySource(
-            vendor=device.vendor, library=device.library, version=self._backend.version, simulated=device.simulated,
+            vendor=device.vendor, library=device.library, version=self._version, simulated=device.simulated,
             device=device.id, attributed_by=self.match.by, scope=device.power.scope, shared_by=device.power.shared_by,
             gain_source=device.power.gain_source, hz=self._sampler.hz,
             identity=self._identity(),
@@ -140,7 +128,7 @@ class Station(AbstractContextManager["Station"]):
         try:
             return self._sampler.call(self.device.identity)
         except Lost as error:
-            return {"name": reading(Absent("lost", str(error)))}
+            return {"name": reading(NoReading(str(error), "lost"))}
 
     def repeat(self, protocol: Protocol) -> Watch:
         return Watch(self, self._sampler, protocol, self._clock, self._wait)
@@ -158,38 +146,39 @@ class Watch:
         self._opening: dict[str, Bracket] = {}
         self._closing: dict[str, Bracket] = {}
         self._idle: list[Draw | None] = [None, None]
-        self._throttle: list[ThrottleCounters | Absent] = []
+        self._throttle: list[ThrottleCounters | NoReading] = []
         self._missed = sampler.missed
-        self._refused = ""
-        self._fault = station.counter_fault
+        self._refused: Absent | None = None
+        self._tick_s = station.tick_s  # absent from the moment on at which the counter fails
         self._facts = [self._read_facts()]
 
     def _read_facts(self) -> dict[str, SensorReading]:
-        if self._station.match is None:
+        if isinstance(self._station.match, Absent):
             return {}
         try:
             return self._sampler.call(self._station.device.facts)
         except Lost as error:
-            return {"power_limit_w": reading(Absent("lost", str(error)))}
+            return {"power_limit_w": reading(NoReading(str(error), "lost"))}
 
     def pause(self, ready: Ready) -> Go:
         """Read what there is to read while the device is idle before the next phase; the answer goes to the worker."""
         station, place = self._station, ready.window
-        if station.match is None or self._refused:
+        if isinstance(station.match, Absent) or self._refused is not None:
             return Go()
         if ready.device is not None:
             again = attribute([station.device], ready.device)
-            if isinstance(again, str):
-                self._refused = f"the process used another device than the run was meant for: {again}"
+            if isinstance(again, Absent):
+                strange = "the process used another device than the run was meant for"
+                self._refused = Absent(f"{strange}: {again.reason}")
                 return Go()
         phases = ready.phases
         if place == "latency":
             self._count_throttling()
-        if station.tick_s is not None and not self._fault:
+        if not isinstance(tick_s := self._tick_s, Absent):
             try:
-                self._fault = self._sampler.call(lambda: self._at_edges(place, phases))
+                self._tick_s = self._sampler.call(lambda: self._at_edges(place, phases, tick_s)) or tick_s
             except Lost as error:
-                self._fault = str(error)
+                self._tick_s = NoReading(str(error), "lost")
         elif station.power_signal is not None and place in _IDLE:
             self._settle_idle(_IDLE[place])
         if place != MAINS:
@@ -202,29 +191,29 @@ class Watch:
         try:
             self._throttle.append(self._sampler.call(self._station.device.throttle_counters))
         except Lost as error:
-            self._throttle.append(Absent("lost", str(error)))
+            self._throttle.append(NoReading(str(error), "lost"))
 
-    def _at_edges(self, place: str, phases: Sequence[Phase]) -> str:
+    def _at_edges(self, place: str, phases: Sequence[Phase], tick_s: float) -> Absent | None:
         """Close the phase before and open the next one, at edges of the idle device's counter.
 
         Returns what is wrong with the counter, if anything is.
         """
         before = _BEFORE.get(place)
         edges = self._station.edges(_CLOSING_EDGES if before is not None else _OPENING_EDGES)
-        if isinstance(edges, str):
+        if isinstance(edges, Absent):
             return edges
-        if before is not None and phases and self._station.tick_s is not None:
-            self._closing[before] = energy.closing(edges, phases[-1].end_ns, self._station.tick_s)
+        if before is not None and phases:
+            self._closing[before] = energy.closing(edges, phases[-1].end_ns, tick_s)
         if place in _IDLE and self._protocol.idle_s > 0:
             settled = edges[-1]
             self._wait(self._protocol.idle_s)
             later = self._station.edges(1)
-            if isinstance(later, str):
+            if isinstance(later, Absent):
                 return later
             edges = [settled, *later]
             self._idle[_IDLE[place]] = energy.draw(edges)
         self._opening[place] = energy.opening(edges)
-        return ""
+        return None
 
     def _settle_idle(self, position: int) -> None:
         """Idle power from samples, once the sensor has forgotten what ran before."""
@@ -240,48 +229,61 @@ class Watch:
         """How long the window must be for the asked error; None where its usual length does."""
         station, plan = self._station, self._protocol
         needed = 0.0
-        idle, warmup = self._idle[0], next((phase for phase in phases if phase.name == "warmup"), None)
-        load = None if warmup is None else self._judge(warmup).best
-        if station.tick_s is not None and idle is not None and load is not None and plan.energy_error is not None:
+        idle, load = self._idle[0], self._load(phases)
+        if isinstance(station.tick_s, Absent):
+            if station.power_signal is not None:
+                needed = max(10 * station.power_window_s, 21 / self._sampler.hz) + station.power_window_s
+        elif idle is not None and not isinstance(load, Absent) and plan.energy_error is not None:
             load_w = load.energy_j / load.seconds
             needed = energy.seconds_for(plan.energy_error, idle, load_w, station.tick_s, above_idle=False)
-        elif station.tick_s is None and station.power_signal is not None:
-            needed = max(10 * station.power_window_s, 21 / self._sampler.hz) + station.power_window_s
         longest = max(plan.measure_min_s, plan.measure_max_s)
         return min(needed, longest) if needed > plan.measure_min_s else None
 
+    def _load(self, phases: Sequence[Phase]) -> WindowEnergy | Absent:
+        """What the warm-up drew, which does the same work as the window."""
+        warmup = next((phase for phase in phases if phase.name == "warmup"), None)
+        return Absent("there was no warm-up") if warmup is None else self._judge(warmup).best
+
     def _judge(self, phase: Phase) -> Judged:
-        station = self._station
-        brackets = self._opening.get(phase.name), self._closing.get(phase.name)
-        idle = energy.idle_of(*self._idle)
+        station, idle = self._station, energy.idle_of(*self._idle)
         return window.judge(
-            station.feed, station.power_signal, phase.start_ns, phase.end_ns, *brackets, idle, self._fault
+            station.feed, station.power_signal, phase.start_ns, phase.end_ns, self._brackets(phase.name), idle
         )
 
-    def result(self, phases: Sequence[Phase]) -> RepeatTelemetry | str:
+    def _brackets(self, phase: str) -> tuple[Bracket, Bracket] | Absent:
+        if phase in self._opening and phase in self._closing:
+            return self._opening[phase], self._closing[phase]
+        if isinstance(self._tick_s, Absent):
+            return self._tick_s
+        return Absent("the energy counter was not read on both sides")
+
+    def result(self, phases: Sequence[Phase]) -> RepeatTelemetry | Absent:
         """Everything of this repeat, or why there is nothing. `phases` carry the worker's own marks."""
         station = self._station
-        if station.match is None:
-            return station.why_not
-        if self._refused:
+        if isinstance(station.match, Absent):
+            return station.match
+        if self._refused is not None:
             return self._refused
         marks = next((phase for phase in phases if phase.name == MAINS), None)
         if marks is None:
-            return "the process did not come to an end of its throughput window"
+            return Absent("the process did not come to an end of its throughput window")
         self._facts.append(self._read_facts())
         columns = station.feed.between(marks.start_ns, marks.end_ns)
         seconds = (marks.end_ns - marks.start_ns) / 1e9
         judged = {phase.name: self._judge(phase) for phase in phases if phase.name in PHASES}
-        found, missing = window.summaries(station.feed, columns, marks.start_ns)
-        self._headline(found, missing)
+        energies = {name: j.best for name, j in judged.items() if not isinstance(j.best, Absent)}
+        signals, missing = window.summaries(station.feed, columns, marks.start_ns)
+        self._headline(signals, missing)
         before, after = self._throttle[-2:] if len(self._throttle) >= 2 else (_UNCOUNTED, _UNCOUNTED)
-        shares = None if station.feed.lost else window.shares(before, after, columns)
+        shares = None if station.feed.lost is not None else window.shares(before, after, columns)
         idle = energy.idle_of(*self._idle)
         rate = len(columns["t_ns"]) / seconds if seconds > 0 else None
-        no_idle = "idle power was not measured: " + (self._fault or "this device reports neither energy nor power")
+        neither = "this device reports neither energy nor power"
+        why = self._tick_s.reason if isinstance(self._tick_s, Absent) else neither
+        no_idle = f"idle power was not measured: {why}"
         absent = {
             "achieved_hz": "the window has no length" if rate is None else None,
-            "tick_s": (station.counter_fault or "no energy counter") if station.tick_s is None else None,
+            "tick_s": station.tick_s.reason if isinstance(station.tick_s, Absent) else None,
             "idle_power_w": no_idle if idle is None else None,
             "idle_power_error_w": no_idle if idle is None else None,
             "throttled_share": self._why_no_shares() if shares is None else None,
@@ -290,26 +292,26 @@ class Watch:
             samples=len(columns["t_ns"]),
             achieved_hz=rate,
             missed=self._sampler.missed - self._missed,
-            tick_s=station.tick_s,
+            tick_s=None if isinstance(station.tick_s, Absent) else station.tick_s,
             idle_power_w=None if idle is None else idle.power_w,
             idle_power_error_w=None if idle is None else idle.error_w,
-            energy={name: _energy(one, one.best) for name, one in judged.items() if one.best is not None},
-            energy_absent={name: one.why_not for name, one in judged.items() if one.best is None},
-            window=found,
+            energy={name: _energy(best, judged[name].other) for name, best in energies.items()},
+            energy_absent={name: j.best.reason for name, j in judged.items() if isinstance(j.best, Absent)},
+            window=signals,
             window_absent=missing,
             throttled_share=shares,
             before=self._facts[0],
             after=self._facts[-1],
             checks=[
                 *window.checks(station.feed, judged[MAINS], shares, rate, seconds, self._sampler.hz, marks.start_ns),
-                *self._checks(judged[MAINS].best),
+                *self._checks(energies.get(MAINS)),
             ],
             absent={name: why for name, why in absent.items() if why is not None},
         )
 
     def series(self, phases: Sequence[Phase]) -> dict[str, list[float]]:
         """Raw samples from the first to the last mark, seconds from the first; for raw.npz."""
-        if self._station.match is None or not phases:
+        if isinstance(self._station.match, Absent) or not phases:
             return {}
         start = min(phase.start_ns for phase in phases)
         columns = self._station.feed.between(start, max(phase.end_ns for phase in phases))
@@ -320,22 +322,22 @@ class Watch:
             f"telemetry/{key}": values for key, values in kept.items()
         }
 
-    def _headline(self, found: dict[str, Summary], missing: dict[str, SensorReading]) -> None:
+    def _headline(self, signals: dict[str, Summary], missing: dict[str, SensorReading]) -> None:
         """power_w and temperature_c stand for whichever signal this device has."""
         for name, signal, others in (
             ("power_w", self._station.power_signal, summary.POWER),
             ("temperature_c", self._station.temperature_signal, summary.TEMPERATURE),
         ):
-            if signal in found:
-                found[name] = found[signal]
+            if signal in signals:
+                signals[name] = signals[signal]
             else:
                 why = (missing[other] for other in others if other in missing)
-                missing[name] = next(why, reading(Absent("transient", "it was not there when the run began")))
+                missing[name] = next(why, reading(NoReading("it was not there when the run began", "transient")))
 
     def _why_no_shares(self) -> str:
         feed = self._station.feed
-        said = feed.absent.get("throttle")
-        return feed.lost or (said.reason if said is not None else "this device tells nothing of throttling")
+        said = feed.lost or feed.absent.get("throttle")
+        return "this device tells nothing of throttling" if said is None else said.reason
 
     def _checks(self, best: WindowEnergy | None) -> Iterator[str]:
         """What only a run can tell."""
@@ -358,28 +360,34 @@ class Watch:
                 yield f"other processes were on the device {when} the measurement: {len(listed.value)} (PID {pids})"  # type: ignore[arg-type]
 
 
-def _energy(judged: Judged, best: WindowEnergy) -> Energy:
+def _energy(best: WindowEnergy, other: WindowEnergy | Absent) -> Energy:
     """For the record of a repeat."""
-    other = judged.other
+    trapezoid_j = None if isinstance(other, Absent) else other.energy_j
     known = {
         "above_idle_j": best.above_idle_j,
         "above_idle_error_j": best.above_idle_error_j,
-        "trapezoid_j": None if other is None else other.energy_j,
-        "disagreement": None if other is None or best.energy_j <= 0 else other.energy_j / best.energy_j - 1,
+        "trapezoid_j": trapezoid_j,
+        "disagreement": None if trapezoid_j is None or best.energy_j <= 0 else trapezoid_j / best.energy_j - 1,
     }
     reasons = dict.fromkeys(("above_idle_j", "above_idle_error_j"), "idle power was not measured")
-    reasons |= dict.fromkeys(("trapezoid_j", "disagreement"), judged.why_no_other)
+    no_other = other.reason if isinstance(other, Absent) else "the counter did not move"
+    reasons |= dict.fromkeys(("trapezoid_j", "disagreement"), no_other)
     return Energy(
         method=best.method,  # type: ignore[arg-type]
         seconds=best.seconds,
         energy_j=best.energy_j,
         error_j=best.error_j,
         **known,
-        absent={name: reasons[name] or "the counter did not move" for name, value in known.items() if value is None},
+        absent={name: reasons[name] for name, value in known.items() if value is None},
     )
 
 
-def _with_fault(reason: str, backends: Sequence[Backend], device: Mapping[str, Any]) -> str:
-    """Why there are no sensors, with what the vendor's library itself had to say."""
-    said = [b.fault.reason for b in backends if b.vendor == device["vendor"] and b.fault is not None]
-    return "; ".join([*said, reason])
+def _match(backends: Sequence[Backend], identity: Mapping[str, Any]) -> Match | Absent:
+    """The device that answers for a run's, or why none does, with what the vendor's library itself had to say."""
+    if not backends:
+        return Absent("telemetry was switched off")
+    match = attribute([device for backend in backends for device in backend.devices], identity)
+    if isinstance(match, Absent):
+        said = [b.fault.reason for b in backends if b.vendor == identity["vendor"] and b.fault is not None]
+        return Absent("; ".join([*said, match.reason]))
+    return Match(match.device.attributed(), match.by)

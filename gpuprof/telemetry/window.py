@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from gpuprof.absent import Absent
 from gpuprof.record.part import SensorReading, Summary
 from gpuprof.telemetry import energy, summary
-from gpuprof.telemetry.device import LASTING, Absent, ThrottleCounters, reading
+from gpuprof.telemetry.device import LASTING, NoReading, ThrottleCounters, reading
 from gpuprof.telemetry.energy import Bracket, Draw, WindowEnergy
 from gpuprof.telemetry.sampler import Feed
 from gpuprof.throttling import NONE, throttled
@@ -20,25 +21,20 @@ SLOW = 0.8
 
 @dataclass(frozen=True)
 class Judged:
-    """The better of the two estimators, the trapezoid beside a counter, and why what is not there is not there."""
+    """The energy of a window: by the counter, the better of the two estimators, and the trapezoid beside a counter."""
 
-    best: WindowEnergy | None
-    other: WindowEnergy | None
-    why_not: str
-    why_no_other: str
-    counter_fault: str
+    counted: WindowEnergy | Absent
+    best: WindowEnergy | Absent
+    other: WindowEnergy | Absent
 
 
 def judge(
-    feed: Feed, power_signal: str | None, start_ns: int, end_ns: int, opening: Bracket | None, closing: Bracket | None,
-    idle: Draw | None, fault: str,
+    feed: Feed, power_signal: str | None, start_ns: int, end_ns: int, brackets: tuple[Bracket, Bracket] | Absent,
+    idle: Draw | None,
 ) -> Judged:  # fmt: skip
-    """`fault` is why a bracket is missing."""
-    counted: WindowEnergy | None = None
-    if opening is not None and closing is not None and not (fault := _fell(feed, opening, closing)):
-        found = energy.by_counter(opening, closing, start_ns, end_ns, idle)
-        counted, fault = (None, found) if isinstance(found, str) else (found, "")
-    integrated: WindowEnergy | str = "this device reports no power"
+    """The energy of [start, end]; `brackets` are the opening and the closing one of its counter."""
+    counted = _counted(feed, brackets, start_ns, end_ns, idle)
+    integrated: WindowEnergy | Absent = Absent("this device reports no power")
     if power_signal is not None:
         columns = feed.between(start_ns, end_ns)
         pairs = [(int(t), w) for t, w in zip(columns["t_ns"], columns[power_signal], strict=True) if w == w]
@@ -46,24 +42,30 @@ def judge(
             [t for t, _ in pairs], [w for _, w in pairs], start_ns, end_ns,
             window_s=power_window_s(feed, power_signal), idle=idle,
         )  # fmt: skip
-    why = integrated if isinstance(integrated, str) else ""
-    if counted is not None:
-        return Judged(counted, None if isinstance(integrated, str) else integrated, "", why, "")
-    no_other = why or "the trapezoid is the method itself"
-    if isinstance(integrated, str):
-        # That there is no power sensor either is no news where the counter's fault says what is missing.
-        both = (fault, why) if power_signal is not None or not fault else (fault,)
-        return Judged(None, None, "; ".join(filter(None, both)), no_other, fault)
-    return Judged(integrated, None, "", no_other, fault)
+    if not isinstance(counted, Absent):
+        return Judged(counted, counted, integrated)
+    if not isinstance(integrated, Absent):
+        return Judged(counted, integrated, Absent("the trapezoid is the method itself"))
+    # That there is no power sensor either is no news where the counter's fault says what is missing.
+    neither = counted if power_signal is None else Absent(f"{counted.reason}; {integrated.reason}")
+    return Judged(counted, neither, integrated)
 
 
-def _fell(feed: Feed, opening: Bracket, closing: Bracket) -> str:
+def _counted(
+    feed: Feed, brackets: tuple[Bracket, Bracket] | Absent, start_ns: int, end_ns: int, idle: Draw | None
+) -> WindowEnergy | Absent:
+    if isinstance(brackets, Absent):
+        return brackets
+    return _fell(feed, *brackets) or energy.by_counter(*brackets, start_ns, end_ns, idle)
+
+
+def _fell(feed: Feed, opening: Bracket, closing: Bracket) -> Absent | None:
     """A counter that was reset and counted on ends above its beginning; what was sampled between tells."""
     low, high = opening.edge, closing.edge
     between = feed.between(low.t_ns, high.t_ns).get("energy_j", [])
     seen = [low.energy_j, *(joules for joules in between if joules == joules), high.energy_j]
     fell = max(a - b for a, b in pairwise(seen))
-    return f"the energy counter fell inside of the window, by {fell:.3f} J" if fell > _CACHED_J else ""
+    return Absent(f"the energy counter fell inside of the window, by {fell:.3f} J") if fell > _CACHED_J else None
 
 
 def power_window_s(feed: Feed, power_signal: str | None) -> float:
@@ -73,11 +75,11 @@ def power_window_s(feed: Feed, power_signal: str | None) -> float:
 
 
 def shares(
-    before: ThrottleCounters | Absent, after: ThrottleCounters | Absent, columns: Mapping[str, Sequence[float]]
+    before: ThrottleCounters | NoReading, after: ThrottleCounters | NoReading, columns: Mapping[str, Sequence[float]]
 ) -> dict[str, float] | None:
     """Share of the window by reason: counted where the device counts, else of the samples."""
     sampled = summary.sampled_share(columns.get("throttle", ()))
-    if isinstance(before, Absent) or isinstance(after, Absent):
+    if isinstance(before, NoReading) or isinstance(after, NoReading):
         return sampled
     counted = summary.counted_share(before, after)
     if counted is None or sampled is None:
@@ -97,7 +99,7 @@ def summaries(
     """
     power = feed.device.power
     lags = {"power_instant_w": power.instant_window_s, "power_average_w": power.average_window_s}
-    found: dict[str, Summary] = {}
+    known: dict[str, Summary] = {}
     missing: dict[str, SensorReading] = {}
     for key in feed.keys:
         if key in ("throttle", "energy_j"):
@@ -106,11 +108,11 @@ def summaries(
         settled = [value for t, value in zip(columns["t_ns"], columns[key], strict=True) if t >= settled_ns]
         what = summary.summarise(settled) or summary.summarise(columns[key])
         if what is not None:
-            found[key] = what
+            known[key] = what
         else:
-            gone = Absent("lost", feed.lost) if feed.lost else feed.absent.get(key)
-            missing[key] = reading(gone or Absent("transient", "no sample in the window"))
-    return found, missing
+            gone = feed.lost or feed.absent.get(key)
+            missing[key] = reading(gone or NoReading("no sample in the window", "transient"))
+    return known, missing
 
 
 def checks(
@@ -118,23 +120,24 @@ def checks(
     start_ns: int,
 ) -> Iterator[str]:  # fmt: skip
     """What makes the window's conditions or its energy doubtful."""
-    if feed.lost:
-        yield f"the device was lost: {feed.lost}"
+    if feed.lost is not None:
+        yield f"the device was lost: {feed.lost.reason}"
     if feed.overwritten(start_ns):
         yield "the sample buffer overflowed; the oldest samples of the window are gone"
     slow = {name: share for name, share in throttled(throttle or {}).items() if share >= THROTTLED}
     if slow:
         listed = (f"{name.replace('_', ' ')} in {share:.0%} of the window" for name, share in slow.items())
         yield f"throttled: {', '.join(listed)}"
-    if rate is not None and rate < SLOW * hz and seconds * hz >= 5 and not feed.lost:
+    if rate is not None and rate < SLOW * hz and seconds * hz >= 5 and feed.lost is None:
         yield f"telemetry was sampled at {rate:.1f} Hz where {hz:g} Hz were asked"
     best = judged.best
-    if best is None:
+    if isinstance(best, Absent):
         return
     gone = feed.absent.get("energy_j")
-    if judged.counter_fault and (gone is None or gone.status not in LASTING):  # one that is not there needs no check
-        yield f"the energy counter could not be used: {judged.counter_fault}"
-    if judged.other is not None and best.energy_j > 0:
+    there = gone is None or gone.status not in LASTING  # a counter that is not there needs no check
+    if isinstance(judged.counted, Absent) and there:
+        yield f"the energy counter could not be used: {judged.counted.reason}"
+    if not isinstance(judged.other, Absent) and best.energy_j > 0:
         gap = judged.other.energy_j / best.energy_j - 1
         if not energy.AGREEMENT[0] <= 1 + gap <= energy.AGREEMENT[1]:
             yield f"integrated power differs from the energy counter by {gap:+.0%}: one of them is wrong"

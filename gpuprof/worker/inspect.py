@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from gpuprof.absent import Absent
 from gpuprof.messages import Inspect
 from gpuprof.worker import correctness, flops, precision
 from gpuprof.worker.channel import Channel, Unsupported
@@ -35,8 +36,8 @@ def inspect(request: Inspect, channel: Channel) -> dict[str, Any]:
     precision.switch(case.precision)
     precision.fused_recurrent(case.params.get("fused", True))
     probes = precision.probe(device, case.precision)
-    effective, reason = precision.effective(probes, workload.operations)
-    if effective is not None and effective != case.precision:
+    effective = precision.effective(probes, workload.operations)
+    if not isinstance(effective, Absent) and effective != case.precision:
         warnings.append(f"precision {case.precision} was asked for, {effective} ran on this device")
 
     weights = build_network(case, ComputeDevice(None), case.seed)[1]
@@ -57,10 +58,10 @@ def inspect(request: Inspect, channel: Channel) -> dict[str, Any]:
         "weights": asdict(weights) | ({"absent": {"sha256": "no file"}} if weights.sha256 is None else {}),
         "precision": {
             "requested": case.precision,
-            "effective": effective,
+            "effective": None if isinstance(effective, Absent) else effective,
             "probe": probes,
             "flags": precision.flags(),
-            "absent": {} if effective is not None else {"effective": reason},
+            "absent": {"effective": effective.reason} if isinstance(effective, Absent) else {},
         },
         "correctness": verdict,
         "warnings": warnings,

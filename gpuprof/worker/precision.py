@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from gpuprof.absent import Absent
 from gpuprof.worker.device import ComputeDevice
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -137,11 +138,11 @@ def classify(error: float, dtype: str) -> str:
     return "bf16"
 
 
-def effective(probes: dict[str, dict[str, Any]], operations: tuple[str, ...]) -> tuple[str | None, str]:
-    """One word for the operations a workload uses, or `mixed(...)`; None with a reason where a probe failed."""
-    found = {name: probes[name]["effective"] for name in operations}
-    if missing := [name for name, value in found.items() if value is None]:
-        return None, f"the probe of {', '.join(missing)} failed"
-    if len(set(found.values())) == 1:
-        return next(iter(found.values())), ""
-    return f"mixed({', '.join(f'{name}={value}' for name, value in found.items())})", ""
+def effective(probes: dict[str, dict[str, Any]], operations: tuple[str, ...]) -> str | Absent:
+    """One word for the operations a workload uses, or `mixed(...)`; absent where a probe failed."""
+    words = {name: probes[name]["effective"] for name in operations}
+    if missing := [name for name, word in words.items() if word is None]:
+        return Absent(f"the probe of {', '.join(missing)} failed")
+    if len(set(words.values())) == 1:
+        return str(next(iter(words.values())))
+    return f"mixed({', '.join(f'{name}={word}' for name, word in words.items())})"

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from gpuprof.absent import Absent
 from gpuprof.analysis import compare as analysis
 from gpuprof.analysis.compare import ONE_PROCESS
 from gpuprof.analysis.evidence import gather
@@ -125,11 +126,11 @@ def test_break_even_by_hand():
     eager = case((800, 801, 799), first_step=0.5, batch_size=32)
     compiled = case((1600, 1602, 1598), first_step=10.5, batch_size=32, variant="compile")
     there = compare(one(eager), one(compiled), vary={"variant"}).cases[0]
-    assert there.break_even_steps == pytest.approx(500)
-    assert there.break_even_says.startswith("the candidate's longer first step")
+    assert there.break_even.steps == pytest.approx(500)
+    assert there.break_even.says.startswith("the candidate's longer first step")
     back = compare(one(compiled), one(eager), vary={"variant"}).cases[0]
-    assert back.break_even_steps == pytest.approx(500)
-    assert back.break_even_says.startswith("the baseline's longer first step")
+    assert back.break_even.steps == pytest.approx(500)
+    assert back.break_even.says.startswith("the baseline's longer first step")
 
 
 @pytest.mark.parametrize(
@@ -139,8 +140,9 @@ def test_break_even_by_hand():
 )  # fmt: skip
 def test_no_break_even_says_why(first, rate, says):
     found = compare(one(case(first_step=0.5)), one(case([r * rate for r in STEADY], first_step=first)))
-    assert found.cases[0].break_even_steps is None
-    assert says in found.cases[0].break_even_says
+    even = found.cases[0].break_even
+    assert isinstance(even, Absent)
+    assert says in even.reason
 
 
 def test_processes_that_took_turns_in_one_run_are_compared_in_pairs():

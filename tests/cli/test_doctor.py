@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from gpuprof import doctor
+from gpuprof.absent import Absent
 from gpuprof.doctor.facts import VARIABLES, Card, Facts, Torch
 from support import simulators
 from support.machines import CPU_ONLY, H100, NO_AMD_SMI, NVIDIA, NVML, blind, with_values
@@ -50,7 +51,7 @@ def test_hostile_text_stays_text(monkeypatch, capsys):
     }
     facts = replace(
         blind(with_values(NVIDIA, **values)), container=evil, variables=dict.fromkeys(VARIABLES, evil),
-        libraries=(NVML._replace(version=evil), NO_AMD_SMI._replace(fault=evil, fix=evil, noise=evil)),
+        libraries=(NVML._replace(version=evil), NO_AMD_SMI._replace(fault=Absent(evil), fix=evil, noise=evil)),
         cards=(Card("amd", evil, evil, evil),), packages={"pynvml": evil},
     )  # fmt: skip
     for machine in (facts, replace(facts, torch=Torch(evil, evil, evil, ({**H100, "name": evil},), (evil,), (evil,)))):

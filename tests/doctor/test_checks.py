@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from gpuprof import doctor
-from gpuprof.doctor.facts import VARIABLES, Seen, Torch
-from gpuprof.telemetry.device import Absent
+from gpuprof.absent import Absent
+from gpuprof.doctor.facts import NOT_ASKED, VARIABLES, Seen, Torch
+from gpuprof.telemetry.device import NoReading
 from support.machines import (
     AMD,
     AMD_SMI,
@@ -31,9 +32,11 @@ from support.machines import (
 
 CUDA_ONLY = Torch("2.15.0+cu132", "cuda", "13.2")
 MISFIT = "amdsmi_get_gpu_metrics_info: libamd_smi 26.0.2 writes 900 bytes ...: they are of different releases"
-GONE = Absent("lost", "the GPU is lost")
-DENIED = Absent("no_permission", "/sys/class/powercap/x/energy_uj is for root alone")
-NO_RAPL = Absent("unsupported", "this kernel offers no RAPL")
+NO_SENSOR = NoReading("no sensor", "unsupported")
+MISFIT_LIBRARY = Absent("it does not fit the installed libamd_smi.so")
+GONE = NoReading("the GPU is lost", "lost")
+DENIED = NoReading("/sys/class/powercap/x/energy_uj is for root alone", "no_permission")
+NO_RAPL = NoReading("this kernel offers no RAPL", "unsupported")
 PROCESSES = [{"pid": number, "memory_bytes": 1} for number in range(41, 47)]
 DIES = tuple(Seen("amd", f"amd:{i}", GOOD_MI300X | {"name": "AMD Instinct MI250X"}, shared_by=2) for i in (0, 1))
 
@@ -44,9 +47,10 @@ FOUND = [
     ("hardware", NVIDIA, "ok", "1 NVIDIA GPU on the PCI bus: 0000:1b:00.0 (0x2330)", ""),
     ("simulated", replace(NOTHING, gpus=(Seen("amd", "amd:0", simulated=True),)), "warning", "amd:0", "ROCM_HOME"),
     ("torch_import", NVIDIA, "ok", "2.15.0+cu132, a CUDA build", ""),
-    ("torch_import", replace(NVIDIA, torch=None), "skipped", "torch 2.15.0 was not started", "architecture|code for"),
-    ("torch_import", replace(AMD, torch=None, packages={}), "problem", "not installed", "whl/rocm7"),
-    ("torch_import", replace(NOTHING, torch=None, torch_fault="libcudart.so.13: cannot open"), "problem",
+    ("torch_import", replace(NVIDIA, torch=NOT_ASKED), "skipped", "torch 2.15.0 was not started",
+     "architecture|code for"),
+    ("torch_import", replace(AMD, torch=NOT_ASKED, packages={}), "problem", "not installed", "whl/rocm7"),
+    ("torch_import", replace(NOTHING, torch=Absent("libcudart.so.13: cannot open")), "problem",
      "torch cannot be used", "libcudart"),
     ("drivers", undriven(NVIDIA), "problem", "NVIDIA GPU 0000:1b:00.0 has no driver", "install NVIDIA's driver"),
     ("drivers", undriven(NVIDIA, "nouveau"), "problem", "has the driver nouveau", "Computing needs the driver nvidia"),
@@ -72,7 +76,7 @@ FOUND = [
     ("visibility", with_variables(blind(AMD), 4, ROCR_VISIBLE_DEVICES="7"), "problem", "ROCR", "choice of 4"),
     ("visibility", with_variables(blind(AMD), 4, ROCR_VISIBLE_DEVICES="1", CUDA_VISIBLE_DEVICES="1"), "problem",
      "ROCR_VISIBLE_DEVICES=1 CUDA_VISIBLE_DEVICES=1", "renumbers from 0.*unset CUDA_VISIBLE_DEVICES$"),
-    ("visibility", with_variables(replace(AMD, torch=None), 4, ROCR_VISIBLE_DEVICES="1", HIP_VISIBLE_DEVICES="1"),
+    ("visibility", with_variables(replace(AMD, torch=NOT_ASKED), 4, ROCR_VISIBLE_DEVICES="1", HIP_VISIBLE_DEVICES="1"),
      "problem", "leaves torch no GPU", "unset HIP_VISIBLE_DEVICES$"),
     ("visibility", with_variables(AMD, 4, ROCR_VISIBLE_DEVICES="1", HIP_VISIBLE_DEVICES="0"), "note",
      "filtered twice", "Slurm"),
@@ -87,7 +91,7 @@ FOUND = [
     ("libraries", without_library(AMD), "problem", "libamd_smi.so was not found", "said in C.*install ROCm"),
     ("libraries", replace(without_library(NVIDIA), variables={"NVIDIA_DRIVER_CAPABILITIES": "compute,video"}),
      "problem", "NVML", "compute,video lacks utility.*compute,utility"),
-    ("libraries", replace(AMD, libraries=(AMD_SMI._replace(fault="it does not fit the installed libamd_smi.so"),)),
+    ("libraries", replace(AMD, libraries=(AMD_SMI._replace(fault=MISFIT_LIBRARY),)),
      "problem", "does not fit", "/opt/rocm/share/amd_smi"),
     ("libraries", undriven(NVIDIA), "skipped", "NVML was not looked at, since NVIDIA GPU 0000:1b:00.0 has no", ""),
     ("libraries", replace(NVIDIA, cards=(*NVIDIA.cards, *AMD.cards), nodes=(*NVIDIA.nodes, *AMD.nodes)), "note",
@@ -102,10 +106,10 @@ FOUND = [
     ("packages", replace(NOTHING, packages={"pynvml": "11.5.3"}), "warning", "instead of nvidia-ml-py", "uninstall"),
     ("packages", replace(NOTHING, packages=INSTALLED | {"pynvml": "11.5.3"}), "warning", "beside nvidia-ml-py", ""),
     ("packages", replace(NOTHING, packages=INSTALLED | {"pynvml": "13.0.1"}), "note", "superfluous", ""),
-    ("amdsmi_fits", with_absent(AMD, throttle_counters=Absent("unsupported", MISFIT)), "problem",
+    ("amdsmi_fits", with_absent(AMD, throttle_counters=NoReading(MISFIT, "unsupported")), "problem",
      "of different releases", "writes 900 bytes.*/opt/rocm/share/amd_smi"),
     ("lost", with_absent(NVIDIA, device=GONE), "problem", "nvidia:0: lost", "dmesg.*restart"),
-    ("power", with_absent(AMD, energy_j=Absent("unsupported", "no sensor")), "warning", "amd:0: neither", "no sensor"),
+    ("power", with_absent(AMD, energy_j=NO_SENSOR), "warning", "amd:0: neither", "no sensor"),
     ("architecture", replace(NVIDIA, torch=replace(NVIDIA.torch, architectures=("sm_75", "sm_80"))), "problem",
      "gpu:0 NVIDIA H100: torch has no code for sm_90", "a newer torch"),
     ("architecture", replace(NVIDIA, torch=replace(NVIDIA.torch, architectures=("sm_100", "sm_120"))), "problem",
@@ -159,7 +163,7 @@ def test_every_check_is_documented_and_tried():
         replace(NVIDIA, torch=replace(NVIDIA.torch, architectures=("compute_70",))),  # PTX
         replace(NVIDIA, torch=replace(NVIDIA.torch, gpus=({**H100, "architecture": "sm_89"},))),  # on sm_80's code
         replace(AMD, torch=replace(AMD.torch, architectures=("gfx9-4-generic",))),
-        replace(AMD, torch=None),
+        replace(AMD, torch=NOT_ASKED),
         replace(with_values(NVIDIA, 7, partition="MIG"), gpus=with_values(NVIDIA, 7, partition="MIG").gpus * 8),
         with_values(NVIDIA, power_limit_w=700.0, power_limit_default_w=None),
         replace(NVIDIA, nodes=(), wsl=True),
@@ -184,7 +188,7 @@ def test_verdict():
     two = replace(NVIDIA, torch=replace(NVIDIA.torch, gpus=(H100, H100)), gpus=NVIDIA.gpus * 2)
     assert said(two) == "ready to measure on: 2 x NVIDIA H100, AMD EPYC"
     assert said(NOTHING) == "ready to measure on: AMD EPYC"
-    assert "without torch" in said(replace(NVIDIA, torch=None))
+    assert "without torch" in said(replace(NVIDIA, torch=NOT_ASKED))
     many = replace(without_library(NVIDIA), torch=CPU_ONLY)
     assert said(many) == "2 problems; begin with the first"
 
@@ -194,5 +198,5 @@ def test_verdict():
 
 @pytest.mark.parametrize("value", ["9" * 5000, "²", "٣", ",,", "GPU-x,0", " 0 ", "\udcff"])
 def test_strange_lists_of_devices_are_no_crash(value):
-    for facts in (NVIDIA, AMD, blind(NVIDIA), blind(AMD), replace(AMD, torch=None)):
+    for facts in (NVIDIA, AMD, blind(NVIDIA), blind(AMD), replace(AMD, torch=NOT_ASKED)):
         doctor.examine(with_variables(facts, 4, **dict.fromkeys(VARIABLES, value)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpuprof import doctor
-from gpuprof.doctor.facts import Card
+from gpuprof.doctor.facts import NOT_ASKED, Card
 
 
 def test_cards_and_device_files_are_read_from_the_system(tmp_path):
@@ -30,6 +30,5 @@ def test_cards_and_device_files_are_read_from_the_system(tmp_path):
     assert [node.path for node in facts.nodes] == ["/dev/nvidiactl", "/dev/dri/renderD128", "/dev/kfd"]
     assert all(node.writable and node.gid == (tmp_path / "dev/kfd").stat().st_gid for node in facts.nodes)
     assert facts.wsl
-    assert facts.torch is None
-    assert facts.torch_fault == ""
+    assert facts.torch == NOT_ASKED
     assert "torch" in facts.packages

@@ -18,7 +18,7 @@ from gpuprof.store.assemble import assemble
 from gpuprof.store.journal import Journal
 from gpuprof.supervisor import plan
 from gpuprof.supervisor.resume import Conditions, conditions, held
-from gpuprof.telemetry.device import Absent, Backend, Device
+from gpuprof.telemetry.device import Backend, Device, NoReading
 from support.journals import NOW, journal, repeat
 from support.running import CONFIGS, SAMPLES
 
@@ -135,7 +135,7 @@ def test_a_sweep_is_held_in_part_and_over_several_runs(tmp_path):
 
 class Sensor(Device):
     def read_identity(self):
-        return {"driver_version": "575.51", "partition": Absent("unsupported", "no such call")}
+        return {"driver_version": "575.51", "partition": NoReading("no such call", "unsupported")}
 
     def read_facts(self):
         return {"power_limit_w": 700.0, "ecc_enabled": False}

@@ -65,12 +65,12 @@ def at(s):
 at(10.3)
 from gpuprof import telemetry
 from gpuprof.telemetry import quantities, sampler
-from gpuprof.telemetry.device import Absent, Lost, reading
+from gpuprof.telemetry.device import NoReading, Lost, reading
 backends = telemetry.open_backends()
 nvidia, amd, cpu = backends
 gpus = [*nvidia.devices, *amd.devices]
 def plain(readings): return {key: [r.value, r.status, r.reason] for key, r in readings.items()}
-def shown(value): return list(value) if isinstance(value, Absent) else value
+def shown(value): return [value.status, value.reason] if isinstance(value, NoReading) else value
 def signals(device):
     try: return plain({key: reading(value) for key, value in device.signals().items()})
     except Lost as error: return {"lost": str(error)}

@@ -6,8 +6,9 @@ import math
 import random
 from collections.abc import Callable
 
+from gpuprof.absent import Absent
 from gpuprof.telemetry import energy
-from gpuprof.telemetry.device import Absent
+from gpuprof.telemetry.device import NoReading
 from gpuprof.telemetry.energy import Bracket, Draw, Edge
 from support.virtual import S, World
 
@@ -43,7 +44,7 @@ class Gpu:
     def __init__(self, world: World, power, *, tick_s: float, phase_s: float = 0.0, latency_s: float = 1e-4) -> None:
         self.world, self.tick_s, self.phase_s, self.latency_s = world, tick_s, phase_s, latency_s
         self.powers = [(0.0, power)]
-        self.fault: Absent | None = None
+        self.fault: NoReading | None = None
         self.frozen = False
         self.offset_j = 0.0
         self.calls = 0
@@ -64,7 +65,7 @@ class Gpu:
     def counter(self, t: float) -> float:
         return self.joules(math.floor((t - self.phase_s) / self.tick_s) * self.tick_s + self.phase_s)
 
-    def read(self) -> float | Absent:
+    def read(self) -> float | NoReading:
         """As a driver does: the value belongs to some moment inside the call."""
         self.calls += 1
         self.world.wait(self.latency_s / 2)
@@ -80,7 +81,7 @@ def steady_gpu(tick_s: float, watts: float = 400.0, **more) -> tuple[World, Gpu]
 
 def watched(world: World, gpu: Gpu, count: int, wait: Callable[[float], None] | None = None) -> list[Edge]:
     edges = energy.watch({"": gpu.read}, world.now, wait or world.wait, count=count)[""]
-    assert not isinstance(edges, str), edges
+    assert not isinstance(edges, Absent), edges
     return edges
 
 

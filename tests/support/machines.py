@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gpuprof.absent import Absent
 from gpuprof.doctor.facts import Card, Facts, Library, Node, Seen, Torch
 
 H100 = {"kind": "gpu", "vendor": "nvidia", "name": "NVIDIA H100", "index": 0, "architecture": "sm_90"}
@@ -16,8 +17,8 @@ GOOD_H100 = {
 GOOD_MI300X = GOOD_H100 | {"name": "AMD Instinct MI300X", "architecture": "gfx942", "partition": "SPX"}
 NVML = Library("nvidia", "NVML", "driver 580.65.06")
 AMD_SMI = Library("amd", "AMD SMI", "library 26.0.2")
-NO_NVML = Library("nvidia", "NVML", "", "libnvidia-ml.so.1 was not found", "install NVIDIA's driver")
-NO_AMD_SMI = Library("amd", "AMD SMI", "", "libamd_smi.so was not found", "install ROCm", "said in C")
+NO_NVML = Library("nvidia", "NVML", "", Absent("libnvidia-ml.so.1 was not found"), "install NVIDIA's driver")
+NO_AMD_SMI = Library("amd", "AMD SMI", "", Absent("libamd_smi.so was not found"), "install ROCm", "said in C")
 INSTALLED = {"torch": "2.15.0", "nvidia-ml-py": "13.0"}
 CPU = Seen("cpu", "cpu", {"name": "AMD EPYC", "energy_j": 1.0})
 

@@ -37,11 +37,14 @@ import ctypes, json, os, sys, types
 from support import simulators
 from support.virtual import S, World
 from gpuprof import telemetry
+from gpuprof.absent import Absent
 from gpuprof.messages import Ready
 from gpuprof.record.repeat import Phase
 from gpuprof.record.protocol import Protocol
 from gpuprof.telemetry.vendors import nvidia
 from gpuprof.telemetry.watch import Station
+
+def shown(part): return part.reason if isinstance(part, Absent) else part.model_dump(mode="json")
 
 asked = json.loads(sys.argv[1])
 # The same libraries that the bindings will load.
@@ -68,8 +71,7 @@ with world.driving(station._sampler, station):
     series = watch.series(marks)
     source = station.source()
     said |= {
-        "result": found if isinstance(found, str) else found.model_dump(mode="json"), "phases": phases,
-        "source": source and source.model_dump(mode="json"), "why_not": station.why_not,
+        "result": shown(found), "phases": phases, "source": shown(source),
         "simulated": station.simulated, "series": {name: len(values) for name, values in series.items()},
     }
 print(json.dumps(said))

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gpuprof.absent import Absent
 from gpuprof.telemetry.attribute import VISIBILITY, Match, attribute, spellings
 from gpuprof.telemetry.device import Device
 
@@ -44,9 +45,9 @@ def found(devices: list[Device], want: dict, variables: dict[str, str] = NO_VARI
 
 def refused(devices: list[Device], want: dict, variables: dict[str, str] = NO_VARIABLES) -> str:
     match = attribute(devices, want, variables)
-    assert isinstance(match, str), match
-    assert len(match.split()) > 5  # a sentence
-    return match
+    assert isinstance(match, Absent), match
+    assert len(match.reason.split()) > 5  # a sentence
+    return match.reason
 
 
 TWO = [nvidia(0, H100, 0x1B), nvidia(1, H100_B, 0x43)]
@@ -106,12 +107,12 @@ def test_uuid_xx_names_no_device():
 @settings(max_examples=200, deadline=None, derandomize=True)
 def test_no_text_in_the_place_of_a_uuid_raises(uuid):
     assert all(isinstance(name, str) for name in spellings(uuid))
-    assert isinstance(attribute(MI300, wanted("amd", uuid=uuid), NO_VARIABLES), (str, Match))
+    assert isinstance(attribute(MI300, wanted("amd", uuid=uuid), NO_VARIABLES), (Absent, Match))
 
 
 @pytest.mark.parametrize("pci", ["", "1b", "0000:1b", "zz:1b:00.0", "0000:1b:00", "0000:1b:00.0.0"])
 def test_an_address_that_is_none_raises_nothing(pci):
-    assert isinstance(attribute(TWO, wanted("nvidia", pci=pci), NO_VARIABLES), (str, Match))
+    assert isinstance(attribute(TWO, wanted("nvidia", pci=pci), NO_VARIABLES), (Absent, Match))
 
 
 # ---- parts of a GPU
@@ -226,7 +227,7 @@ def match(vendor, uuid, pci, index=0):
     return attribute(telemetry.all_devices(backends), want, {})
 def who(*arguments):
     found = match(*arguments)
-    return [found.device.id, found.by] if isinstance(found, Match) else found
+    return [found.device.id, found.by] if isinstance(found, Match) else found.reason
 """
 
 

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpuprof.absent import Absent
 from gpuprof.telemetry import energy
-from gpuprof.telemetry.device import Absent
+from gpuprof.telemetry.device import NoReading
 from gpuprof.telemetry.energy import Bracket, Draw, Edge
 from support.counted import IDLE_W, LOAD_W, MS, Constant, Gpu, Square, measure, steady_gpu, watched
 from support.virtual import S, World
@@ -50,9 +51,9 @@ def test_stuck_backward_and_absent_counters_say_what_is_wrong():
 
         before = world.now()
         found = energy.watch({"x": gpu.read}, world.now, wait, count=5)["x"]
-        assert isinstance(found, str)
+        assert isinstance(found, Absent)
         assert world.now() - before < 4 * S
-        return found
+        return found.reason
 
     def freeze(gpu, calls):
         gpu.frozen = True
@@ -61,14 +62,14 @@ def test_stuck_backward_and_absent_counters_say_what_is_wrong():
         gpu.offset_j = -30_000.0 if calls > 100 else 0.0
 
     def forbid(gpu, calls):
-        gpu.fault = Absent("no_permission", "the counter is for root alone")
+        gpu.fault = NoReading("the counter is for root alone", "no_permission")
 
     assert "backwards, by 30" in first_word(reset)
     assert first_word(forbid) == "the counter is for root alone"
     world, gpu = steady_gpu(0.1)
     gpu.frozen = True
     assert energy.watch({"x": gpu.read}, world.now, world.wait, count=1) == {
-        "x": "the energy counter stood still for 1.5 s"
+        "x": Absent("the energy counter stood still for 1.5 s")
     }
     assert "backwards" in first_word(freeze)  # the value it had long ago
 
@@ -78,10 +79,10 @@ def test_fast_counters_are_watched_on_for_the_slow_ones_and_broken_ones_hold_nob
     fast = Gpu(world, Constant(300), tick_s=0.001)
     slow = Gpu(world, Constant(300), tick_s=0.1, phase_s=0.013)
     dead = Gpu(world, Constant(300), tick_s=0.1)
-    dead.fault = Absent("unsupported", "none")
+    dead.fault = NoReading("none", "unsupported")
     before = world.now()
     found = energy.watch({"fast": fast.read, "slow": slow.read, "dead": dead.read}, world.now, world.wait, count=3)
-    assert found["dead"] == "none"
+    assert found["dead"] == dead.fault
     assert dead.calls == 1
     assert len(found["slow"]) == 3
     assert len(found["fast"]) > 50
@@ -212,8 +213,8 @@ def test_a_counter_that_was_reset_inside_the_window_gives_no_energy():
     before = Bracket(Edge(10 * S, 50_000.0, 0.002), Draw(100.0, 1.0))
     after = Bracket(Edge(16 * S, 900.0, 0.002), Draw(100.0, 1.0))
     found = energy.by_counter(before, after, 10 * S + 50 * MS, 15 * S, None)
-    assert isinstance(found, str)
-    assert "backwards" in found
+    assert isinstance(found, Absent)
+    assert "backwards" in found.reason
 
 
 def test_idle_is_the_mean_and_half_the_difference_is_uncertain():

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpuprof.absent import Absent
 from gpuprof.telemetry import energy
-from gpuprof.telemetry.energy import Draw
+from gpuprof.telemetry.energy import Draw, WindowEnergy
 from support.counted import IDLE_W, Constant, Gpu, Square, measure
 from support.virtual import S, World
 
@@ -47,21 +48,20 @@ def test_its_error_is_five_percent_or_two_sensor_windows(window_s, windows):
 
 def test_what_is_too_short_or_too_few_is_refused():
     times, watts = [i * S // 10 for i in range(101)], [100.0] * 101
-    assert "9.9 s are too short for a power sensor that averages over 1 s" in energy.by_power(
-        times, watts, 0, int(9.9 * S), window_s=1.0, idle=None
-    )
-    assert not isinstance(energy.by_power(times, watts, 0, 10 * S, window_s=1.0, idle=None), str)
+    short = energy.by_power(times, watts, 0, int(9.9 * S), window_s=1.0, idle=None)
+    assert "9.9 s are too short for a power sensor that averages over 1 s" in short.reason
+    assert isinstance(energy.by_power(times, watts, 0, 10 * S, window_s=1.0, idle=None), WindowEnergy)
     few = energy.by_power(times[::10], watts[::10], 0, 10 * S, window_s=0.1, idle=None)
-    assert few == "10 power samples in the window; 20 are needed"
-    assert energy.by_power([], [], 0, 10 * S, window_s=0.1, idle=None).startswith("0 power samples")
+    assert few == Absent("10 power samples in the window; 20 are needed")
+    assert energy.by_power([], [], 0, 10 * S, window_s=0.1, idle=None).reason.startswith("0 power samples")
 
 
 def test_samples_that_end_in_the_middle_do_not_stand_for_the_whole():
     """As of a device that was lost: what it drew afterwards, if anything, nobody knows."""
     times, watts = [i * S // 10 for i in range(61)], [100.0] * 61
     found = energy.by_power(times, watts, 0, 10 * S, window_s=0.1, idle=None)
-    assert isinstance(found, str)
-    assert "cover" in found
+    assert isinstance(found, Absent)
+    assert "cover" in found.reason
 
 
 def test_what_the_sensor_still_holds_of_before_is_left_out():

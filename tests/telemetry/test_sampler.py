@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from gpuprof.telemetry import summary
-from gpuprof.telemetry.device import Absent, Device, Lost, Probe
+from gpuprof.telemetry.device import Device, Lost, NoReading, Probe
 from gpuprof.telemetry.sampler import Feed, Sampler
 from support.counted import MS
 from support.virtual import S, World
@@ -152,10 +152,10 @@ def test_what_is_asked_for_seldom_is_not_all_asked_for_at_once():
 
 def test_an_absent_value_comes_back_as_absent_and_never_as_a_number():
     world = World()
-    answers = {"power_instant_w": 0.0, "temperature_core_c": Absent("unsupported", "no such sensor")}
+    answers = {"power_instant_w": 0.0, "temperature_core_c": NoReading("no such sensor", "unsupported")}
 
     def power():
-        return answers["power_instant_w"], Absent("transient", "try again")
+        return answers["power_instant_w"], NoReading("try again", "transient")
 
     feed = Feed(
         Scripted(
@@ -164,7 +164,7 @@ def test_an_absent_value_comes_back_as_absent_and_never_as_a_number():
         ), 64,
     )  # fmt: skip
     assert feed.settle() == {"power_instant_w": 0.0}
-    for value in (200.0, Absent("transient", "off the air"), 210.0):
+    for value in (200.0, NoReading("off the air", "transient"), 210.0):
         answers["power_instant_w"] = value
         answers["temperature_core_c"] = 55.0  # too late: what said "never" at first is not asked again
         feed.take(world.now)
@@ -176,7 +176,7 @@ def test_an_absent_value_comes_back_as_absent_and_never_as_a_number():
         assert summary.summarise(found[key]) is None
     assert feed.absent["temperature_core_c"].reason == "no such sensor"
     assert feed.absent["power_average_w"].status == "transient"
-    assert feed.absent["energy_j"] == Absent("unsupported", "a test has no call for it")
+    assert feed.absent["energy_j"] == NoReading("a test has no call for it", "unsupported")
 
 
 def test_a_device_is_lost_at_the_third_strike_in_a_row():
@@ -195,7 +195,7 @@ def test_a_device_is_lost_at_the_third_strike_in_a_row():
     strikes += [True, True, False, True, True, True, False]
     for _ in range(6):
         feed.take(world.now)
-    assert feed.lost == "fell off the bus"
+    assert feed.lost == NoReading("fell off the bus", "lost")
     assert feed.count == 1  # no row of a device that was not there
     before = len(calls)
     feed.take(world.now)
@@ -215,6 +215,6 @@ def test_one_lost_device_does_not_stop_the_others():
     sampler = Sampler(devices, 10.0, world.now)
     with world.driving(sampler):
         world.wait(1.05)
-        assert sampler.feeds["nvidia:0"].lost == "gone"
+        assert sampler.feeds["nvidia:0"].lost == NoReading("gone", "lost")
         assert len(columns(sampler, "amd:0")["t_ns"]) == 11
         assert columns(sampler, "nvidia:0")["t_ns"] == []

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from gpuprof.absent import Absent
 from gpuprof.record.protocol import Protocol
 from gpuprof.record.run import TelemetrySource
 from gpuprof.telemetry.watch import Station
@@ -252,7 +253,7 @@ def test_errors_that_pass_cost_samples_and_not_the_measurement(watched, gpu, eve
 def test_telemetry_that_was_switched_off():
     gpu = torch_says(simulators.load("mi300x_spx")["gpus"][0])
     with Station([], gpu) as station:
-        assert station.why_not == "telemetry was switched off"
-        assert station.source() is None
-        assert station.repeat(Protocol.model_validate(PROTOCOL)).result([]) == station.why_not
+        off = Absent("telemetry was switched off")
+        assert station.match == station.source() == off
+        assert station.repeat(Protocol.model_validate(PROTOCOL)).result([]) == off
         assert not station.simulated

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from gpuprof.absent import Absent
 from gpuprof.worker import precision
 from gpuprof.worker.device import ComputeDevice
 
@@ -63,9 +64,9 @@ def test_switches_are_set_and_read_back(asked):
 
 def test_effective_is_one_word_or_mixed_or_absent_with_a_reason():
     probes = {"matmul": {"effective": "ieee"}, "conv": {"effective": "tf32"}, "rnn": {"effective": None}}
-    assert precision.effective(probes, ("matmul",)) == ("ieee", "")
-    assert precision.effective(probes, ("conv", "matmul"))[0] == "mixed(conv=tf32, matmul=ieee)"
-    assert precision.effective(probes, ("rnn", "matmul")) == (None, "the probe of rnn failed")
+    assert precision.effective(probes, ("matmul",)) == "ieee"
+    assert precision.effective(probes, ("conv", "matmul")) == "mixed(conv=tf32, matmul=ieee)"
+    assert precision.effective(probes, ("rnn", "matmul")) == Absent("the probe of rnn failed")
 
 
 def test_an_operation_that_fails_leaves_its_reason(monkeypatch):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gpuprof.absent import Absent
 from gpuprof.analysis import titles
 from gpuprof.analysis.compare import HEADLINE, Claim, Side, side
 from gpuprof.analysis.evidence import CaseEvidence
@@ -55,7 +56,8 @@ def of_cases(cases: Sequence[Shown], sides: Sequence[str], timeline: Timeline, w
         yield Chart("latency", "Latency of single requests", said, charts.latency(latency, sides))
     energy = [
         {**row, "energy_j": row["value"], "throughput": rate}
-        for case in cases for row in _points([case], _JOULES) if (rate := _value(case[2], HEADLINE).value) is not None
+        for case in cases for row in _points([case], _JOULES)
+        if not isinstance(rate := _value(case[2], HEADLINE).value, Absent)
     ]  # fmt: skip
     if energy:
         said = _said(energy, "J")
@@ -81,7 +83,7 @@ def _value(case: CaseEvidence, metric: str) -> Side:
 def _points(cases: Sequence[Shown], metric: str) -> list[dict[str, Any]]:
     return [
         {"label": title, "side": name, "value": v.value, "low": v.ci95 and v.ci95[0], "high": v.ci95 and v.ci95[1]}
-        for title, name, case in cases if (v := _value(case, metric)).value is not None
+        for title, name, case in cases if not isinstance((v := _value(case, metric)).value, Absent)
     ]  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 import gpuprof
+from gpuprof.absent import Absent
 from gpuprof.analysis.compare import Claim, Compared, Comparison, Side, side
 from gpuprof.analysis.evidence import Evidence
 from gpuprof.index.brief import as_text
@@ -54,6 +55,7 @@ def _claim(claim: Claim) -> dict[str, Any]:
 
 
 def _case(case: Compared) -> dict[str, Any]:
+    even = case.break_even
     return {
         "case": case.title,
         "allowed": case.pair.allowed,
@@ -61,8 +63,8 @@ def _case(case: Compared) -> dict[str, Any]:
         "differs": list(case.pair.differs),
         "baseline": {name: as_text(value) for name, value in case.pair.baseline.fields.items()},
         "candidate": {name: as_text(value) for name, value in case.pair.candidate.fields.items()},
-        "break_even_steps": case.break_even_steps,
-        "break_even": case.break_even_says,
+        "break_even_steps": None if isinstance(even, Absent) else even.steps,
+        "break_even": even.reason if isinstance(even, Absent) else even.says,
         "metrics": {
             key: {
                 "unit": BY_KEY[key].unit,
@@ -78,8 +80,9 @@ def _case(case: Compared) -> dict[str, Any]:
 
 
 def _value(side: Side) -> dict[str, Any]:
-    return {"value": side.value, "ci95": side.ci95, "units": side.units, "unit_of_inference": side.unit,
-            "absent": side.absent or None}  # fmt: skip
+    value, why = (None, side.value.reason) if isinstance(side.value, Absent) else (side.value, None)
+    return {"value": value, "ci95": side.ci95, "units": side.units, "unit_of_inference": side.unit,
+            "absent": why or None}  # fmt: skip
 
 
 def overview(found: Overview, now: str) -> dict[str, Any]:

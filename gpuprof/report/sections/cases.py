@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from gpuprof.absent import Absent
 from gpuprof.analysis.evidence import CaseEvidence
 from gpuprof.case_keys import HEADINGS, SETTINGS
 from gpuprof.metrics import METRICS
@@ -28,12 +29,9 @@ def blocks(subject: Subject) -> Iterable[Block]:
         rows = []
         for metric in METRICS:
             difference = case.differences[metric.key]
-            if difference.baseline.value is None and difference.candidate.value is None:
+            if isinstance(difference.baseline.value, Absent) and isinstance(difference.candidate.value, Absent):
                 continue
-            sides = [
-                number(s.value, metric.unit, s.ci95, absent=s.absent)
-                for s in (difference.baseline, difference.candidate)
-            ]
+            sides = [number(s.value, metric.unit, s.ci95) for s in (difference.baseline, difference.candidate)]
             better = f"{metric.better} is better" if metric.ratio else ""
             rows.append([Cell(metric.title, note=better), *sides, ratio(difference.effect, struck=struck)])
         for title, tell in CONDITIONS:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
-from gpuprof import units
-from gpuprof.analysis.compare import HEADLINE, Compared, Comparison
+from gpuprof.absent import Absent
+from gpuprof.analysis.compare import HEADLINE, BreakEven, Compared, Comparison, Side
 from gpuprof.analysis.evidence import Evidence
 from gpuprof.metrics import BY_KEY
 from gpuprof.report.sections.subject import Subject
 from gpuprof.report.story import Block, Bullets, Cell, Notice, Table, without_empty
-from gpuprof.report.wording import NONE, number, ratio, times
+from gpuprof.report.wording import NONE, number, ratio, samples_a_joule, times
 from gpuprof.text import listed
 from gpuprof.units import show
 
@@ -28,19 +27,21 @@ def blocks(subject: Subject) -> Iterable[Block]:
         heads = ("case", "side", "throughput", "energy a sample", "samples a joule", "power", "memory", "first step")
         yield without_empty(Table("What decides, case by case", heads, rows))
     if all(case.differences["energy_j_per_sample"].effect is None for case in found.cases):
-        reasons = {d.absent for case in found.cases for d in _both(case, "energy_j_per_sample") if d.absent}
-        yield Notice(
-            "No energy is compared: " + ("; ".join(sorted(reasons)) or "not measured on both sides") + ".", "dim"
-        )
+        energies = [side.value for case in found.cases for side in _both(case, "energy_j_per_sample")]
+        reasons = sorted({value.reason for value in energies if isinstance(value, Absent) and value.reason})
+        yield Notice(f"No energy is compared: {'; '.join(reasons) or 'not measured on both sides'}.", "dim")
     else:
         yield Notice(_sensors(found))
     # Where no difference in speed was shown there is nothing to make good with.
     decided = {c.case for c in found.claims if c.metric == HEADLINE and c.verdict in ("faster", "slower")}
-    ends = [(c.title, c.break_even_steps, c.break_even_says) for c in found.cases if c.title in decided]
-    if ends:
-        said = [f"{title}: {f'{steps:,.0f} steps; ' if steps is not None else ''}{says}" for title, steps, says in ends]
+    said = [f"{case.title}: {_said(case.break_even)}" for case in found.cases if case.title in decided]
+    if said:
         yield Notice("First step and break-even: how long one-time tuning and compilation take to pay for themselves.")
         yield Bullets(said)
+
+
+def _said(even: BreakEven | Absent) -> str:
+    return even.reason if isinstance(even, Absent) else f"{even.steps:,.0f} steps; {even.says}"
 
 
 def _limit(side: Evidence) -> str | None:
@@ -49,7 +50,7 @@ def _limit(side: Evidence) -> str | None:
     return listed(sorted(found)) or None
 
 
-def _both(case: Compared, metric: str) -> tuple[Any, Any]:
+def _both(case: Compared, metric: str) -> tuple[Side, Side]:
     return case.differences[metric].baseline, case.differences[metric].candidate
 
 
@@ -58,9 +59,9 @@ def _decision_rows(case: Compared, sides: tuple[str, str], limits: Sequence[str 
     for position, name in enumerate(sides):
         values = {key: _both(case, key)[position] for key in BY_KEY}
         evidence = (case.pair.baseline, case.pair.candidate)[position]
-        joules = values["energy_j_per_sample"].value
-        power = number(values["power_mean_w"].value, "W")
-        peak = None if values["power_mean_w"].value is None else evidence.newest.facts.get("power_max_w")
+        joules, watts = values["energy_j_per_sample"].value, values["power_mean_w"].value
+        power = number(watts, "W", terse=True)
+        peak = None if isinstance(watts, Absent) else evidence.newest.facts.get("power_max_w")
         notes = [
             "" if peak is None else f"peak {show(peak, 'W')}",
             "" if limits[position] is None else f"limit {limits[position]}",
@@ -68,7 +69,7 @@ def _decision_rows(case: Compared, sides: tuple[str, str], limits: Sequence[str 
         rows.append([
             Cell(case.title if position == 0 else ""), Cell(name),
             _value(values[HEADLINE], HEADLINE), _value(values["energy_j_per_sample"], "energy_j_per_sample"),
-            Cell(NONE, "dim", number=True) if not joules else Cell(units.number(1 / joules), number=True),
+            samples_a_joule(joules),
             replace(power, note="" if power.text == NONE else ", ".join(filter(None, notes))),
             _value(values["peak_memory_bytes"], "peak_memory_bytes"), _value(values["first_step_s"], "first_step_s"),
         ])  # fmt: skip
@@ -82,8 +83,8 @@ def _decision_rows(case: Compared, sides: tuple[str, str], limits: Sequence[str 
     return rows
 
 
-def _value(side: Any, metric: str) -> Cell:
-    return number(side.value, BY_KEY[metric].unit, side.ci95)
+def _value(side: Side, metric: str) -> Cell:
+    return number(side.value, BY_KEY[metric].unit, side.ci95, terse=True)
 
 
 def _sensors(found: Comparison) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import gpuprof
-from gpuprof import units
+from gpuprof.absent import Absent
 from gpuprof.analysis import effect, titles
 from gpuprof.analysis.compare import HEADLINE, Side, side
 from gpuprof.analysis.evidence import CaseEvidence, Evidence, Key
@@ -19,7 +19,7 @@ from gpuprof.report.charts.pictures import Timeline
 from gpuprof.report.sections.cases import CONDITIONS
 from gpuprof.report.sections.method import METHOD
 from gpuprof.report.story import Block, Bullets, Cell, Notice, Section, Story, Table, Tone, without_empty
-from gpuprof.report.wording import NONE, SIMULATED, number, times, times_interval
+from gpuprof.report.wording import NONE, SIMULATED, number, samples_a_joule, times, times_interval
 from gpuprof.text import listed, plural, shortened
 
 _SHOWN = (HEADLINE, "latency_p50_s", "energy_j_per_sample", "power_mean_w", "peak_memory_bytes")
@@ -119,10 +119,8 @@ def _glance(found: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
                 table.append([*cells, Cell(NONE, "warn", note=reason), *[Cell("")] * (len(_SHOWN) + 1)])
                 continue
             values = [_side(case, metric) for metric in _SHOWN]
-            cells += [number(v.value, BY_KEY[m].unit, v.ci95) for m, v in zip(_SHOWN, values, strict=True)]
-            joules = _side(case, _JOULES).value
-            cells.append(Cell(units.number(1 / joules), number=True) if joules else Cell(NONE, "dim", number=True))
-            table.append([*cells, _checks(case)])
+            cells += [number(v.value, BY_KEY[m].unit, v.ci95, terse=True) for m, v in zip(_SHOWN, values, strict=True)]
+            table.append([*cells, samples_a_joule(_side(case, _JOULES).value), _checks(case)])
     heads = ("case", "device", *(BY_KEY[metric].title for metric in _SHOWN), "samples a joule", "checks")
     if table:
         yield without_empty(Table("Every case on every device that ran it", heads, table))
@@ -193,10 +191,11 @@ def _cells(found: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
         lines = []
         for metric in METRICS:
             values = [side(case, metric) for case in row.devices.values()]
-            if any(value.value is not None for value in values):
+            if not all(isinstance(v.value, Absent) for v in values):
                 better = f"{metric.better} is better" if metric.ratio else ""
-                cells = [number(v.value, metric.unit, v.ci95, absent=shortened(v.absent)) for v in values]
-                lines.append([Cell(metric.title, note=better), *cells])
+                cells = [number(v.value, metric.unit, v.ci95) for v in values]
+                shorter = [replace(cell, note=shortened(cell.note)) for cell in cells]
+                lines.append([Cell(metric.title, note=better), *shorter])
         for title, tell in CONDITIONS:
             texts = [tell(case) for case in row.devices.values()]
             if any(texts):

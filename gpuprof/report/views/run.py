@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gpuprof import case_keys
+from gpuprof.absent import Absent
 from gpuprof.case_keys import NAMED, Role
 from gpuprof.metrics import BY_KEY, METRICS, Reading
 from gpuprof.text import cleaned, unbroken
@@ -129,12 +130,12 @@ def _card(case: Case, planned: int, source: TelemetrySource | None) -> Renderabl
         table.add_row("result", Text(f"none, {case.outcome.replace('_', ' ')}: {case.reason}", "yellow"))
     for metric in METRICS if case.outcome == "ok" else ():
         reading = metric.read(case)
-        if metric.key == "device_span_s" and reading.value is None and case.regime == "cpu":
+        if metric.key == "device_span_s" and isinstance(reading, Absent) and case.regime == "cpu":
             continue
-        if metric.key in _SENSED and reading.value is None:
+        if metric.key in _SENSED and isinstance(reading, Absent):
             continue  # one line says that there is no energy
         text = _value(reading, metric.unit)
-        if reading.value is not None and (more := _beside(metric.key, case, source)):
+        if not isinstance(reading, Absent) and (more := _beside(metric.key, case, source)):
             text.append(f"   {more}", "dim")
         if metric.key == "latency_p99_s" and case.latency_s is not None and case.latency_s.p99_upper95 is not None:
             text.append(f"   upper bound of the worst process {show(case.latency_s.p99_upper95, 's')}", "dim")
@@ -220,11 +221,11 @@ def _table(record: RunRecord, *, narrow: bool) -> RenderableType:
     return table
 
 
-def _value(reading: Reading, unit: str, *, wide: bool = True) -> Text:
+def _value(reading: Reading | Absent, unit: str, *, wide: bool = True) -> Text:
     from rich.text import Text
 
-    if reading.value is None:
-        return Text(f"none: {reading.absent}" if wide else "none", "dim")
+    if isinstance(reading, Absent):
+        return Text(f"none: {reading.reason}" if wide else "none", "dim")
     text = Text().append(
         show(reading.value, unit if wide or unit in ("s", "B") else ""), "bold" if reading.ci95 else ""
     )
@@ -248,9 +249,9 @@ def _verdict(case: Case, *, wide: bool = True) -> RenderableType:
     return text
 
 
-def _interval(reading: Reading) -> str:
+def _interval(reading: Reading | Absent) -> str:
     """The interval for a table cell; as a factor where it is so wide that its ends say less than that."""
-    if reading.ci95 is None:
+    if isinstance(reading, Absent) or reading.ci95 is None:
         return ""
     low, high = reading.ci95
     return show_interval(reading.ci95, "") if high < 4 * low else f"×/÷ {(high / low) ** 0.5:.3g}"

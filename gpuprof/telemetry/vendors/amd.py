@@ -9,9 +9,9 @@ from typing import Any
 
 from gpuprof.telemetry.device import (
     LASTING,
-    Absent,
     Backend,
     Device,
+    NoReading,
     Power,
     Probe,
     ThrottleCounters,
@@ -69,18 +69,19 @@ def open_backend() -> Backend:
 
 
 def _open() -> Backend:
-    wrapper, origin, faults = find_wrapper()
-    if wrapper is None:
-        return Backend(VENDOR, LIBRARY, fault=Absent("unsupported", "; ".join(faults)), fix=INSTALL)
-    smi = Smi(wrapper, origin)
+    wrapper = find_wrapper()
+    if isinstance(wrapper, NoReading):
+        return Backend(VENDOR, LIBRARY, fault=wrapper, fix=INSTALL)
+    module, origin = wrapper
+    smi = Smi(module, origin)
     gpus = 2  # AMDSMI_INIT_AMD_GPUS
     opened = smi.call("amdsmi_init", gpus)
-    if isinstance(opened, Absent):
+    if isinstance(opened, NoReading):
         return Backend(VENDOR, LIBRARY, version=origin, fault=opened, fix=INSTALL)
     handles = list(smi.handles())
     groups = _Sockets(smi, handles)
     devices = tuple(AmdDevice(smi, handle, index, groups) for index, handle in enumerate(handles))
-    fault = None if devices else Absent("unsupported", "AMD SMI lists no GPU")
+    fault = None if devices else NoReading("AMD SMI lists no GPU", "unsupported")
     return Backend(VENDOR, LIBRARY, devices, f"library {smi.version()}, {origin}", fault, "" if devices else INSTALL)
 
 
@@ -119,23 +120,23 @@ class _Sockets:
         """Names of the package: partitions share an address but for its function, the dies of an MI250 a serial."""
         keys: set[Any] = {("self", id(handle))}
         address = _address(smi, handle)
-        if not isinstance(address, Absent):
+        if not isinstance(address, NoReading):
             keys.add(("pci", *address[:3]))
         asic = smi.struct("amdsmi_get_gpu_asic_info", "amdsmi_asic_info_t", handle)
         board = smi.struct("amdsmi_get_gpu_board_info", "amdsmi_board_info_t", handle)
-        if not isinstance(asic, Absent) and "MI2" in decoded(asic.market_name):
+        if not isinstance(asic, NoReading) and "MI2" in decoded(asic.market_name):
             serial = mapped(board, lambda b: named(b.product_serial, "product serial"))
-            if not isinstance(serial, Absent):
+            if not isinstance(serial, NoReading):
                 keys.add(("board", serial))
         return keys
 
     @staticmethod
     def _power_reported(smi: Smi, handle: Any) -> bool:
         info = smi.struct("amdsmi_get_power_info", "amdsmi_power_info_t", handle)
-        if isinstance(info, Absent):
+        if isinstance(info, NoReading):
             return False
         return any(watts(value, "") for value in (info.current_socket_power, info.average_socket_power)
-                   if not isinstance(watts(value, ""), Absent))  # fmt: skip
+                   if not isinstance(watts(value, ""), NoReading))  # fmt: skip
 
 
 class AmdDevice(Device):
@@ -148,17 +149,17 @@ class AmdDevice(Device):
         self._power_handle = handle if self._reporter in (index, None) else None
         address = _address(smi, handle)
         enumeration = smi.struct("amdsmi_get_gpu_enumeration_info", "amdsmi_enumeration_info_t", handle)
-        hip = "" if isinstance(enumeration, Absent) else decoded(enumeration.hip_uuid)
-        hip_id = None if isinstance(enumeration, Absent) else int(enumeration.hip_id)
+        hip = "" if isinstance(enumeration, NoReading) else decoded(enumeration.hip_uuid)
+        hip_id = None if isinstance(enumeration, NoReading) else int(enumeration.hip_id)
         own = self._uuid()
-        names = {name.removeprefix("GPU-").lower() for name in (hip, "" if isinstance(own, Absent) else own)}
+        names = {name.removeprefix("GPU-").lower() for name in (hip, "" if isinstance(own, NoReading) else own)}
         shared = len(sockets.of(index))
         scope = "socket" if shared == 1 else f"socket, shared by {shared} devices"
         super().__init__(
             VENDOR, index, "gpu", LIBRARY, smi.simulated,
             power=Power(scope, shared, gain_source="nobody has published a comparison with an external meter"),
             uuids=frozenset(name for name in names if name and "xx" not in name),
-            pci=None if isinstance(address, Absent) else address,
+            pci=None if isinstance(address, NoReading) else address,
             framework_index=None if hip_id is None or hip_id >= 0xFFFF else hip_id,
         )  # fmt: skip
 
@@ -169,8 +170,8 @@ class AmdDevice(Device):
         other._power_handle = self._sockets.handles[self._reporter]
         return other
 
-    def _elsewhere(self) -> Absent:
-        return Absent("unsupported", f"{VENDOR}:{self._reporter} reports power and energy for the whole package")
+    def _elsewhere(self) -> NoReading:
+        return NoReading(f"{VENDOR}:{self._reporter} reports power and energy for the whole package", "unsupported")
 
     def _struct(self, name: str, type_name: str, *before: Any) -> Any:
         return self._smi.struct(name, type_name, self._handle, *before)
@@ -179,7 +180,7 @@ class AmdDevice(Device):
         """The snapshot of everything that changes, in one call of a few microseconds."""
         return self._smi.struct("amdsmi_get_gpu_metrics_info", "amdsmi_gpu_metrics_t", handle, whole=True)
 
-    def _uuid(self) -> str | Absent:
+    def _uuid(self) -> str | NoReading:
         text, length = ctypes.create_string_buffer(256), ctypes.c_uint32(38)
         failed = self._smi.call("amdsmi_get_gpu_device_uuid", self._handle, ctypes.byref(length), text)
         return failed or named(text.value, "UUID")
@@ -190,10 +191,10 @@ class AmdDevice(Device):
         driver = self._struct("amdsmi_get_gpu_driver_info", "amdsmi_driver_info_t")
         vbios = self._struct("amdsmi_get_gpu_vbios_info", "amdsmi_vbios_info_t")
         name = mapped(asic, lambda a: named(a.market_name, "market name"))
-        if isinstance(name, Absent):
+        if isinstance(name, NoReading):
             name = mapped(board, lambda b: named(b.product_name, "product name"))
         serial = mapped(board, lambda b: named(b.product_serial, "product serial"))
-        if isinstance(serial, Absent):
+        if isinstance(serial, NoReading):
             serial = mapped(asic, lambda a: named(a.asic_serial, "serial"))
         graphics = mapped(asic, lambda a: positive(getattr(a, "target_graphics_version", 0), "graphics version"))
         return {
@@ -208,7 +209,7 @@ class AmdDevice(Device):
             "partition": self._partition(),
         }
 
-    def _partition(self) -> str | Absent:
+    def _partition(self) -> str | NoReading:
         text = ctypes.create_string_buffer(256)
         failed = self._smi.call("amdsmi_get_gpu_compute_partition", self._handle, text, ctypes.c_uint32(256))
         if failed:
@@ -216,7 +217,7 @@ class AmdDevice(Device):
         kfd = self._struct("amdsmi_get_gpu_kfd_info", "amdsmi_kfd_info_t")
         number = mapped(kfd, lambda k: integer(getattr(k, "current_partition_id", 0xFFFFFFFF), "partition number"))
         mode = named(text.value, "partition")
-        if isinstance(mode, Absent) or isinstance(number, Absent) or mode == "SPX":
+        if isinstance(mode, NoReading) or isinstance(number, NoReading) or mode == "SPX":
             return mode
         return f"{mode} {number}"
 
@@ -256,28 +257,28 @@ class AmdDevice(Device):
             "processes": self._processes(),
         }
 
-    def _level(self, value: int) -> str | Absent:
+    def _level(self, value: int) -> str | NoReading:
         names = getattr(self._smi._wrapper, "amdsmi_dev_perf_level_t__enumvalues", {})
         name = "auto" if value == 0 else names.get(value)  # the wrapper's table has FIRST, another name of 0
         if name is None or name.endswith("UNKNOWN"):
-            return Absent("unsupported", f"the device reports no performance level ({value})")
+            return NoReading(f"the device reports no performance level ({value})", "unsupported")
         return str(name).removeprefix("AMDSMI_DEV_PERF_LEVEL_").lower()
 
-    def _fan(self) -> float | Absent:
+    def _fan(self) -> float | NoReading:
         speed = self._smi.number("amdsmi_get_gpu_fan_speed", self._handle, 0, kind=ctypes.c_int64)
         most = self._smi.number("amdsmi_get_gpu_fan_speed_max", self._handle, 0)
-        if isinstance(speed, Absent):
+        if isinstance(speed, NoReading):
             return speed
-        if isinstance(most, Absent):
+        if isinstance(most, NoReading):
             return most
         if not 0 <= speed <= most < 0xFFFF or most == 0:
-            return Absent("unsupported", f"the device reports no fan (speed {speed} of {most})")
+            return NoReading(f"the device reports no fan (speed {speed} of {most})", "unsupported")
         return 100.0 * speed / most
 
     def _processes(self) -> Any:
         kind = getattr(self._smi._wrapper, "amdsmi_proc_info_t", None)
         if kind is None:
-            return Absent("unsupported", f"{self._smi.origin} has no process list")
+            return NoReading(f"{self._smi.origin} has no process list", "unsupported")
         most = 256
         # Twice the room: where the library's structure is larger than the wrapper's it must not write beyond.
         size = ctypes.sizeof(kind)
@@ -287,7 +288,7 @@ class AmdDevice(Device):
         if failed:
             return failed
         if len(bytes(buffer).rstrip(b"\0")) > count.value * size:
-            return Absent("unsupported", f"the process list of libamd_smi is not laid out as in {self._smi.origin}")
+            return NoReading(f"the process list of libamd_smi is not laid out as in {self._smi.origin}", "unsupported")
         listed = (kind * most).from_buffer(buffer)
         return [
             {"pid": int(entry.pid), "memory_bytes": int(entry.memory_usage.vram_mem)}
@@ -304,11 +305,8 @@ class AmdDevice(Device):
             if probe is None:
                 return self._call_by_call()
             # What it does not have now it will not have: the loop is spared it.
-            gone = {
-                k: v
-                for k, v in zip(probe.keys, probe.call(), strict=True)
-                if isinstance(v, Absent) and v.status in LASTING
-            }
+            answers = zip(probe.keys, probe.call(), strict=True)
+            gone = {k: v for k, v in answers if isinstance(v, NoReading) and v.status in LASTING}
             probes += [self._smi.snapshot(handle, [key for key in keys if key not in gone]), constant(gone)]
             handles = {key: own for key, own in handles.items() if own is not handle}
         if self._power_handle is None:
@@ -323,30 +321,30 @@ class AmdDevice(Device):
             "temperature_memory_c": (_VRAM, "memory temperature"),
         }
 
-        def one(key: str, ask: Callable[[], float | Absent]) -> Probe:
+        def single(key: str, ask: Callable[[], float | NoReading]) -> Probe:
             return Probe((key,), lambda: (ask(),))
 
         return [
             Probe(("power_instant_w", "power_average_w"), self._power_info),
-            one("energy_j", self.energy_j),
+            single("energy_j", self.energy_j),
             Probe(("gpu_utilization_pct", "memory_utilization_pct"), self._activity),
-            *(one(key, lambda s=sensor, w=what: self._temperature(s, w)) for key, (sensor, what) in celsius.items()),  # type: ignore[misc]
-            one("core_clock_hz", lambda: self._clock("GFX")),
-            one("memory_clock_hz", lambda: self._clock("MEM")),
+            *(single(key, lambda s=sensor, w=what: self._temperature(s, w)) for key, (sensor, what) in celsius.items()),  # type: ignore[misc]
+            single("core_clock_hz", lambda: self._clock("GFX")),
+            single("memory_clock_hz", lambda: self._clock("MEM")),
         ]
 
-    def _power_info(self) -> Sequence[float | Absent]:
+    def _power_info(self) -> Sequence[float | NoReading]:
         if self._power_handle is None:
             return (self._elsewhere(),) * 2
         info = alive(self._smi.struct("amdsmi_get_power_info", "amdsmi_power_info_t", self._power_handle))
-        if isinstance(info, Absent):
+        if isinstance(info, NoReading):
             return (info, info)
         return (
             watts(info.current_socket_power, "power"),
             watts(info.average_socket_power, "power"),
         )
 
-    def energy_j(self) -> float | Absent:
+    def energy_j(self) -> float | NoReading:
         if self._power_handle is None:
             return self._elsewhere()
         count, resolution, stamp = ctypes.c_uint64(), ctypes.c_float(), ctypes.c_uint64()
@@ -359,27 +357,27 @@ class AmdDevice(Device):
         known = 15.2 <= microjoules <= 15.35
         return joules(count.value, ENERGY_UNIT_J if known or microjoules <= 0 else microjoules * 1e-6)
 
-    def _activity(self) -> Sequence[float | Absent]:
+    def _activity(self) -> Sequence[float | NoReading]:
         usage = alive(self._struct("amdsmi_get_gpu_activity", "amdsmi_engine_usage_t"))
-        if isinstance(usage, Absent):
+        if isinstance(usage, NoReading):
             return (usage, usage)
         return percent(usage.gfx_activity, "GPU utilisation"), percent(usage.umc_activity, "memory utilisation")
 
-    def _temperature(self, sensor: str, what: str) -> float | Absent:
+    def _temperature(self, sensor: str, what: str) -> float | NoReading:
         # The library answers in degrees, whatever the kernel below it uses.
         value = self._smi.number(
             "amdsmi_get_temp_metric", self._handle, self._smi.constant(sensor), 0, kind=ctypes.c_int64
         )
         return mapped(alive(value), lambda degrees: celsius(degrees, what))
 
-    def _clock(self, name: str) -> float | Absent:
+    def _clock(self, name: str) -> float | NoReading:
         kind = self._smi.constant(f"AMDSMI_CLK_TYPE_{name}")
         info = alive(self._struct("amdsmi_get_clock_info", "amdsmi_clk_info_t", kind))
         return mapped(info, lambda i: hertz(getattr(i, "clk", getattr(i, "cur_clk", 0)), "clock"))
 
-    def throttle_counters(self) -> ThrottleCounters | Absent:
+    def throttle_counters(self) -> ThrottleCounters | NoReading:
         gm = alive(self._metrics(self._handle))
-        if isinstance(gm, Absent):
+        if isinstance(gm, NoReading):
             return gm
         base = getattr(gm, "accumulation_counter", 2**64 - 1)
         counts = tuple(
@@ -388,13 +386,13 @@ class AmdDevice(Device):
             if getattr(gm, field, 2**64 - 1) < 2**64 - 1
         )
         if base in (0, 2**64 - 1) or not counts:
-            return Absent("unsupported", "this device's firmware counts no throttling (MI300 and newer do)")
+            return NoReading("this device's firmware counts no throttling (MI300 and newer do)", "unsupported")
         return ThrottleCounters(float(base), counts)
 
 
-def _address(smi: Smi, handle: Any) -> tuple[int, int, int, int] | Absent:
+def _address(smi: Smi, handle: Any) -> tuple[int, int, int, int] | NoReading:
     found = smi.struct("amdsmi_get_gpu_device_bdf", "amdsmi_bdf_t", handle)
-    if isinstance(found, Absent):
+    if isinstance(found, NoReading):
         return found
     parts = getattr(found, "struct_amdsmi_bdf_t", None) or found.bdf
     return int(parts.domain_number), int(parts.bus_number), int(parts.device_number), int(parts.function_number)

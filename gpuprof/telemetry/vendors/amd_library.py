@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gpuprof.telemetry.device import Absent, Lost, Probe
+from gpuprof.telemetry.device import Lost, NoReading, Probe
 from gpuprof.throttling import bits
 
 # amdsmi.h, amdsmi_status_t.
@@ -81,15 +81,15 @@ def _numbers(place: Path) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", place.name)]
 
 
-def find_wrapper() -> tuple[Any, str, list[str]]:
-    """The module amdsmi_wrapper, where it came from, and what was wrong with the candidates before it."""
+def find_wrapper() -> tuple[Any, str] | NoReading:
+    """The module amdsmi_wrapper and where it came from, or what is wrong with each of the candidates."""
     faults: list[str] = []
     for place, origin in _candidates():
         before = list(sys.path)
         if place is not None:
             sys.path.insert(0, str(place))
         try:
-            return importlib.import_module("amdsmi.amdsmi_wrapper"), origin, faults
+            return importlib.import_module("amdsmi.amdsmi_wrapper"), origin
         # An amdsmi without its library raises KeyError, one of another release AttributeError.
         except Exception as error:  # noqa: BLE001
             faults.append(f"{origin}: {_import_fault(error)}")
@@ -97,7 +97,7 @@ def find_wrapper() -> tuple[Any, str, list[str]]:
                 del sys.modules[name]
         finally:
             sys.path[:] = before
-    return None, "", faults
+    return NoReading("; ".join(faults), "unsupported")
 
 
 def _import_fault(error: Exception) -> str:
@@ -119,23 +119,23 @@ class Smi:
         self.simulated = any(
             _has_symbol(library, "gpuprof_simulated_library") for library in wrapper._libraries.values()
         )
-        self._fits: dict[str, str] = {}
+        self._misfits: dict[str, NoReading | None] = {}
 
     def constant(self, name: str) -> int:
         return int(getattr(self._wrapper, name))
 
-    def call(self, name: str, *arguments: Any, patience: int = 1) -> Absent | None:
+    def call(self, name: str, *arguments: Any, patience: int = 1) -> NoReading | None:
         """None when it went well. `patience` is how often it is tried while it says that it may work the next time."""
         function = getattr(self._wrapper, name, None)
         if function is None:
-            return Absent("unsupported", f"{self.origin} has no {name}")
+            return NoReading(f"{self.origin} has no {name}", "unsupported")
         try:
             for _ in range(patience):
                 code = abs(function(*arguments))
                 if code == 0 or failed(code, name).status != "transient":
                     break
         except (OSError, AttributeError, ctypes.ArgumentError, TypeError) as error:  # found missing at its first call
-            return Absent("unsupported", f"{name}: {error}")
+            return NoReading(f"{name}: {error}", "unsupported")
         return None if code == 0 else failed(code, name)
 
     def struct(
@@ -147,14 +147,14 @@ class Smi:
         """
         kind = getattr(self._wrapper, type_name, None)
         if kind is None:
-            return Absent("unsupported", f"{self.origin} does not know {type_name}")
-        if name not in self._fits:
-            fit = self._fit(name, kind, handle, before, whole)
-            if isinstance(fit, Absent):  # nothing is known of the layout; the next call may tell
-                return fit
-            self._fits[name] = fit
-        if self._fits[name]:
-            return Absent("unsupported", self._fits[name])
+            return NoReading(f"{self.origin} does not know {type_name}", "unsupported")
+        if name not in self._misfits:
+            written = self._written(name, kind, handle, before)
+            if isinstance(written, NoReading):  # nothing is known of the layout; the next call may tell
+                return written
+            self._misfits[name] = self._misfit(name, ctypes.sizeof(kind), written, whole=whole)
+        if (misfit := self._misfits[name]) is not None:
+            return misfit
         buffer = (ctypes.c_ubyte * ROOM)()
         found = kind.from_buffer(buffer)
         return self.call(name, handle, *before, ctypes.byref(found), patience=patience) or found
@@ -169,7 +169,7 @@ class Smi:
         if kind is None or function is None or not all(hasattr(kind, SIGNALS[key][0]) for key in keys):
             return None
         if isinstance(
-            first := self.struct(name, "amdsmi_gpu_metrics_t", handle, whole=True, patience=_PATIENCE), Absent
+            first := self.struct(name, "amdsmi_gpu_metrics_t", handle, whole=True, patience=_PATIENCE), NoReading
         ):
             return None
         keys = sorted(keys, key=lambda key: getattr(kind, SIGNALS[key][0]).offset)
@@ -187,12 +187,12 @@ class Smi:
         mask_at = keys.index("throttle") if "throttle" in keys else None
         core_at = keys.index("core_clock_hz") if dies else None
 
-        def fetch() -> tuple[int, ...] | Absent:
+        def fetch() -> tuple[int, ...] | NoReading:
             code = function(handle, pointer)
             return alive(failed(abs(code), name)) if code else unpack(buffer)
 
-        def decode(found: tuple[int, ...]) -> Sequence[float | Absent]:
-            values: list[float | Absent] = []
+        def decode(found: tuple[int, ...]) -> Sequence[float | NoReading]:
+            values: list[float | NoReading] = []
             for raw, (field, factor, least, most) in zip(found, rows, strict=False):
                 values.append(raw * factor if least < raw < most else _none(field, raw))
             if mask_at is not None and found[mask_at] < 2**64 - 1:
@@ -203,9 +203,9 @@ class Smi:
 
         return Probe(tuple(keys), fetch, decode=decode)
 
-    def _fit(self, name: str, kind: Any, handle: Any, before: tuple[Any, ...], whole: bool) -> str | Absent:
-        """Empty when the library writes as much as the wrapper's structure holds; else what is wrong."""
-        size, written = ctypes.sizeof(kind), 0
+    def _written(self, name: str, kind: Any, handle: Any, before: tuple[Any, ...]) -> int | NoReading:
+        """Bytes that the library writes into the structure, or what went wrong with the call."""
+        written = 0
         for pattern in (0xA5, 0x5A):  # a byte that happens to equal one pattern differs from the other
             buffer = (ctypes.c_ubyte * ROOM)()
             ctypes.memset(buffer, pattern, ROOM)
@@ -214,14 +214,19 @@ class Smi:
                 return failed
             raw = bytes(buffer).rstrip(bytes([pattern]))
             written = max(written, len(raw))
-        if written > size or (whole and written < size):
-            return (
-                f"{name}: libamd_smi {self.version()} writes {written} bytes where {self.origin} has {size}: they are "
-                "of different releases; use the amdsmi that came with the installed ROCm"
-            )
-        return ""
+        return written
 
-    def number(self, name: str, handle: Any, *before: Any, kind: Any = ctypes.c_uint64) -> int | Absent:
+    def _misfit(self, name: str, size: int, written: int, *, whole: bool) -> NoReading | None:
+        """None when the library writes as much as the wrapper's structure of `size` bytes holds; else what is wrong."""
+        if written > size or (whole and written < size):
+            return NoReading(
+                f"{name}: libamd_smi {self.version()} writes {written} bytes where {self.origin} has {size}: they are "
+                "of different releases; use the amdsmi that came with the installed ROCm",
+                "unsupported",
+            )
+        return None
+
+    def number(self, name: str, handle: Any, *before: Any, kind: Any = ctypes.c_uint64) -> int | NoReading:
         found = kind()
         return self.call(name, handle, *before, ctypes.byref(found)) or int(found.value)
 
@@ -253,14 +258,14 @@ def _clocks(each: Sequence[int]) -> list[int]:
 
 def alive(value: Any) -> Any:
     """Raises Lost where the device is gone."""
-    if isinstance(value, Absent) and value.status == "lost":
+    if isinstance(value, NoReading) and value.status == "lost":
         raise Lost(value.reason)
     return value
 
 
-def failed(code: int, name: str) -> Absent:
+def failed(code: int, name: str) -> NoReading:
     said = f"{name}: {_SAID.get(code, 'failed')} (AMD SMI error {code})"
-    return Absent(_STATUS.get(code, "transient"), said)  # type: ignore[arg-type]
+    return NoReading(said, _STATUS.get(code, "transient"))  # type: ignore[arg-type]
 
 
 def _has_symbol(library: Any, name: str) -> bool:
@@ -274,9 +279,9 @@ def decoded(value: Any) -> str:
     return bytes(value).split(b"\0", 1)[0].decode("utf-8", errors="replace").strip()
 
 
-def named(value: Any, what: str) -> str | Absent:
+def named(value: Any, what: str) -> str | NoReading:
     text = decoded(value)
-    return text if text and text != "N/A" else Absent("unsupported", f"the device reports no {what}")
+    return text if text and text != "N/A" else NoReading(f"the device reports no {what}", "unsupported")
 
 
 # What an idle device may say 0 for and have none the less.
@@ -286,48 +291,48 @@ _ONES = (0xFFFF, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
 
 
 @functools.cache
-def _none(what: str, value: Any) -> Absent:
+def _none(what: str, value: Any) -> NoReading:
     if value == 0 and what in _SLEEPING:
-        return Absent("transient", f"the device said 0 for its {what}, as one that sleeps does")
-    return Absent("unsupported", f"the device reports no {what} (sentinel {value})")
+        return NoReading(f"the device said 0 for its {what}, as one that sleeps does", "transient")
+    return NoReading(f"the device reports no {what} (sentinel {value})", "unsupported")
 
 
-def integer(value: int, what: str) -> int | Absent:
+def integer(value: int, what: str) -> int | NoReading:
     return _none(what, value) if value in _ONES else int(value)
 
 
-def positive(value: int, what: str) -> int | Absent:
+def positive(value: int, what: str) -> int | NoReading:
     """Of which a device has some: 0 is what the library has not filled in."""
     return _none(what, value) if value == 0 else integer(value, what)
 
 
-def watts(value: int, what: str) -> float | Absent:
+def watts(value: int, what: str) -> float | NoReading:
     return _none(what, value) if value >= 0xFFFF or value == 0 else float(value)
 
 
-def microwatts(value: int, what: str) -> float | Absent:
+def microwatts(value: int, what: str) -> float | NoReading:
     # What it cannot read the library leaves zero.
     return _none(what, value) if value == 0 or value in _ONES else value * 1e-6
 
 
-def joules(count: int, unit_j: float = ENERGY_UNIT_J) -> float | Absent:
+def joules(count: int, unit_j: float = ENERGY_UNIT_J) -> float | NoReading:
     return _none("energy", count) if count in (0, *_ONES[2:]) else count * unit_j
 
 
-def percent(value: int, what: str) -> float | Absent:
+def percent(value: int, what: str) -> float | NoReading:
     return _none(what, value) if value > 100 else float(value)
 
 
-def celsius(value: int, what: str) -> float | Absent:
+def celsius(value: int, what: str) -> float | NoReading:
     # Newer tables say 0 for a sensor that is not there.
     return _none(what, value) if not 0 < value < 200 else float(value)
 
 
-def hertz(megahertz: int, what: str) -> float | Absent:
+def hertz(megahertz: int, what: str) -> float | NoReading:
     return _none(what, megahertz) if megahertz >= 0xFFFF or megahertz == 0 else megahertz * 1e6
 
 
-def generation(megatransfers: int) -> int | Absent:
+def generation(megatransfers: int) -> int | NoReading:
     """PCIe generation of a lane's speed in MT/s."""
     found = {2500: 1, 5000: 2, 8000: 3, 16000: 4, 32000: 5, 64000: 6}.get(int(megatransfers))
     return _none("PCIe speed", megatransfers) if found is None else found
@@ -339,5 +344,5 @@ def throttle(mask: int) -> float:
     return float(bits(*named))
 
 
-def constant(absent: dict[str, Absent]) -> Probe:
+def constant(absent: dict[str, NoReading]) -> Probe:
     return Probe(tuple(absent), lambda: list(absent.values()))

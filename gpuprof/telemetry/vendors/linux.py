@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuprof.system.procfs import cpu_name
-from gpuprof.telemetry.device import Absent, Backend, Device, Power, Probe
+from gpuprof.telemetry.device import Backend, Device, NoReading, Power, Probe
 
 VENDOR = "cpu"
 LIBRARY = "Linux"
@@ -42,7 +42,7 @@ class HostDevice(Device):
 
     def read_identity(self) -> dict[str, Any]:
         return {
-            "name": cpu_name() or Absent("unsupported", "/proc/cpuinfo names none"),
+            "name": cpu_name() or NoReading("/proc/cpuinfo names none", "unsupported"),
             "architecture": platform.machine(),
         }
 
@@ -53,14 +53,14 @@ class HostDevice(Device):
             for name, _, value in lines
             if name in ("MemTotal", "MemAvailable") and value.removesuffix("kB").strip().isdecimal()
         }
-        gone = Absent("unsupported", "/proc/meminfo does not say")
+        gone = NoReading("/proc/meminfo does not say", "unsupported")
         limits = [_micro(zone / "constraint_0_power_limit_uw") for zone in self._zones]
-        readable = [limit for limit in limits if not isinstance(limit, Absent)]
+        readable = [limit for limit in limits if not isinstance(limit, NoReading)]
         total, available = memory.get("MemTotal"), memory.get("MemAvailable")
         return {
             "memory_total_bytes": gone if total is None else total,
             "memory_used_bytes": gone if total is None or available is None else total - available,
-            "power_limit_w": sum(readable) if readable and len(readable) == len(limits) else self._why_not(limits),
+            "power_limit_w": sum(readable) if readable and len(readable) == len(limits) else self._missing(limits),
         }
 
     def probes(self) -> list[Probe]:
@@ -71,36 +71,36 @@ class HostDevice(Device):
             Probe(("power_instant_w",), lambda: (self._no_power(),)),
         ]
 
-    def _no_power(self) -> Absent:
+    def _no_power(self) -> NoReading:
         reason = "RAPL counts energy and shows no power" if self._zones else _NO_RAPL
-        return Absent("unsupported", reason)
+        return NoReading(reason, "unsupported")
 
-    def energy_j(self) -> float | Absent:
+    def energy_j(self) -> float | NoReading:
         """The sum over the packages; each counter wraps at a range of its own."""
         values = [_micro(zone / "energy_uj") for zone in self._zones]
-        numbers = [value for value in values if not isinstance(value, Absent)]
+        numbers = [value for value in values if not isinstance(value, NoReading)]
         if not numbers or len(numbers) < len(values):
-            return self._why_not(values)
+            return self._missing(values)
         for now, before, span in zip(numbers, self._before, self._ranges_j, strict=True):
-            if now < before and not isinstance(span, Absent):
+            if now < before and not isinstance(span, NoReading):
                 self._wrapped_j += span
         self._before = numbers
         return sum(numbers) + self._wrapped_j
 
     @staticmethod
-    def _why_not(values: list[float | Absent]) -> Absent:
-        return next((value for value in values if isinstance(value, Absent)), Absent("unsupported", _NO_RAPL))
+    def _missing(values: list[float | NoReading]) -> NoReading:
+        return next((value for value in values if isinstance(value, NoReading)), NoReading(_NO_RAPL, "unsupported"))
 
-    def _utilization(self) -> float | Absent:
+    def _utilization(self) -> float | NoReading:
         """Since the sample before."""
         fields = _first_line(self._stat).split()[1:9]
         if len(fields) < 8 or not all(map(bytes.isdigit, fields)):
-            return Absent("unsupported", "/proc/stat does not say")
+            return NoReading("/proc/stat does not say", "unsupported")
         ticks = [int(field) for field in fields]
         now = (sum(ticks) - ticks[3] - ticks[4], sum(ticks))
         before, self._ticks = self._ticks, now
         if before is None or now[1] <= before[1]:
-            return Absent("transient", "a share of time needs two looks")
+            return NoReading("a share of time needs two looks", "transient")
         return 100.0 * (now[0] - before[0]) / (now[1] - before[1])
 
     def _find_thermometer(self) -> Path | None:
@@ -115,13 +115,13 @@ class HostDevice(Device):
                 return chip / "temp1_input"
         return None
 
-    def _temperature(self) -> float | Absent:
+    def _temperature(self) -> float | NoReading:
         if self._thermometer is None:
-            return Absent("unsupported", "no driver of a CPU thermometer is loaded (/sys/class/hwmon)")
+            return NoReading("no driver of a CPU thermometer is loaded (/sys/class/hwmon)", "unsupported")
         try:
             return int(_text(self._thermometer)) / 1000
         except (ValueError, OverflowError):
-            return Absent("transient", f"{self._thermometer} cannot be read")
+            return NoReading(f"{self._thermometer} cannot be read", "transient")
 
 
 def _first_line(path: str) -> bytes:
@@ -143,11 +143,11 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _micro(path: Path) -> float | Absent:
+def _micro(path: Path) -> float | NoReading:
     """A file that holds millionths of an SI unit."""
     try:
         return int(path.read_text("ascii")) * 1e-6
     except PermissionError:
-        return Absent("no_permission", f"{path} is for root alone; chmod a+r it, or run as root")
+        return NoReading(f"{path} is for root alone; chmod a+r it, or run as root", "no_permission")
     except (OSError, ValueError, OverflowError) as error:
-        return Absent("unsupported", f"{path} cannot be read ({error})")
+        return NoReading(f"{path} cannot be read ({error})", "unsupported")

@@ -11,10 +11,10 @@ from typing import Any
 
 from gpuprof.telemetry.device import (
     LASTING,
-    Absent,
     Backend,
     Device,
     Lost,
+    NoReading,
     Power,
     Probe,
     ThrottleCounters,
@@ -79,16 +79,16 @@ def open_backend() -> Backend:
     try:
         import pynvml
     except Exception as error:  # noqa: BLE001 - whatever a broken installation raises
-        fault = Absent("unsupported", f"pynvml cannot be imported ({type(error).__name__}: {error})")
+        fault = NoReading(f"pynvml cannot be imported ({type(error).__name__}: {error})", "unsupported")
         return Backend(VENDOR, LIBRARY, fault=fault, fix="pip install nvidia-ml-py")
     if not hasattr(pynvml, "nvmlInitWithFlags"):
-        fault = Absent("unsupported", "the installed module pynvml is not NVIDIA's")
+        fault = NoReading("the installed module pynvml is not NVIDIA's", "unsupported")
         return Backend(
             VENDOR, LIBRARY, fault=fault, fix="pip uninstall pynvml; pip install --force-reinstall nvidia-ml-py"
         )
     nvml = _Nvml(pynvml)
     opened = nvml("nvmlInit")
-    if isinstance(opened, Absent):
+    if isinstance(opened, NoReading):
         code = nvml.code
         why = {
             12: "libnvidia-ml.so.1 was not found: there is no NVIDIA driver here",
@@ -97,21 +97,21 @@ def open_backend() -> Backend:
             18: "the NVIDIA driver was updated: its kernel module and library differ until the machine is restarted",
         }.get(code, opened.reason)
         fix = "restart the machine" if code == 18 else INSTALL
-        return Backend(VENDOR, LIBRARY, fault=Absent(opened.status, why), fix=fix)
+        return Backend(VENDOR, LIBRARY, fault=NoReading(why, opened.status), fix=fix)
     simulated = hasattr(pynvml.nvmlLib, "gpuprof_simulated_library")
     count = nvml("nvmlDeviceGetCount")
-    if isinstance(count, Absent):
+    if isinstance(count, NoReading):
         return Backend(VENDOR, LIBRARY, fault=count, fix=INSTALL)
     devices, unusable = [], []
     for index in range(count):
         handle = nvml("nvmlDeviceGetHandleByIndex", index)
-        if isinstance(handle, Absent):
+        if isinstance(handle, NoReading):
             unusable.append(f"GPU {index}: {handle.reason}")
         else:
             devices.append(NvidiaDevice(nvml, handle, index, simulated=simulated))
-    none = None if devices else Absent("unsupported", "NVML lists no GPU that can be used")
+    none = None if devices else NoReading("NVML lists no GPU that can be used", "unsupported")
     driver = nvml("nvmlSystemGetDriverVersion")
-    version = "" if isinstance(driver, Absent) else f"driver {driver}"
+    version = "" if isinstance(driver, NoReading) else f"driver {driver}"
     fix = "" if devices else INSTALL
     return Backend(VENDOR, LIBRARY, tuple(devices), version, none, fix, unusable=tuple(unusable))
 
@@ -126,20 +126,20 @@ class _Nvml:
     def __call__(self, name: str, *arguments: Any) -> Any:
         function = getattr(self.module, name, None)
         if function is None:
-            return Absent("unsupported", f"this nvidia-ml-py has no {name}")
+            return NoReading(f"this nvidia-ml-py has no {name}", "unsupported")
         try:
             return function(*arguments)
         except self.module.NVMLError as error:
             self.code = error.value
             return absent(self.code, name, str(error))
         except (UnicodeDecodeError, ValueError) as error:
-            return Absent("transient", f"{name}: {error}")
+            return NoReading(f"{name}: {error}", "transient")
 
 
 @functools.cache
-def absent(code: int, name: str, text: str = "") -> Absent:
+def absent(code: int, name: str, text: str = "") -> NoReading:
     status = _STATUS.get(code, "transient")
-    return Absent(status, f"{name}: {_SAID.get(code, text or 'failed')} (NVML error {code})")  # type: ignore[arg-type]
+    return NoReading(f"{name}: {_SAID.get(code, text or 'failed')} (NVML error {code})", status)  # type: ignore[arg-type]
 
 
 class NvidiaDevice(Device):
@@ -147,11 +147,11 @@ class NvidiaDevice(Device):
         self._nvml = nvml
         self._handle = handle
         uuid, pci = self._ask("nvmlDeviceGetUUID"), self._ask("nvmlDeviceGetPciInfo")
-        address = None if isinstance(pci, Absent) else (int(pci.domain), int(pci.bus), int(pci.device), 0)
+        address = None if isinstance(pci, NoReading) else (int(pci.domain), int(pci.bus), int(pci.device), 0)
         mig = self._ask("nvmlDeviceGetMigMode")
-        self._mig = not isinstance(mig, Absent) and mig[0] == 1
+        self._mig = not isinstance(mig, NoReading) and mig[0] == 1
         instances = self._instances() if self._mig else {}
-        names = {*instances, *([] if isinstance(uuid, Absent) else [uuid])}
+        names = {*instances, *([] if isinstance(uuid, NoReading) else [uuid])}
         scope, self._scope_id = self._power_scope()
         if self._mig:
             scope = f"{scope}, shared by {max(1, len(instances))} MIG instances"
@@ -171,9 +171,9 @@ class NvidiaDevice(Device):
         found = {}
         for index in range(_or(self._ask("nvmlDeviceGetMaxMigDeviceCount"), 0)):
             handle = self._ask("nvmlDeviceGetMigDeviceHandleByIndex", index)
-            if not isinstance(handle, Absent):
+            if not isinstance(handle, NoReading):
                 uuid = self._nvml("nvmlDeviceGetUUID", handle)
-                if not isinstance(uuid, Absent):
+                if not isinstance(uuid, NoReading):
                     found[uuid] = handle
         return found
 
@@ -183,37 +183,37 @@ class NvidiaDevice(Device):
             gpu, module = (self._fields((_INSTANT, scope))[0] for scope in (_SCOPE_GPU, _SCOPE_MODULE))
         except Lost:  # is told by whoever reads it
             return "board", _SCOPE_GPU
-        if isinstance(gpu, Absent) and gpu.status == "unsupported" and not isinstance(module, Absent):
+        if isinstance(gpu, NoReading) and gpu.status == "unsupported" and not isinstance(module, NoReading):
             return "module, CPU included", _SCOPE_MODULE
         return "board", _SCOPE_GPU
 
     def _averaged(self) -> bool:
         architecture = self._ask("nvmlDeviceGetArchitecture")
-        if isinstance(architecture, Absent) or architecture < _AMPERE:
+        if isinstance(architecture, NoReading) or architecture < _AMPERE:
             return False
         capability = self._ask("nvmlDeviceGetCudaComputeCapability")
-        return architecture > _AMPERE or isinstance(capability, Absent) or tuple(capability) != (8, 0)
+        return architecture > _AMPERE or isinstance(capability, NoReading) or tuple(capability) != (8, 0)
 
     def read_identity(self) -> dict[str, Any]:
         capability = self._ask("nvmlDeviceGetCudaComputeCapability")
         mig = self._ask("nvmlDeviceGetMigMode")
-        partition = "none" if isinstance(mig, Absent) else "MIG" if mig[0] else "none"
+        partition = "none" if isinstance(mig, NoReading) else "MIG" if mig[0] else "none"
         address = self.pci
         return {
             "name": _named(self._ask("nvmlDeviceGetName"), "name"),
             "uuid": self._ask("nvmlDeviceGetUUID"),
             "pci_bus_id": self._ask("nvmlDeviceGetPciInfo") if address is None else bus_id(address),
             "serial": _named(self._ask("nvmlDeviceGetSerial"), "serial"),
-            "architecture": capability if isinstance(capability, Absent) else f"sm_{capability[0]}{capability[1]}",
+            "architecture": capability if isinstance(capability, NoReading) else f"sm_{capability[0]}{capability[1]}",
             "driver_version": self._nvml("nvmlSystemGetDriverVersion"),
             "library_version": self._nvml("nvmlSystemGetNVMLVersion"),
             "vbios_version": _named(self._ask("nvmlDeviceGetVbiosVersion"), "VBIOS version"),
-            "partition": mig if isinstance(mig, Absent) and mig.status != "unsupported" else partition,
+            "partition": mig if isinstance(mig, NoReading) and mig.status != "unsupported" else partition,
         }
 
     def read_facts(self) -> dict[str, Any]:
         memory = self._ask("nvmlDeviceGetMemoryInfo", self._nvml.module.nvmlMemory_v2)
-        if isinstance(memory, Absent):  # an older driver; its `used` includes what the driver keeps for itself
+        if isinstance(memory, NoReading):  # an older driver; its `used` includes what the driver keeps for itself
             memory = self._ask("nvmlDeviceGetMemoryInfo")
         ecc = self._ask("nvmlDeviceGetEccMode")
         found = {
@@ -246,14 +246,14 @@ class NvidiaDevice(Device):
                 self._ask("nvmlDeviceGetPowerManagementLimitConstraints"), lambda c: c[1]
             ),
         }
-        return found | {k: _scaled(ask(), 1e-3, k) for k, ask in older.items() if isinstance(found[k], Absent)}
+        return found | {k: _scaled(ask(), 1e-3, k) for k, ask in older.items() if isinstance(found[k], NoReading)}
 
     def probes(self) -> list[Probe]:
         """One call for power and memory temperature: the driver serialises calls with the GPU's own work."""
         rates = self._nvml.module.c_nvmlUtilization_t()
         shares = functools.partial(_shares, type(rates))
         use = self._raw(("nvmlDeviceGetUtilizationRates",), rates)
-        counted = not isinstance(self.throttle_counters(), Absent)
+        counted = not isinstance(self.throttle_counters(), NoReading)
         return [
             *self._power_probes(),
             Probe(("gpu_utilization_pct", "memory_utilization_pct"), use, _SLOWLY, shares),
@@ -264,7 +264,7 @@ class NvidiaDevice(Device):
             Probe(("throttle",), self._throttle(), _SLOWLY if counted else _OFTEN, _reasons),
         ]
 
-    def _raw(self, names: tuple[str, ...], out: Any, *before: Any) -> Callable[[], bytes | Absent]:
+    def _raw(self, names: tuple[str, ...], out: Any, *before: Any) -> Callable[[], bytes | NoReading]:
         """A call of the first of these C functions that the driver has: the bytes of `out` afterwards."""
         function = name = None
         for name in names:
@@ -278,7 +278,7 @@ class NvidiaDevice(Device):
             return lambda: missing
         arguments = (self._handle, *before, ctypes.byref(out))
 
-        def fetch() -> bytes | Absent:
+        def fetch() -> bytes | NoReading:
             code = function(*arguments)
             return self._alive(absent(code, str(name))) if code else bytes(out)
 
@@ -289,7 +289,7 @@ class NvidiaDevice(Device):
         scopes = {key: self._scope_id if key.startswith("power") else 0 for key in _FIELDS}
         values = self._fields(*((_FIELDS[key][0], scope) for key, scope in scopes.items()))
         found = dict(zip(_FIELDS, values, strict=True))
-        there = [key for key, v in found.items() if not isinstance(v, Absent) or v.status not in LASTING]
+        there = [key for key, v in found.items() if not isinstance(v, NoReading) or v.status not in LASTING]
         probes = []
         if not there or not there[0].startswith("power"):
             probes.append(Probe(("power_instant_w", "power_average_w"), self._older_power))
@@ -312,7 +312,7 @@ class NvidiaDevice(Device):
             item.fieldId, item.scopeId = _FIELDS[key][0], scopes[key]
         rows = [_FIELDS[key][1:] for key in keys]
 
-        def decode(raw: bytes) -> Sequence[float | Absent]:
+        def decode(raw: bytes) -> Sequence[float | NoReading]:
             items = kind.from_buffer_copy(raw)
             return [
                 _scaled(self._field(item), factor, what, limit)
@@ -321,19 +321,19 @@ class NvidiaDevice(Device):
 
         return Probe(tuple(keys), self._raw(("nvmlDeviceGetFieldValues",), fields, len(keys)), every, decode)
 
-    def _older_power(self) -> Sequence[float | Absent]:
+    def _older_power(self) -> Sequence[float | NoReading]:
         """Drivers and cards without the fields: one older call, whose meaning depends on the architecture."""
         watts = _scaled(self._alive(self._ask("nvmlDeviceGetPowerUsage")), 1e-3, "power")
-        no_other = Absent("unsupported", "this driver has one kind of power reading only")
+        no_other = NoReading("this driver has one kind of power reading only", "unsupported")
         return (no_other, watts) if self._usage_is_average else (watts, no_other)
 
-    def energy_j(self) -> float | Absent:
+    def energy_j(self) -> float | NoReading:
         return _scaled(self._alive(self._ask("nvmlDeviceGetTotalEnergyConsumption")), 1e-3, "energy", limit=2**64 - 1)
 
     def _temperature(self) -> Probe:
         keys = ("temperature_core_c",)
         kind = getattr(self._nvml.module, "c_nvmlTemperature_v1_t", None)  # not in bindings of 2024 and before
-        if kind is not None and not isinstance(self._alive(self._ask("nvmlDeviceGetTemperatureV", 0)), Absent):
+        if kind is not None and not isinstance(self._alive(self._ask("nvmlDeviceGetTemperatureV", 0)), NoReading):
             newer = kind()
             newer.version = self._nvml.module.nvmlTemperature_v1
             fetch = self._raw(("nvmlDeviceGetTemperatureV",), newer)
@@ -341,42 +341,42 @@ class NvidiaDevice(Device):
         fetch = self._raw(("nvmlDeviceGetTemperature",), ctypes.c_uint(), 0)
         return Probe(keys, fetch, _SLOWLY, lambda raw: (_celsius(_integer(raw)),))
 
-    def _clock(self, kind: int) -> Callable[[], bytes | Absent]:
+    def _clock(self, kind: int) -> Callable[[], bytes | NoReading]:
         return self._raw(("nvmlDeviceGetClockInfo",), ctypes.c_uint(), kind)
 
-    def _throttle(self) -> Callable[[], bytes | Absent]:
+    def _throttle(self) -> Callable[[], bytes | NoReading]:
         names = ("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons")
         return self._raw(names, ctypes.c_ulonglong())
 
-    def throttle_counters(self) -> ThrottleCounters | Absent:
+    def throttle_counters(self) -> ThrottleCounters | NoReading:
         now = time.monotonic_ns()
         values = self._fields(*((field, 0) for field, _ in _THROTTLE_TIMES))
         counts = tuple(
             (name, float(value))
             for (_, name), value in zip(_THROTTLE_TIMES, values, strict=True)
-            if not isinstance(value, Absent)
+            if not isinstance(value, NoReading)
         )
-        return ThrottleCounters(float(now), counts) if counts else next(v for v in values if isinstance(v, Absent))
+        return ThrottleCounters(float(now), counts) if counts else next(v for v in values if isinstance(v, NoReading))
 
     def _alive(self, value: Any) -> Any:
-        if isinstance(value, Absent) and value.status == "lost":
+        if isinstance(value, NoReading) and value.status == "lost":
             raise Lost(value.reason)
         return value
 
-    def _fields(self, *wanted: tuple[int, int]) -> list[float | Absent]:
+    def _fields(self, *wanted: tuple[int, int]) -> list[float | NoReading]:
         """Field values by (field, scope). The call may succeed while each field has an error of its own."""
         values = self._ask("nvmlDeviceGetFieldValues", list(wanted))
-        if isinstance(values, Absent):
+        if isinstance(values, NoReading):
             return [self._alive(values)] * len(wanted)
         return [self._field(value) for value in values]
 
-    def _field(self, item: Any) -> float | Absent:
+    def _field(self, item: Any) -> float | NoReading:
         """The member of the union that `valueType` names (nvml.h, nvmlValueType_t)."""
         if item.nvmlReturn:
             return self._alive(absent(item.nvmlReturn, f"field {item.fieldId}"))
         member = _MEMBERS.get(item.valueType)
         if member is None:
-            return Absent("unsupported", f"field {item.fieldId} has the unknown type {item.valueType}")
+            return NoReading(f"field {item.fieldId} has the unknown type {item.valueType}", "unsupported")
         return getattr(item.value, member)
 
 
@@ -384,16 +384,16 @@ def _integer(raw: bytes) -> int:
     return int.from_bytes(raw, sys.byteorder)
 
 
-def _clock(raw: bytes) -> Sequence[float | Absent]:
+def _clock(raw: bytes) -> Sequence[float | NoReading]:
     return (_scaled(_integer(raw), 1e6, "clock"),)
 
 
-def _shares(kind: Any, raw: bytes) -> Sequence[float | Absent]:
+def _shares(kind: Any, raw: bytes) -> Sequence[float | NoReading]:
     rates = kind.from_buffer_copy(raw)
     return _percent(rates.gpu, "GPU utilisation"), _percent(rates.memory, "memory utilisation")
 
 
-def _reasons(raw: bytes) -> Sequence[float | Absent]:
+def _reasons(raw: bytes) -> Sequence[float | NoReading]:
     return (_unified(_integer(raw)),)
 
 
@@ -405,51 +405,53 @@ def _unified(mask: int) -> float:
 
 
 def _scaled(value: Any, factor: float, what: str, limit: float = _ONES) -> Any:
-    if isinstance(value, Absent):
+    if isinstance(value, NoReading):
         return value
     if value == 0 and what in _NEVER_ZERO:  # some drivers say 0 when asked again too soon
-        return Absent("transient", f"the device said 0 for its {what}")
+        return NoReading(f"the device said 0 for its {what}", "transient")
     # All ones is how firmware says "none"; a true 4.3 MW or 4.3 THz would be news.
     if value >= limit or value < 0:
-        return Absent("unsupported", f"the device reports no {what} (sentinel {value})")
+        return NoReading(f"the device reports no {what} (sentinel {value})", "unsupported")
     return float(value * factor)
 
 
 def _fan(value: Any) -> Any:
     """An H200, which has no fan, calls a question about fan 0 an invalid argument; to others it is a passing fault."""
-    if isinstance(value, Absent) and value.reason.endswith("(NVML error 2)"):
-        return Absent("unsupported", f"the device has no fan that NVML knows: {value.reason}")
+    if isinstance(value, NoReading) and value.reason.endswith("(NVML error 2)"):
+        return NoReading(f"the device has no fan that NVML knows: {value.reason}", "unsupported")
     return value
 
 
 def _counted(value: Any, what: str) -> Any:
     """A number that may be 0."""
-    if isinstance(value, Absent) or value not in (_ONES, 2**64 - 1):
-        return value if isinstance(value, Absent) else int(value)
-    return Absent("unsupported", f"the device reports no {what} (sentinel {value})")
+    if isinstance(value, NoReading) or value not in (_ONES, 2**64 - 1):
+        return value if isinstance(value, NoReading) else int(value)
+    return NoReading(f"the device reports no {what} (sentinel {value})", "unsupported")
 
 
 def _named(value: Any, what: str) -> Any:
-    if isinstance(value, Absent) or value not in ("", "N/A"):
+    if isinstance(value, NoReading) or value not in ("", "N/A"):
         return value
-    return Absent("unsupported", f"the device reports no {what}")
+    return NoReading(f"the device reports no {what}", "unsupported")
 
 
-def _state(value: int) -> str | Absent:
+def _state(value: int) -> str | NoReading:
     # nvml.h: NVML_PSTATE_15 is the last, 32 is NVML_PSTATE_UNKNOWN.
-    return f"P{value}" if value < 16 else Absent("unsupported", f"the device reports no state (sentinel {value})")
+    return f"P{value}" if value < 16 else NoReading(f"the device reports no state (sentinel {value})", "unsupported")
 
 
-def _celsius(value: int) -> float | Absent:
-    return float(value) if 0 < value < 200 else Absent("unsupported", f"no core temperature (sentinel {value})")
+def _celsius(value: int) -> float | NoReading:
+    return float(value) if 0 < value < 200 else NoReading(f"no core temperature (sentinel {value})", "unsupported")
 
 
-def _percent(value: int, what: str) -> float | Absent:
-    return float(value) if value <= 100 else Absent("unsupported", f"the device reports no {what} (sentinel {value})")
+def _percent(value: int, what: str) -> float | NoReading:
+    return (
+        float(value) if value <= 100 else NoReading(f"the device reports no {what} (sentinel {value})", "unsupported")
+    )
 
 
 def _or(value: Any, default: Any) -> Any:
-    return default if isinstance(value, Absent) else value
+    return default if isinstance(value, NoReading) else value
 
 
 def _process(process: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuprof import throttling
-from gpuprof.telemetry.device import Absent
+from gpuprof.telemetry.device import NoReading
 from gpuprof.telemetry.vendors import amd_library
 from support import simulators
 from support.backends import (
@@ -75,7 +75,7 @@ def test_amd_mismatch_is_found_even_when_the_first_call_fails(ask):
 
 
 def test_rocm_10_does_not_fit_the_wrapper_and_the_rest_goes_on(ask, devices_command):
-    fault = ask("two_and_two", "say([list(amd.fault), amd.fix, len(amd.devices), len(nvidia.devices)])", "ROCm 10")
+    fault = ask("two_and_two", "say([shown(amd.fault), amd.fix, len(amd.devices), len(nvidia.devices)])", "ROCm 10")
     (status, reason), fix, amd_devices, nvidia_devices = fault
     assert status == "unsupported" and "does not fit the installed libamd_smi.so" in reason
     assert "amdsmi_set_gpu_clk_range" in reason and "ROCm" in fix
@@ -177,7 +177,7 @@ def test_no_bytes_of_firmware_make_a_signal_leave_its_range(first, later):
         said = Metrics.from_buffer_copy(now)
         assert set(found) == set(AMD_FIELDS)
         for key, value in found.items():
-            if isinstance(value, Absent):
+            if isinstance(value, NoReading):
                 assert value.status in ("unsupported", "transient") and value.reason
                 continue
             least, most = RANGES[key]

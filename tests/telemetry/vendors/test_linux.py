@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gpuprof.telemetry import device, quantities
-from gpuprof.telemetry.device import Absent
+from gpuprof.telemetry.device import NoReading
 from gpuprof.telemetry.vendors import linux as host
 
 # ---- the CPU, over a root of files
@@ -47,7 +47,7 @@ def test_cpu_packages_are_summed_and_their_parts_are_not(tmp_path):
     assert found.energy_j() == pytest.approx(3.75)
     assert found.signals()["energy_j"] == pytest.approx(3.75)
     assert found.facts()["power_limit_w"].value == pytest.approx(560)
-    assert found.signals()["power_instant_w"] == Absent("unsupported", "RAPL counts energy and shows no power")
+    assert found.signals()["power_instant_w"] == NoReading("RAPL counts energy and shows no power", "unsupported")
 
 
 def test_each_cpu_counter_wraps_at_a_range_of_its_own(tmp_path):
@@ -125,7 +125,7 @@ def test_cpu_of_which_nothing_is_known(tmp_path):
     assert set(facts) == set(quantities.keys(quantities.FACTS, "cpu"))
     assert set(signals) == set(quantities.keys(quantities.SIGNALS, "cpu"))
     assert all(reading.value is None and reading.reason for reading in facts.values())
-    assert all(isinstance(value, Absent) and value.reason for value in signals.values())
+    assert all(isinstance(value, NoReading) and value.reason for value in signals.values())
     assert "virtual machines" in signals["energy_j"].reason
 
 
@@ -142,5 +142,5 @@ def test_malformed_files_of_the_kernel_are_reasons(tmp_path, text):
         (tmp_path / name).write_bytes(text.encode("latin-1"))
     found = cpu(tmp_path)
     for _ in range(2):
-        assert all(isinstance(value, Absent) and value.reason for value in found.signals().values())
+        assert all(isinstance(value, NoReading) and value.reason for value in found.signals().values())
         assert all(reading.value is None and reading.reason for reading in found.facts().values())

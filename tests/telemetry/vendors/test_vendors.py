@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gpuprof import throttling
 from gpuprof.telemetry import energy, sampler
-from gpuprof.telemetry.device import Absent
+from gpuprof.telemetry.device import NoReading
 from gpuprof.telemetry.vendors import amd, amd_library, nvidia
 from gpuprof.telemetry.vendors import linux as host
 from support import simulators
@@ -69,10 +69,10 @@ def test_transient_failures_cost_their_own_samples_only(ask, like, counted):
 feed = sampler.Feed(gpus[0], 64); feed.settle()
 for i in range(30): at(11 + i / 10); feed.take(lambda: 1)
 columns = feed.between(1, 1)
-say([[value == value for value in columns[key]] for key in ("power_instant_w", "energy_j")] + [feed.lost])
+say([[value == value for value in columns[key]] for key in ("power_instant_w", "energy_j")] + [shown(feed.lost)])
 """
     power, counter, lost = ask(many(like, [{"transient_every": 3}]), code)
-    assert lost == ""
+    assert lost is None
     assert sum(power) == 20 and power.count(False) == 10
     assert counter.count(True) >= counted
 
@@ -113,7 +113,7 @@ def test_without_libraries_there_are_reasons_and_no_noise(ask, devices_command, 
     nowhere.mkdir()
     (nowhere / "libnvidia-ml.so.1").write_text("no library")  # hides a real one of this machine
     hidden = {"LD_LIBRARY_PATH": str(nowhere), "ROCM_HOME": str(nowhere), "ROCM_PATH": str(nowhere)}
-    said = ask("two_and_two", "say([[b.fault and list(b.fault), b.fix, len(b.devices)] for b in backends])", **hidden)
+    said = ask("two_and_two", "say([[shown(b.fault), b.fix, len(b.devices)] for b in backends])", **hidden)
     (nv, nv_fix, _), (smi, smi_fix, _), (none, _, cpus) = said
     assert nv == ["unsupported", "libnvidia-ml.so.1 was not found: there is no NVIDIA driver here"]
     assert smi[0] == "unsupported" and "libamd_smi.so was not found" in smi[1]
@@ -129,7 +129,7 @@ def test_without_libraries_there_are_reasons_and_no_noise(ask, devices_command, 
 ])  # fmt: skip
 def test_library_that_does_not_open(ask, codes, nvidia_says, amd_says):
     scenario = simulators.load("two_and_two") | {"init_error": codes}
-    nv, smi = ask(scenario, "say([[list(b.fault), b.fix, len(b.devices)] for b in (nvidia, amd)])")
+    nv, smi = ask(scenario, "say([[shown(b.fault), b.fix, len(b.devices)] for b in (nvidia, amd)])")
     assert nvidia_says in nv[0][1] and amd_says in smi[0][1]
     assert nv[1] and smi[1] and nv[2] == smi[2] == 0
 
@@ -186,9 +186,9 @@ def test_no_number_of_a_library_makes_a_reading_leave_its_range(value):
         (lambda v, what: nvidia._scaled(v, 1e6, what), 0, (2**32 - 2) * 1e6),
     ):  # fmt: skip
         found = read(value, "thing")
-        assert isinstance(found, Absent) or least <= found <= most
+        assert isinstance(found, NoReading) or least <= found <= most
     assert 0 <= nvidia._unified(value) < 2 ** len(throttling.REASONS)
     assert 0 <= amd_library.throttle(value) < 2 ** len(throttling.REASONS)
     joules = amd_library.joules(value)
-    assert isinstance(joules, Absent) == (value in (0, 2**64 - 1))
-    assert amd_library.generation(value) in range(1, 7) or isinstance(amd_library.generation(value), Absent)
+    assert isinstance(joules, NoReading) == (value in (0, 2**64 - 1))
+    assert amd_library.generation(value) in range(1, 7) or isinstance(amd_library.generation(value), NoReading)
