@@ -126,7 +126,7 @@ def _validate(checker: Checker, data: dict[str, Any]) -> tuple[Keys | None, list
     params = data.get("params")
     if workload is not None and isinstance(params, dict):
         checker.model(workload.params_model, params, ("params",))
-    if workload is not None and not workload.is_sequence:
+    if workload is not None and "seq_len" not in workload.lengths:
         for path in (("seq_len",), ("sweep", "seq_len")):
             if has(data, path):
                 checker.problem(path, f"workload {name!r} has no sequence; remove this key")

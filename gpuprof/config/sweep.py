@@ -61,7 +61,7 @@ def expand(keys: Keys, workload: Workload) -> list[CaseSpec]:
         chosen = dict(zip(keys.sweep, values, strict=True))
         params = keys.params | {k.removeprefix("params."): v for k, v in chosen.items() if k.startswith("params.")}
         plain = {name: chosen.get(name, getattr(keys, name)) for name in SWEEPABLE}
-        plain["seq_len"] = plain["seq_len"] or workload.default_seq_len
+        plain["seq_len"] = plain["seq_len"] or workload.lengths.get("seq_len")
         resolved = workload.params_model(**params).model_dump()
         cases.append(CaseSpec(workload=keys.workload, params=resolved, **plain))
     return cases

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 Mode = Literal["train", "infer"]
 Precision = Literal["ieee", "tf32", "bf16", "fp16"]
+Item = Literal["sample", "image", "token", "transition"]
 Variant = Literal["eager", "compile", "graph"]
 Verdict = Literal["pass", "drift", "wrong"]
 Regime = Literal["cpu", "host-bound", "device-bound"]

@@ -32,6 +32,12 @@ class CaseSpec:
         return workload, workload.params_model(**self.params)
 
     @property
+    def lengths(self) -> dict[str, int]:
+        """Every length that its workload declares; where the case has no key for one, the workload's default."""
+        declared = workloads.get(self.workload).lengths
+        return {name: getattr(self, name, None) or default for name, default in declared.items()}
+
+    @property
     def case_id(self) -> str:
         """Names the case by what it asks for; the same configuration always gives the same."""
         standard = workloads.get(self.workload).params_model().model_dump()

@@ -21,8 +21,10 @@ from _pairs import abba, ratio
 from torch import nn
 
 from gpuprof import workloads
+from gpuprof.worker.batches import random_batches
 from gpuprof.worker.device import ComputeDevice
-from gpuprof.worker.step import Stepper, build_network, random_batches
+from gpuprof.worker.network import build_network
+from gpuprof.worker.step import Stepper
 from gpuprof.worker.timing import Blocks, Meter
 from gpuprof.workloads.case import CaseSpec
 
@@ -100,7 +102,7 @@ def bare_loop(net: str, device: ComputeDevice, batch: int, steps: int, weights: 
 def gpuprof_loop(net: str, device: ComputeDevice, batch: int, steps: int) -> tuple[Callable[[], float], Weights]:
     workload = workloads.get(net)
     params = workload.params_model().model_dump()
-    case = CaseSpec(net, "train", "ieee", batch, workload.default_seq_len, "eager", 1, 0, params)
+    case = CaseSpec(net, "train", "ieee", batch, workload.lengths.get("seq_len"), "eager", 1, 0, params)
     network, _ = build_network(case, device, seed=0)
     weights = {name: value.clone() for name, value in network.state_dict().items()}
     stepper = Stepper(case, device, network, random_batches(case, device))

@@ -11,7 +11,7 @@ SMALL = [name for name in workloads.names() if name != "vgg16"]
 def case(name: str, *, mode: str = "train", seq_len: int | None = None, batch_size: int = 2, **more) -> CaseSpec:
     workload = workloads.get(name)
     params = workload.params_model(**more.pop("params", {})).model_dump()
-    seq_len = (seq_len or workload.default_seq_len) if workload.is_sequence else None
+    seq_len = (seq_len or workload.lengths["seq_len"]) if "seq_len" in workload.lengths else None
     values = {"precision": "ieee", "variant": "eager", "threads": 1, "seed": 0} | more
     return CaseSpec(name, mode, batch_size=batch_size, seq_len=seq_len, params=params, **values)
 

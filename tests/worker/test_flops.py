@@ -37,7 +37,7 @@ def test_flops_are_exact_integers_on_meta_and_in_closed_form(name, seq_len):
     _, _, (forward, forward_slope), (backward, backward_slope) = EXACT[name]
     counted, _ = flops.count(request)
     workload, params = request.definition()
-    assert counted == workload.flops(params, request.seq_len)
+    assert counted == workload.flops(params, request.lengths)
     assert (counted.forward, counted.backward) == (forward + forward_slope * length, backward + backward_slope * length)
 
 
@@ -45,7 +45,7 @@ def test_flops_are_exact_integers_on_meta_and_in_closed_form(name, seq_len):
 def test_flops_of_other_sizes(name):
     request = case(name, seq_len=5, params={"hidden_size": 24, "input_size": 7})
     workload, params = request.definition()
-    assert flops.count(request)[0] == workload.flops(params, 5)
+    assert flops.count(request)[0] == workload.flops(params, {"seq_len": 5})
 
 
 @pytest.mark.parametrize("name", workloads.names())

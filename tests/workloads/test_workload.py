@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from gpuprof import workloads
+from gpuprof.worker.batches import Random
 
 pytestmark = pytest.mark.slow
 
@@ -16,14 +17,19 @@ def test_contract(name):
     assert workload.name == name
     assert workload.title
     assert set(workload.operations) <= {"matmul", "conv", "rnn"}
+    assert set(workload.linear_lengths) <= set(workload.lengths)
     params = workload.params_model()
+    lengths = dict.fromkeys(workload.lengths, 5)
     with torch.device("meta"):
         network = workload.build(params)
-        x = torch.empty(3, *workload.input_shape(params, 5 if workload.is_sequence else None))
-        logits = network(x)
-        target = workload.target(torch.rand(3))
-        loss = workload.loss(logits, target)
-        prediction = workload.predict(logits)
-    assert logits.shape[0] == prediction.shape[0] == 3
-    assert loss.shape == ()
-    assert loss.requires_grad
+        batch = workload.batch(params, lengths, 3, Random(torch.device("meta")))
+        losses = list(workload.losses(network, batch))
+        prediction = workload.predict(network, batch)
+    assert prediction.shape[0] == 3
+    assert len(losses) == workload.losses_per_step
+    groups = workload.groups(network)
+    assert {group for group, _ in losses} == set(groups)
+    assert all(parameter.requires_grad for group in groups.values() for parameter in group.parameters)
+    for _, loss in losses:
+        assert loss.shape == ()
+        assert loss.requires_grad

@@ -115,7 +115,7 @@ def test_outputs_agree_with_keras(name):
     expected = keras.ops.convert_to_numpy(model(x, training=False))
     given = tensor(np.transpose(x, (0, 3, 1, 2)) if len(shape) == 4 else x)
     with torch.inference_mode():
-        found = workloads.get(name).predict(network(given)).numpy()
+        found = workloads.get(name).predict(network, (given, None)).numpy()
     assert found.shape == expected.shape
     assert np.abs(expected).max() > 1e-3
     assert np.abs(found - expected).max() <= TOLERANCE * max(1.0, np.abs(expected).max())
@@ -151,7 +151,7 @@ def test_five_training_steps_agree_with_keras(name):
     found = []
     for _ in range(5):
         optimizer.zero_grad()
-        value = workload.loss(network(given), tensor(y))
+        ((_, value),) = workload.losses(network, (given, tensor(y)))
         value.backward()
         optimizer.step()
         found.append(value.item())
