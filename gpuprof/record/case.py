@@ -13,6 +13,7 @@ from gpuprof.record.part import (
     EnergyMethod,
     Estimate,
     Interval,
+    Item,
     Mode,
     NonNegative,
     Part,
@@ -63,7 +64,9 @@ class Correctness(Part):
     loss_error: NonNegative | None
     gradient_norm_error: NonNegative | None
     loss_curve_error: NonNegative | None = Field(description="largest difference over the curve / first loss")
-    loss_curve: list[float | None] = Field(default_factory=list)
+    loss_curve: list[float | None] = Field(
+        default_factory=list, description="each loss of each step, in the order they were computed"
+    )
     tolerance: NonNegative | None = Field(description="largest relative error that passes")
     wrong_above: NonNegative | None = Field(description="relative error from which the verdict is wrong")
     batch_size: Count | None
@@ -101,6 +104,8 @@ class Case(Part):
     threads: Annotated[int, Field(ge=1)]
     seed: Count
     params: dict[str, JsonValue]
+    item: Item = Field(default="sample", description="what the workload counts beside samples")
+    items_per_sample: Annotated[int, Field(ge=1)] = 1
     outcome: CaseOutcome
     reason: str | None
     trainable_parameters: Count | None
