@@ -63,11 +63,15 @@ def small_batch(case: CaseSpec) -> Any:
 
 
 def reference_key(case: CaseSpec) -> str:
-    """What a reference depends on: never the device, precision, variant or batch size of the case."""
+    """What a reference depends on: never the device, precision, variant or batch size of the case.
+
+    Nor its mode, unless the network answers otherwise in it.
+    """
     small = small_case(case)
+    mode = [small.mode] if definition(small)[0].modes_differ else []
     params = {key: value for key, value in small.params.items() if key != "fused"}
     lengths: list[int | None] = [*small.lengths.values()] or [None]
-    return json.dumps([small.workload, *lengths, small.batch_size, params], sort_keys=True)
+    return json.dumps([small.workload, *mode, *lengths, small.batch_size, params], sort_keys=True)
 
 
 def compute_reference(case: CaseSpec, source: str = "computed on this machine's CPU") -> Reference:

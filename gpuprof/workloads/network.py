@@ -63,6 +63,9 @@ class Network(Workload):
     # the arithmetic.
     gate_batch_size: int = 4
     gate_learning_rate: float | None = None
+    # Whether it answers otherwise while it trains, as with a normalisation over the batch: the gate then has a
+    # reference for each mode.
+    modes_differ: bool = False
     # Lengths in which FLOPs and bytes grow linearly from two on: long ones are then extrapolated from two and three.
     linear_lengths: tuple[str, ...] = ()
 

@@ -8,6 +8,7 @@ import math
 import pytest
 import torch
 
+from gpuprof import workloads
 from gpuprof.record.case import Correctness
 from gpuprof.worker import correctness
 from gpuprof.worker.channel import Unsupported
@@ -15,6 +16,7 @@ from gpuprof.worker.device import ComputeDevice
 from support.cases import SMALL, case
 
 CPU = ComputeDevice(None)
+MODES = ("train", "infer")
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("switches_restored")]
 
@@ -33,7 +35,8 @@ def test_passes_on_this_cpu(name, mode, arithmetic):
     assert found.verdict == "pass", found
     assert found.reference == "shipped with gpuprof"
     assert (found.loss_curve_error is None) == (mode == "infer")
-    assert len(found.loss_curve) == (20 if mode == "train" else 0)
+    losses = 20 * workloads.get(name).losses_per_step
+    assert len(found.loss_curve) == (losses if mode == "train" else 0)
 
 
 @pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
@@ -43,16 +46,18 @@ def test_the_path_without_fused_kernels_passes_too(name):
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_shipped_references_are_what_the_script_computes(name):
-    shipped = json.loads(correctness.SHIPPED.read_text())[correctness.reference_key(case(name))]
-    computed = correctness.reference_as_json(correctness.compute_reference(case(name)))
+@pytest.mark.parametrize("mode", MODES)
+def test_shipped_references_are_what_the_script_computes(name, mode):
+    shipped = json.loads(correctness.SHIPPED.read_text())[correctness.reference_key(case(name, mode=mode))]
+    computed = correctness.reference_as_json(correctness.compute_reference(case(name, mode=mode)))
     for key, value in shipped.items():
         assert computed[key] == pytest.approx(value, rel=1e-9)
 
 
 def test_every_shipped_configuration_has_its_reference():
     shipped = json.loads(correctness.SHIPPED.read_text())
-    assert {correctness.reference_key(case(name)) for name in (*SMALL, "vgg16")} == set(shipped)
+    keys = {correctness.reference_key(case(name, mode=mode)) for name in workloads.names() for mode in MODES}
+    assert keys == set(shipped)
 
 
 def test_other_sizes_are_computed_here():

@@ -6,9 +6,25 @@ import pytest
 import torch
 
 from gpuprof import workloads
+from gpuprof.worker import correctness
 from gpuprof.worker.batches import Random
+from gpuprof.worker.device import ComputeDevice
+from gpuprof.worker.network import build_network
+from support.cases import SMALL, case
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_modes_differ_where_they_are_said_to(name):
+    """Elsewhere one reference serves both modes."""
+    answers = []
+    for mode in ("train", "infer"):
+        request = case(name, mode=mode)
+        network, _ = build_network(request, ComputeDevice(None), seed=3)
+        with torch.no_grad():
+            answers.append(workloads.get(name).predict(network, correctness.small_batch(request)))
+    assert torch.equal(*answers) != workloads.get(name).modes_differ
 
 
 @pytest.mark.parametrize("name", workloads.names())

@@ -13,6 +13,7 @@ class ToyGan(Network):
     title = "GAN for tests"
     operations = ("matmul",)
     losses_per_step = 2
+    modes_differ = True
 
     def flops(self, params, lengths):
         """The discriminator runs three times; the generator's loss passes through it without training it."""
@@ -35,7 +36,7 @@ class ToyGan(Network):
         return {"real": draw.normal("real", (batch_size, SIZE)), "noise": draw.normal("noise", (batch_size, NOISE))}
 
     def groups(self, network):
-        momentum = Optimizer("SGD", {"lr": 0.1, "momentum": 0.9})
+        momentum = Optimizer("SGD", {"lr": 0.05, "momentum": 0.9})
         return {
             "generator": Group(
                 list(network.generator.parameters()), Optimizer("Adam", {"lr": 1e-3, "betas": (0.5, 0.9)})
