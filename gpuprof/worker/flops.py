@@ -53,10 +53,10 @@ def _counts(case: CaseSpec, lengths: Lengths, linear: Sequence[str]) -> _Counts:
     """At these lengths; those in `linear` may be extrapolated."""
     if not linear:
         return _counted(case, lengths)
-    name, *others = linear
+    name, *remaining = linear
     if lengths[name] < 4:
-        return _counts(case, lengths, others)
-    at_two, at_three = (_counts(case, {**lengths, name: length}, others) for length in (2, 3))
+        return _counts(case, lengths, remaining)
+    at_two, at_three = (_counts(case, {**lengths, name: length}, remaining) for length in (2, 3))
     further = lengths[name] - 2
     return _Counts(*(two + further * (three - two) for two, three in zip(at_two, at_three, strict=True)))
 

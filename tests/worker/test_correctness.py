@@ -13,6 +13,7 @@ from gpuprof.record.case import Correctness
 from gpuprof.worker import correctness
 from gpuprof.worker.channel import Unsupported
 from gpuprof.worker.device import ComputeDevice
+from support.capturing import Capturing
 from support.cases import SMALL, case
 
 CPU = ComputeDevice(None)
@@ -132,16 +133,6 @@ def test_fp16_with_its_loss_scale_passes(name):
 @pytest.mark.parametrize("mode", ["train", "infer"])
 def test_compiled_passes(mode):
     assert correctness.check(case("cnn", variant="compile", mode=mode), CPU, ["ieee"])["verdict"] == "pass"
-
-
-class Capturing(ComputeDevice):
-    """A CPU that goes through the motions of capturing: eager warm-up steps, recorded steps, then replays in turn."""
-
-    def capture(self, step, graphs):
-        self.captured = graphs
-        for _ in range(3 + graphs):
-            step()
-        return step, 0.1
 
 
 @pytest.mark.parametrize("arithmetic", ["ieee", "fp16"])

@@ -15,6 +15,7 @@ from gpuprof.worker.device import ComputeDevice
 from gpuprof.worker.measure import _compilations
 from gpuprof.worker.network import build_network, turns
 from gpuprof.worker.step import Stepper
+from support.capturing import Capturing
 from support.cases import case
 from support.toys import NAMES
 
@@ -27,12 +28,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("switches_restored", "to
 @pytest.mark.parametrize("mode", ["train", "infer"])
 @pytest.mark.parametrize("arithmetic", ["ieee", "bf16", "fp16"])
 def test_the_gate_passes(name, mode, arithmetic):
-    found = Correctness.model_validate(
-        correctness.check(case(name, mode=mode, precision=arithmetic), CPU, [arithmetic])
-    )
-    assert found.verdict == "pass", found
-    assert found.reference == "computed on this machine's CPU"
-    assert len(found.loss_curve) == (0 if mode == "infer" else 40 if name == "toygan" else 20)
+    gate = Correctness.model_validate(correctness.check(case(name, mode=mode, precision=arithmetic), CPU, [arithmetic]))
+    assert gate.verdict == "pass", gate
+    assert gate.reference == "computed on this machine's CPU"
+    assert len(gate.loss_curve) == (0 if mode == "infer" else 40 if name == "toygan" else 20)
 
 
 def test_training_moves_each_group_and_leaves_no_gradient():
@@ -69,9 +68,9 @@ def test_a_later_loss_sees_the_step_of_an_earlier_one():
         generator.step()
         expected += [judged.item(), fooled.item()]
     stepper = Stepper(request, CPU, network, batches)
-    found = [loss.item() for _ in batches for loss in stepper.step()]
-    assert found == pytest.approx(expected, rel=1e-6)
-    assert all(abs(before - after) > 1e-3 for before, after in zip(early, found[1::2], strict=True))
+    losses = [loss.item() for _ in batches for loss in stepper.step()]
+    assert losses == pytest.approx(expected, rel=1e-6)
+    assert all(abs(before - after) > 1e-3 for before, after in zip(early, losses[1::2], strict=True))
 
 
 class Late(Stepper):
@@ -143,15 +142,6 @@ def test_each_module_that_is_called_is_compiled_in_place(monkeypatch):
     assert correctness.check(request, CPU, ["ieee"])["verdict"] == "pass"
     assert [len(module) for module in compiled] == [4, 3]
     assert _compilations() >= before + 2
-
-
-class Capturing(ComputeDevice):
-    """A CPU that takes the steps of capturing: eager ones to warm up, recorded ones, then replays in turn."""
-
-    def capture(self, step, graphs):
-        for _ in range(3 + graphs):
-            step()
-        return step, 0.1
 
 
 @pytest.mark.parametrize("arithmetic", ["ieee", "fp16"])
