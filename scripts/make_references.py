@@ -7,12 +7,14 @@ python scripts/make_references.py configs/rnn.yaml -o rnn.json      # of some, t
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from gpuprof.case_keys import Mode
 from gpuprof.config import suite
 from gpuprof.worker import correctness
 
@@ -31,14 +33,19 @@ def main() -> None:
 
 
 def references(paths: Sequence[Path]) -> dict[str, Any]:
-    """By `correctness.reference_key`, the reference of each configuration's first case; a line is printed of each."""
-    found = {}
-    for one in suite.load(paths):
-        spec = one.cases[0]
-        case = replace(spec, threads=spec.threads or 1)
+    """By `correctness.reference_key`, the references of each configuration's first case; a line is printed of each.
+
+    One for both modes, where they do not differ.
+    """
+    found: dict[str, Any] = {}
+    for configuration, mode in itertools.product(suite.load(paths), get_args(Mode)):
+        spec = configuration.cases[0]
+        case = replace(spec, threads=spec.threads or 1, mode=mode)
+        if (key := correctness.reference_key(case)) in found:
+            continue
         reference = correctness.compute_reference(case)
-        found[correctness.reference_key(case)] = correctness.reference_as_json(reference)
-        print(f"{Path(one.record.file).name}: loss {reference.loss:.6f} -> {reference.loss_curve[-1]:.6f}")
+        found[key] = correctness.reference_as_json(reference)
+        print(f"{Path(configuration.record.file).name}: loss {reference.loss:.6f} -> {reference.loss_curve[-1]:.6f}")
     return found
 
 

@@ -12,6 +12,7 @@ from support.backends import ask, devices_command, releases, server  # noqa: F40
 from support.monitored import monitor, started  # noqa: F401 - fixtures
 from support.phases import watched  # noqa: F401 - a fixture
 from support.running import CONFIGS, SHORT, Done, gpuprof
+from support.toys import toys  # noqa: F401 - a fixture
 
 # Compilers, workers and browsers at work: a test that asks for one of these is slow, without a mark of its own.
 SLOW_FIXTURES = frozenset({"browser", "libraries", "releases", "stored_run"})

@@ -15,6 +15,7 @@ from gpuprof.record.part import (
     EnergyMethod,
     Estimate,
     Interval,
+    Item,
     NonNegative,
     Part,
     Regime,
@@ -62,7 +63,9 @@ class Correctness(Part):
     loss_error: NonNegative | None
     gradient_norm_error: NonNegative | None
     loss_curve_error: NonNegative | None = Field(description="largest difference over the curve / first loss")
-    loss_curve: list[float | None] = Field(default_factory=list)
+    loss_curve: list[float | None] = Field(
+        default_factory=list, description="each loss of each step, in the order they were computed"
+    )
     tolerance: NonNegative | None = Field(description="largest relative error that passes")
     wrong_above: NonNegative | None = Field(description="relative error from which the verdict is wrong")
     batch_size: Count | None
@@ -116,6 +119,8 @@ else:
 
 class Case(_Keyed):  # type: ignore[misc]
     params: dict[str, JsonValue]
+    item: Item = Field(default="sample", description="what the workload counts beside samples")
+    items_per_sample: Annotated[int, Field(ge=1)] = 1
     outcome: CaseOutcome
     reason: str | None
     trainable_parameters: Count | None

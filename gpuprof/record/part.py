@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+Item = Literal["sample", "image", "token", "transition"]
 Verdict = Literal["pass", "drift", "wrong"]
 Regime = Literal["cpu", "host-bound", "device-bound"]
 RunOutcome = Literal["ok", "partial", "failed", "interrupted"]

@@ -1,7 +1,7 @@
 """Journal lines -> record. A pure function: a finished run and a recovered one go through the same code.
 
 {"type": "run", ...}        once, first: everything of the record that is known before measuring
-{"type": "case", ...}       one a case, also for a fallback that joins later
+{"type": "case", ...}       one a case, also for a fallback that joins later; before items were counted, without them
 {"type": "inspected", ...}  what the checks of a case found
 {"type": "repeat", ...}     one a process, with its raw times
 {"type": "end", ...}        last; without it the supervisor was killed
@@ -115,6 +115,7 @@ def _case(line: dict[str, Any], found: dict[str, Any] | None, repeats: list[Repe
             **sensed,
             "case_id": line["case_id"],
             "fallback_of": line["fallback_of"],
+            **{name: line[name] for name in ("item", "items_per_sample") if name in line},
             "outcome": outcome,
             "reason": reason,
             "precision": precision,

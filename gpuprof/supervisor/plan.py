@@ -60,11 +60,11 @@ def order(cases: Sequence[str], repeats: int) -> Iterator[tuple[int, str]]:
 def estimate_s(spec: CaseSpec, plan: Protocol, cores: int) -> tuple[float, float]:
     """A guess of (seconds of the checks, seconds of one repeat) on this machine's CPU; a GPU is rarely slower."""
     workload = workloads.get(spec.workload)
-    flops = workload.flops(workload.params_model(**spec.params), spec.seq_len)
+    flops = workload.flops(workload.params_model(**spec.params), spec.lengths)
     per_sample = flops.forward + (flops.backward if spec.mode == "train" else 0)
     threads = spec.threads or cores
     step_s = per_sample * spec.batch_size / (_CPU_FLOPS_PER_CORE * threads)
-    step_s += workload.cpu_seconds_per_timestep * (spec.seq_len or 0) + 2e-4
+    step_s += workload.cpu_overhead_s(spec.lengths) + 2e-4
     warmup = min(max(plan.warmup_min_s, plan.warmup_min_steps * step_s), plan.warmup_max_s + step_s)
     measure = min(max(plan.measure_min_s, plan.measure_min_blocks * step_s), plan.measure_max_s + step_s)
     latency = min(max(plan.latency_min_s, plan.latency_min_requests * step_s), plan.latency_max_s + step_s)

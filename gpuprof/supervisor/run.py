@@ -62,7 +62,10 @@ class _Run:
 
     def case(self, spec: CaseSpec, fallback_of: str | None = None) -> None:
         request = asdict(plan.resolved(spec, physical_cores()))
-        self.journal.append({"type": "case", "case_id": spec.case_id, "request": request, "fallback_of": fallback_of})
+        workload, params = spec.definition()
+        items = {"item": workload.item, "items_per_sample": workload.items_per_sample(params, spec.lengths)}
+        case = {"type": "case", "case_id": spec.case_id, "request": request, "fallback_of": fallback_of, **items}
+        self.journal.append(case)
 
     def check(self, spec: CaseSpec) -> dict[str, Any]:
         """Counts, precision probe and correctness gate of one case; a checker that dies is a finding."""

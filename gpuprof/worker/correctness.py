@@ -5,24 +5,28 @@ A fast wrong answer is not a result: `wrong` excludes a case from every comparis
 
 from __future__ import annotations
 
+import copy
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_map
 
 from gpuprof.record.case import Correctness
 from gpuprof.worker import precision, seeded
 from gpuprof.worker.device import ComputeDevice
-from gpuprof.worker.step import EPSILON, INITIAL_LOSS_SCALE, Batch, Stepper, build_network
+from gpuprof.worker.network import build_network, definition, kept, put_back, turns
+from gpuprof.worker.step import INITIAL_LOSS_SCALE, Stepper
 from gpuprof.workloads.case import CaseSpec
+from gpuprof.workloads.network import Group
 
 SEED = 20_261_123
 STEPS = 20
-MAX_SEQ_LEN = 100
+MAX_LENGTH = 100
 # Relative errors by the arithmetic that really ran: (passes up to, wrong above). The five networks on a CPU stay below
 # 3e-6 (ieee), 2e-3 (fp16) and 2e-2 (bf16); arithmetic of a lower class than claimed shows as drift.
 TOLERANCE = {"ieee": (1e-4, 1e-2), "tf32": (1e-2, 1e-1), "fp16": (1e-2, 1e-1), "bf16": (5e-2, 5e-1)}
@@ -31,7 +35,11 @@ SHIPPED = Path(__file__).with_name("references.json")
 
 @dataclass(frozen=True)
 class Reference:
-    """What a float64 CPU run of the small batch gives; `output` is the flat prediction before training."""
+    """What a float64 CPU run of the small batch gives; `output` is the flat prediction before training.
+
+    `loss_curve` holds each loss of each step, in the order they were computed; `loss` is the first of them, and
+    `gradient_norm` is over all losses before the first step.
+    """
 
     source: str
     output: list[float]
@@ -41,47 +49,57 @@ class Reference:
 
 
 def small_case(case: CaseSpec) -> CaseSpec:
-    """The case that the gate runs: a batch of 4 (2 for large images) and at most 100 time steps."""
-    workload, params = case.definition()
-    large = math.prod(workload.input_shape(params, 1)) > 10_000
-    seq_len = None if case.seq_len is None else min(case.seq_len, MAX_SEQ_LEN)
-    return replace(case, batch_size=2 if large else 4, seq_len=seq_len, seed=SEED)
+    """The case that the gate runs: the network's `gate_batch_size`, and lengths of 100 at most."""
+    lengths: dict[str, Any] = {
+        name: min(length, MAX_LENGTH) for name, length in case.lengths.items() if hasattr(case, name)
+    }
+    return replace(case, batch_size=definition(case)[0].gate_batch_size, seed=SEED, **lengths)
 
 
-def small_batch(case: CaseSpec) -> Batch:
-    """Input and target of the gate, on the CPU; fixed by SEED alone."""
-    workload, params = case.definition()
-    x = seeded.batch(SEED, (case.batch_size, *workload.input_shape(params, case.seq_len)))
-    return x, workload.target(seeded.uniform(SEED, "target", (case.batch_size,)) / 2 + 0.5)
+def small_batch(case: CaseSpec) -> Any:
+    """The batch of the gate, on the CPU; fixed by SEED alone."""
+    workload, params = definition(case)
+    return workload.batch(params, case.lengths, case.batch_size, seeded.Seeded(SEED))
 
 
 def reference_key(case: CaseSpec) -> str:
-    """What a reference depends on: never the device, precision, variant or batch size of the case."""
+    """What a reference depends on: never the device, precision, variant or batch size of the case.
+
+    Nor its mode, unless the network answers otherwise in it.
+    """
     small = small_case(case)
+    mode = [small.mode] if definition(small)[0].modes_differ else []
     params = {key: value for key, value in small.params.items() if key != "fused"}
-    return json.dumps([small.workload, small.seq_len, small.batch_size, params], sort_keys=True)
+    lengths: list[int | None] = [*small.lengths.values()] or [None]
+    return json.dumps([small.workload, *mode, *lengths, small.batch_size, params], sort_keys=True)
 
 
 def compute_reference(case: CaseSpec, source: str = "computed on this machine's CPU") -> Reference:
-    """Plain float64 on the CPU: the network, its loss and Adam, without any of the code that is being checked."""
+    """Plain float64 on the CPU: network, losses and optimizers, without any of the code that is being checked."""
     small = small_case(case)
-    workload = small.definition()[0]
+    workload = definition(small)[0]
     network = build_network(small, ComputeDevice(None), SEED)[0].double()
-    x, y = small_batch(small)
-    x = x.double()
+    batch = tree_map(lambda tensor: tensor.double() if tensor.is_floating_point() else tensor, small_batch(small))
     with torch.no_grad():
-        output = workload.predict(network(x)).flatten().tolist()
-    trained = [p for p in network.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(trained, lr=workload.gate_learning_rate, eps=EPSILON)
-    curve, norm = [], 0.0
-    for step in range(STEPS):
-        optimizer.zero_grad()
-        loss = workload.loss(network(x), y)
-        loss.backward()
-        if step == 0:
-            norm = _norm(trained)
-        optimizer.step()
-        curve.append(loss.item())
+        output = workload.predict(network, batch).flatten().tolist()
+    twin = copy.deepcopy(network)
+    norm = _gradient_norm(workload.losses(twin, batch), workload.groups(twin))
+    groups, rate = workload.groups(network), workload.gate_learning_rate
+    optimizers = {
+        name: getattr(torch.optim, group.optimizer.name)(
+            group.parameters, **dict(group.optimizer.options) | ({} if rate is None else {"lr": rate})
+        )
+        for name, group in groups.items()
+    }
+    curve = []
+    for _ in range(STEPS):
+        for name, loss in workload.losses(network, batch):
+            parameters = groups[name].parameters
+            gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter.grad = gradient
+            optimizers[name].step()
+            curve.append(loss.item())
     return Reference(source, output, curve[0], norm, curve)
 
 
@@ -107,10 +125,10 @@ def check(case: CaseSpec, device: ComputeDevice, arithmetic: Sequence[str | None
     """
     reference = find_reference(case)
     small = small_case(case)
-    x, y = (t.to(device.torch) for t in small_batch(small))
-    workload = small.definition()[0]
+    batch = tree_map(lambda tensor: tensor.to(device.torch), small_batch(small))
+    workload = definition(small)[0]
     network, _ = build_network(small, device, SEED)
-    stepper = Stepper(small, device, network, [(x, y)] * 2, workload.gate_learning_rate)
+    stepper = Stepper(small, device, network, [batch] * 2, workload.gate_learning_rate)
     errors: dict[str, float | None] = dict.fromkeys(("loss_error", "gradient_norm_error", "loss_curve_error"))
     curve: list[float] = []
     if small.mode == "infer":
@@ -118,16 +136,12 @@ def check(case: CaseSpec, device: ComputeDevice, arithmetic: Sequence[str | None
             output = stepper.step()
     else:
         with torch.no_grad(), precision.autocast(device, small.precision):
-            output = workload.predict(stepper.forward(x))
-        errors["gradient_norm_error"] = relative(
-            _gradient_norm(stepper, small, device, (x, y)), reference.gradient_norm
-        )
-        curve = [float(stepper.step().detach()) for _ in range(STEPS)]
-        errors["loss_error"] = relative(curve[0], reference.loss)
-        # Against the first loss: the last ones may be near zero, where a relative error says nothing.
-        errors["loss_curve_error"] = max(
-            relative(value, wanted, reference.loss) for value, wanted in zip(curve, reference.loss_curve, strict=True)
-        )
+            output = workload.predict(network, batch)
+        errors["gradient_norm_error"] = relative(_norm_before(stepper, small, device, batch), reference.gradient_norm)
+        curve = [float(loss.detach()) for _ in range(STEPS) for loss in stepper.step()]
+        each = _curve_errors(curve, reference.loss_curve, workload.losses_per_step)
+        errors["loss_error"] = max(each[: workload.losses_per_step])
+        errors["loss_curve_error"] = max(each)
     expected = torch.tensor(reference.output, dtype=torch.float64)
     errors["output_error"] = float((output.detach().cpu().double().flatten() - expected).norm() / expected.norm())
     tolerance = max((TOLERANCE[a] for a in arithmetic if a in TOLERANCE), default=TOLERANCE[small.precision])
@@ -174,15 +188,34 @@ def relative(value: float, reference: float, scale: float | None = None) -> floa
     return error if not math.isnan(error) else math.inf
 
 
-def _gradient_norm(stepper: Stepper, case: CaseSpec, device: ComputeDevice, batch: Batch) -> float:
-    x, y = batch
+def _curve_errors(curve: Sequence[float], reference: Sequence[float], losses_per_step: int) -> list[float]:
+    """Of each loss, against the first of its kind: later ones may be near zero, where a relative error says nothing.
+
+    Losses are not added up: errors of opposite sign would cancel.
+    """
+    pairs = enumerate(zip(curve, reference, strict=True))
+    return [relative(value, expected, reference[index % losses_per_step]) for index, (value, expected) in pairs]
+
+
+def _norm_before(stepper: Stepper, case: CaseSpec, device: ComputeDevice, batch: Any) -> float:
+    """The gradient norm of the network as it stands, which it does afterwards too."""
+    workload, network = definition(case)[0], stepper.network
     scale = INITIAL_LOSS_SCALE if precision.needs_scaler(case.precision) else 1.0  # small fp16 gradients would vanish
-    trained = [p for p in stepper.network.parameters() if p.requires_grad]
-    with precision.autocast(device, case.precision):
-        loss = case.definition()[0].loss(stepper.forward(x), y)
-    gradients = torch.autograd.grad(loss * scale, trained)
+    before = kept(network)
+    losses = turns(workload, network, batch, precision.autocast(device, case.precision))
+    norm = _gradient_norm(losses, workload.groups(network), scale)
+    put_back(network, before)
+    return norm
+
+
+def _gradient_norm(
+    losses: Iterable[tuple[str, torch.Tensor]], groups: Mapping[str, Group], scale: float = 1.0
+) -> float:
+    """Over the gradients of all losses, each in its own group; no optimizer steps in between."""
+    gradients = (
+        gradient
+        for name, loss in losses
+        for gradient in torch.autograd.grad(loss * scale, groups[name].parameters, allow_unused=True)
+        if gradient is not None
+    )
     return math.sqrt(sum(float(g.detach().cpu().double().square().sum()) for g in gradients)) / scale
-
-
-def _norm(parameters: list[torch.nn.Parameter]) -> float:
-    return math.sqrt(sum(float(p.grad.square().sum()) for p in parameters if p.grad is not None))

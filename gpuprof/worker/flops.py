@@ -6,75 +6,104 @@ GPU); on meta they fall apart into matrix products and the count is exact.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from gpuprof.worker.batches import Random
+from gpuprof.worker.network import definition, on_meta, turns
+from gpuprof.worker.optimizers import leaves_of
 from gpuprof.workloads.case import CaseSpec
-from gpuprof.workloads.workload import FlopCount
+from gpuprof.workloads.workload import FlopCount, Lengths
+
+
+class _Counts(NamedTuple):
+    """FLOPs of one sample; bytes that a step moves whatever its batch, and those of each sample."""
+
+    forward: int
+    backward: int
+    bytes_per_batch: int
+    bytes_per_sample: int
 
 
 def count(case: CaseSpec) -> tuple[FlopCount, float]:
     """FLOPs of one sample and bytes a sample (at the case's batch size, its mode) as counted on meta.
 
-    Both are linear in the sequence length from two steps on, so long sequences are extrapolated from short ones.
+    Assumed: FLOPs are proportional to the batch size, bytes linear in it; and both are linear, from two on, in each of
+    the network's `linear_lengths`, which are extrapolated from two and three. Other lengths are counted as they are.
     """
-    workload, _ = case.definition()
-    if not workload.is_sequence or (case.seq_len or 0) < 4:
-        flops, per_batch, per_sample = _count(case, case.seq_len)
-        return flops, per_batch / case.batch_size + per_sample
-    (f2, a2, b2), (f3, a3, b3) = _count(case, 2), _count(case, 3)
-    further = (case.seq_len or 0) - 2
-
-    def extrapolate(at_two: int, at_three: int) -> int:
-        return at_two + further * (at_three - at_two)
-
-    flops = FlopCount(extrapolate(f2.forward, f3.forward), extrapolate(f2.backward, f3.backward))
-    return flops, extrapolate(a2, a3) / case.batch_size + extrapolate(b2, b3)
+    counts = _counts(case, case.lengths, definition(case)[0].linear_lengths)
+    per_sample = counts.bytes_per_batch / case.batch_size + counts.bytes_per_sample
+    return FlopCount(counts.forward, counts.backward), per_sample
 
 
 def parameters(case: CaseSpec) -> tuple[int, int]:
     """(trainable, all) parameters as Keras counts them: a bias that is held at zero is not a parameter."""
-    network = _network(case)
+    network = on_meta(case)
     trainable = sum(p.numel() for p in network.parameters() if p.requires_grad)
     held_at_zero = sum(p.numel() for name, p in network.named_parameters() if "bias_hh" in name and not p.requires_grad)
     return trainable, sum(p.numel() for p in network.parameters()) - held_at_zero
 
 
-def _network(case: CaseSpec) -> torch.nn.Module:
-    workload, params = case.definition()
+def _counts(case: CaseSpec, lengths: Lengths, linear: Sequence[str]) -> _Counts:
+    """At these lengths; those in `linear` may be extrapolated."""
+    if not linear:
+        return _counted(case, lengths)
+    name, *remaining = linear
+    if lengths[name] < 4:
+        return _counts(case, lengths, remaining)
+    at_two, at_three = (_counts(case, {**lengths, name: length}, remaining) for length in (2, 3))
+    further = lengths[name] - 2
+    return _Counts(*(two + further * (three - two) for two, three in zip(at_two, at_three, strict=True)))
+
+
+def _counted(case: CaseSpec, lengths: Lengths) -> _Counts:
+    """From batches of two and three: some normalisations refuse a batch of one."""
+    (flops_two, bytes_two), (flops_three, bytes_three) = (_run(case, lengths, size) for size in (2, 3))
+    per_sample = bytes_three - bytes_two
+    return _Counts(
+        flops_three.forward - flops_two.forward, flops_three.backward - flops_two.backward,
+        bytes_two - 2 * per_sample, per_sample,
+    )  # fmt: skip
+
+
+def _run(case: CaseSpec, lengths: Lengths, batch_size: int) -> tuple[FlopCount, int]:
+    """FLOPs and bytes of one step."""
+    workload, params = definition(case)
+    network = on_meta(case)
+    groups = workload.groups(network)
+    forward, backward = _Flops(), _Flops()
     with torch.device("meta"):
-        network = workload.build(params)
-    return network.train(case.mode == "train")
+        batch = workload.batch(params, lengths, batch_size, Random(torch.device("meta")))
+        with _Bytes() as traffic, torch.set_grad_enabled(case.mode == "train"):
+            if case.mode == "train":
+                for group, loss in turns(workload, network, batch, forward):
+                    with backward:
+                        loss.backward(inputs=leaves_of(groups[group], network))
+            else:
+                with forward:
+                    workload.predict(network, batch)
+    if case.mode == "train":
+        return FlopCount(forward.total, backward.total), traffic.total
+    return FlopCount(forward.total, batch_size * workload.flops(params, lengths).backward), traffic.total
 
 
-def _count(case: CaseSpec, seq_len: int | None) -> tuple[FlopCount, int, int]:
-    """FLOPs of one sample; bytes a batch and bytes a sample, from batches of one and two."""
-    one, bytes_one = _run(case, seq_len, 1)
-    _, bytes_two = _run(case, seq_len, 2)
-    return one, 2 * bytes_one - bytes_two, bytes_two - bytes_one
+class _Flops:
+    """Of all that runs under it, however often it is entered."""
 
+    total = 0
 
-def _run(case: CaseSpec, seq_len: int | None, batch_size: int) -> tuple[FlopCount, int]:
-    workload, params = case.definition()
-    network = _network(case)
-    with torch.device("meta"):
-        x = torch.empty(batch_size, *workload.input_shape(params, seq_len))
-        y = workload.target(torch.rand(batch_size))
-        train = case.mode == "train"
-        with _Bytes() as traffic, torch.set_grad_enabled(train):
-            with FlopCounterMode(display=False) as forward:
-                logits = network(x)
-                result = workload.loss(logits, y) if train else workload.predict(logits)
-            with FlopCounterMode(display=False) as backward:
-                if train:
-                    result.backward()
-    if not train:
-        return FlopCount(forward.get_total_flops(), workload.flops(params, seq_len).backward), traffic.total
-    return FlopCount(forward.get_total_flops(), backward.get_total_flops()), traffic.total
+    def __enter__(self) -> None:
+        self._mode = FlopCounterMode(display=False)
+        self._mode.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._mode.__exit__(*error)
+        self.total += self._mode.get_total_flops()
 
 
 # Declared as fresh results, but they hand out views.

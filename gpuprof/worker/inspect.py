@@ -14,7 +14,7 @@ from gpuprof.messages import Inspect
 from gpuprof.worker import correctness, flops, precision
 from gpuprof.worker.channel import Channel, Unsupported
 from gpuprof.worker.device import ComputeDevice
-from gpuprof.worker.step import build_network
+from gpuprof.worker.network import build_network, definition
 from gpuprof.workloads.case import CaseSpec
 
 
@@ -23,8 +23,8 @@ def inspect(request: Inspect, channel: Channel) -> dict[str, Any]:
     case, device = request.case, ComputeDevice(request.device)
     assert case.threads is not None, "the supervisor resolves the threads"
     torch.set_num_threads(case.threads)
-    workload, params = case.definition()
-    declared = workload.flops(params, case.seq_len)
+    workload, params = definition(case)
+    declared = workload.flops(params, case.lengths)
     counted, bytes_per_sample = flops.count(case)
     warnings = []
     if counted != declared:

@@ -10,14 +10,17 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_leaves
 
 from gpuprof.messages import Measure
 from gpuprof.record.repeat import Cold, Cpu, DeviceSpan, Memory, Percentiles, Phase, Throughput
 from gpuprof.stats import quantile, quantile_upper_bound
+from gpuprof.worker.batches import random_batches
 from gpuprof.worker.channel import Channel, Unsupported
 from gpuprof.worker.cpu import CpuUse
 from gpuprof.worker.device import ComputeDevice
-from gpuprof.worker.step import Stepper, build_network, random_batches
+from gpuprof.worker.network import build_network
+from gpuprof.worker.step import Stepper
 from gpuprof.worker.timing import (
     LARGEST_TOLERANCE,
     Blocks,
@@ -77,7 +80,7 @@ def measure(request: Measure, channel: Channel) -> dict[str, Any]:
             requests, submits = measure_requests(meter, plan)
         channel.wait_for_go("end", phases)
         disturbed = before != (device.counters(), _compilations())
-        last = stepper.step()
+        finite = all(bool(torch.isfinite(tensor).all()) for tensor in tree_leaves(stepper.step()))
     throughput = _throughput(blocks, case.batch_size)
     assert cpu.result is not None
     parts = {
@@ -101,7 +104,7 @@ def measure(request: Measure, channel: Channel) -> dict[str, Any]:
         **{name: None if part is None else part.model_dump() for name, part in parts.items()},
         "phases": _marks(phases),
         "warnings": [
-            *_warnings(throughput, cpu.result, device, disturbed, bool(torch.isfinite(last).all())),
+            *_warnings(throughput, cpu.result, device, disturbed, finite),
             *_compiled_in_part(case),
         ],
         "raw": {

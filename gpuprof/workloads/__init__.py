@@ -1,6 +1,6 @@
-"""The registry: every module of networks/ that does not start with `_` is a workload, named after its file.
+"""The registry: every module of a folder in FOLDERS that does not start with `_` is a workload, named after its file.
 
-A workload module is read without torch (for `--dry-run` and for checking configurations); its network is built by
+A workload module is read without torch (for `--dry-run` and for checking configurations); what it runs is built by
 functions that import torch themselves.
 """
 
@@ -9,19 +9,33 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+from types import ModuleType
 
 from gpuprof.workloads import networks
 from gpuprof.workloads.workload import Workload
 
+FOLDERS: tuple[ModuleType, ...] = (networks,)
+
 
 @functools.cache
+def _modules() -> dict[str, str]:
+    """By the name of a workload, its module. ValueError where two folders have the same name."""
+    modules: dict[str, str] = {}
+    for folder in FOLDERS:
+        for module in pkgutil.iter_modules(folder.__path__, f"{folder.__name__}."):
+            name = module.name.rpartition(".")[2]
+            if name in modules:
+                raise ValueError(f"two workloads are called {name}: {modules[name]} and {module.name}")
+            if not name.startswith("_"):
+                modules[name] = module.name
+    return modules
+
+
 def names() -> tuple[str, ...]:
-    return tuple(sorted(m.name for m in pkgutil.iter_modules(networks.__path__) if not m.name.startswith("_")))
+    return tuple(sorted(_modules()))
 
 
 def get(name: str) -> Workload:
     """The workload of that name; KeyError when there is none."""
-    if name not in names():
-        raise KeyError(name)
-    workload: Workload = importlib.import_module(f"{networks.__name__}.{name}").WORKLOAD
+    workload: Workload = importlib.import_module(_modules()[name]).WORKLOAD
     return workload

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gpuprof import workloads
-from gpuprof.case_keys import LENGTHS, NAMED, CaseKeys
+from gpuprof.case_keys import NAMED, CaseKeys
 from gpuprof.workloads.workload import Workload
 
 
@@ -27,9 +26,10 @@ class CaseSpec(CaseKeys):
         return workload, workload.params_model(**self.params)
 
     @property
-    def lengths(self) -> Mapping[str, int]:
-        """The lengths that the workload declares, by key."""
-        return {key.name: value for key in LENGTHS if (value := getattr(self, key.name)) is not None}
+    def lengths(self) -> dict[str, int]:
+        """Every length that its workload declares; where the case has no key for one, the workload's default."""
+        declared = workloads.get(self.workload).lengths
+        return {name: getattr(self, name, None) or default for name, default in declared.items()}
 
     @property
     def case_id(self) -> str:

@@ -1,4 +1,4 @@
-"""FLOP and parameter counts of the five networks against exact integers. Goal: every ratio is exactly 1.
+"""FLOP and parameter counts of the networks against exact integers. Goal: every ratio is exactly 1.
 
 python scripts/bench/counts.py
 """
@@ -11,21 +11,21 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 from gpuprof.worker import flops
-from support.cases import EXACT, case
+from support.cases import EXACT, case, exact_flops
 
 
 def main() -> int:
     formatter = argparse.RawDescriptionHelpFormatter
     argparse.ArgumentParser(description=__doc__, formatter_class=formatter).parse_args()
     wrong = 0
-    for name, (trainable, everything, forward, backward) in EXACT.items():
+    for name, (trainable, everything, forward, _) in EXACT.items():
         found = flops.parameters(case(name))
         wrong += found != (trainable, everything)
         print(f"{name:6} parameters {found[0]:,} / {trainable:,} trainable, {found[1]:,} / {everything:,} in all")
-        for length in (1, 7, 100) if forward[1] else (None,):
+        for length in (1, 7, 100) if len(forward) > 1 else (None,):
             counted, _ = flops.count(case(name, seq_len=length))
-            for kind, (constant, slope) in (("forward", forward), ("backward", backward)):
-                exact, value = constant + slope * (length or 0), getattr(counted, kind)
+            for kind, exact in zip(("forward", "backward"), exact_flops(name, length or 0), strict=True):
+                value = getattr(counted, kind)
                 wrong += value != exact
                 at = f"T={length}" if length else ""
                 print(f"       {kind:8} {at:6} {value:>14,} / {exact:>14,}  ratio {value / exact!r}")

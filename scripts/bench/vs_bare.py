@@ -22,8 +22,10 @@ from torch import nn
 
 from gpuprof import workloads
 from gpuprof.case_keys import KEYS
+from gpuprof.worker.batches import random_batches
 from gpuprof.worker.device import ComputeDevice
-from gpuprof.worker.step import Stepper, build_network, random_batches
+from gpuprof.worker.network import build_network
+from gpuprof.worker.step import Stepper
 from gpuprof.worker.timing import Blocks, Meter
 from gpuprof.workloads.case import CaseSpec
 
@@ -101,8 +103,8 @@ def bare_loop(net: str, device: ComputeDevice, batch: int, steps: int, weights: 
 def gpuprof_loop(net: str, device: ComputeDevice, batch: int, steps: int) -> tuple[Callable[[], float], Weights]:
     workload = workloads.get(net)
     params = workload.params_model().model_dump()
-    keys = {key.name: key.default for key in KEYS.values()} | workload.lengths | {"batch_size": batch, "threads": 1}
-    case = CaseSpec(workload=net, params=params, **keys)
+    keys = {key.name: key.default for key in KEYS.values()} | dict(workload.lengths)
+    case = CaseSpec(workload=net, params=params, **keys | {"batch_size": batch, "threads": 1})
     network, _ = build_network(case, device, seed=0)
     weights = {name: value.clone() for name, value in network.state_dict().items()}
     stepper = Stepper(case, device, network, random_batches(case, device))

@@ -20,7 +20,7 @@ def problems(text: str, *overrides: str) -> list[str]:
 
 
 MALFORMED = {
-    "empty": ("", "x.yaml: workload: missing; give one of cnn, gru, lstm, rnn, vgg16"),
+    "empty": ("", f"x.yaml: workload: missing; give one of {', '.join(workloads.names())}"),
     "not a mapping": ("- lstm\n", "x.yaml:1:1: a configuration is a mapping of keys to values, not a list"),
     "only text": ("lstm", "not a str"),
     "unknown workload": ("workload: lsmt", "x.yaml:1:1: workload: 'lsmt' is not a workload; did you mean 'lstm'?"),

@@ -33,7 +33,8 @@ def test_the_reference_suite_is_every_shipped_configuration():
     assert {Path(one.record.file).name for one in found} == {path.name for path in SHIPPED}
     assert len(found) == len(SHIPPED)
     everything = suite.load([CONFIGS / "lstm.yaml", CONFIGS / "reference.yaml", *SHIPPED])
-    assert [one.cases[0].workload for one in everything] == ["lstm", "cnn", "rnn", "gru", "vgg16"]
+    named = [one.cases[0].workload for one in everything]
+    assert named == ["lstm", *(one.cases[0].workload for one in found if one.cases[0].workload != "lstm")]
 
 
 def write(directory: Path, **files: str) -> Path:

@@ -8,13 +8,16 @@ import math
 import pytest
 import torch
 
+from gpuprof import workloads
 from gpuprof.record.case import Correctness
 from gpuprof.worker import correctness
 from gpuprof.worker.channel import Unsupported
 from gpuprof.worker.device import ComputeDevice
+from support.capturing import Capturing
 from support.cases import SMALL, case
 
 CPU = ComputeDevice(None)
+MODES = ("train", "infer")
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("switches_restored")]
 
@@ -33,7 +36,8 @@ def test_passes_on_this_cpu(name, mode, arithmetic):
     assert found.verdict == "pass", found
     assert found.reference == "shipped with gpuprof"
     assert (found.loss_curve_error is None) == (mode == "infer")
-    assert len(found.loss_curve) == (20 if mode == "train" else 0)
+    losses = 20 * workloads.get(name).losses_per_step
+    assert len(found.loss_curve) == (losses if mode == "train" else 0)
 
 
 @pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
@@ -43,16 +47,18 @@ def test_the_path_without_fused_kernels_passes_too(name):
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_shipped_references_are_what_the_script_computes(name):
-    shipped = json.loads(correctness.SHIPPED.read_text())[correctness.reference_key(case(name))]
-    computed = correctness.reference_as_json(correctness.compute_reference(case(name)))
+@pytest.mark.parametrize("mode", MODES)
+def test_shipped_references_are_what_the_script_computes(name, mode):
+    shipped = json.loads(correctness.SHIPPED.read_text())[correctness.reference_key(case(name, mode=mode))]
+    computed = correctness.reference_as_json(correctness.compute_reference(case(name, mode=mode)))
     for key, value in shipped.items():
         assert computed[key] == pytest.approx(value, rel=1e-9)
 
 
 def test_every_shipped_configuration_has_its_reference():
     shipped = json.loads(correctness.SHIPPED.read_text())
-    assert {correctness.reference_key(case(name)) for name in (*SMALL, "vgg16")} == set(shipped)
+    keys = {correctness.reference_key(case(name, mode=mode)) for name in workloads.names() for mode in MODES}
+    assert keys == set(shipped)
 
 
 def test_other_sizes_are_computed_here():
@@ -127,16 +133,6 @@ def test_fp16_with_its_loss_scale_passes(name):
 @pytest.mark.parametrize("mode", ["train", "infer"])
 def test_compiled_passes(mode):
     assert correctness.check(case("cnn", variant="compile", mode=mode), CPU, ["ieee"])["verdict"] == "pass"
-
-
-class Capturing(ComputeDevice):
-    """A CPU that goes through the motions of capturing: eager warm-up steps, recorded steps, then replays in turn."""
-
-    def capture(self, step, graphs):
-        self.captured = graphs
-        for _ in range(3 + graphs):
-            step()
-        return step, 0.1
 
 
 @pytest.mark.parametrize("arithmetic", ["ieee", "fp16"])

@@ -6,18 +6,9 @@ import pytest
 
 from gpuprof import workloads
 from gpuprof.worker import flops
-from support.cases import EXACT, case
+from support.cases import BYTES, EXACT, case, exact_flops
 
 pytestmark = pytest.mark.slow
-# Bytes in and out of every eager operation, forward: a batch + B a sample (T = 100 for the recurrent networks), less
-# the output activation, which the reference counts leave out.
-BYTES = {
-    "cnn": (373_288, 595_560, 0),
-    "rnn": (1_945_860, 312_228, 8),
-    "lstm": (7_782_660, 1_157_796, 8),
-    "gru": (5_837_060, 977_828, 8),
-    "vgg16": (71_709_480, 241_850_408, 0),
-}
 
 
 def test_every_workload_has_its_exact_counts_here():
@@ -33,19 +24,17 @@ def test_parameters(name):
 @pytest.mark.parametrize("name", workloads.names())
 def test_flops_are_exact_integers_on_meta_and_in_closed_form(name, seq_len):
     request = case(name, seq_len=seq_len)
-    length = request.seq_len or 0
-    _, _, (forward, forward_slope), (backward, backward_slope) = EXACT[name]
     counted, _ = flops.count(request)
     workload, params = request.definition()
-    assert counted == workload.flops(params, request.seq_len)
-    assert (counted.forward, counted.backward) == (forward + forward_slope * length, backward + backward_slope * length)
+    assert counted == workload.flops(params, request.lengths)
+    assert (counted.forward, counted.backward) == exact_flops(name, request.seq_len or 0)
 
 
 @pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
 def test_flops_of_other_sizes(name):
     request = case(name, seq_len=5, params={"hidden_size": 24, "input_size": 7})
     workload, params = request.definition()
-    assert flops.count(request)[0] == workload.flops(params, 5)
+    assert flops.count(request)[0] == workload.flops(params, {"seq_len": 5})
 
 
 @pytest.mark.parametrize("name", workloads.names())

@@ -166,7 +166,9 @@ def _card(case: Case, planned: int, source: TelemetrySource | None) -> Renderabl
 
 
 def _beside(key: str, case: Case, source: TelemetrySource | None) -> str:
-    """What a reader must know of a sensor's value."""
+    """What a reader must know of a value."""
+    if key == "throughput_per_s" and case.throughput_per_s is not None and case.item != "sample":
+        return f"= {show(case.throughput_per_s.value * case.items_per_sample, f'{case.item}s/s')}"
     error = case.energy_error_j_per_sample
     if key == "energy_j_per_sample" and source is not None and case.energy_method is not None and error is not None:
         gain = f", sensor gain ± {source.gain_error:.0%}" if source.gain_error is not None else ""

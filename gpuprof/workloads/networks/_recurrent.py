@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from gpuprof.workloads.workload import FlopCount, Params, Workload
+from gpuprof.workloads.supervised import Supervised
+from gpuprof.workloads.workload import FlopCount, Lengths, Params
 
 if TYPE_CHECKING:
     import torch
@@ -19,10 +21,11 @@ class RecurrentParams(Params):
     fused: bool = True
 
 
-class Recurrent(Workload):
+class Recurrent(Supervised):
     operations = ("rnn", "matmul")
     params_model = RecurrentParams
-    default_seq_len = 100
+    lengths = MappingProxyType({"seq_len": 100})
+    linear_lengths = ("seq_len",)
 
     def __init__(self, name: str, title: str, *, layer: str, gates: int, second_bias_trains: bool) -> None:
         self.name = name
@@ -30,14 +33,17 @@ class Recurrent(Workload):
         self._layer = layer
         self._gates = gates
         self._second_bias_trains = second_bias_trains
-        self.cpu_seconds_per_timestep = 25e-6 * gates
 
-    def input_shape(self, params: RecurrentParams, seq_len: int | None) -> tuple[int, ...]:
-        return (seq_len or 0, params.input_size)
+    def input_shape(self, params: RecurrentParams, lengths: Lengths) -> tuple[int, ...]:
+        return (lengths["seq_len"], params.input_size)
 
-    def flops(self, params: RecurrentParams, seq_len: int | None) -> FlopCount:
+    def cpu_overhead_s(self, lengths: Lengths) -> float:
+        """25 us a gate and time step."""
+        return 25e-6 * self._gates * lengths["seq_len"]
+
+    def flops(self, params: RecurrentParams, lengths: Lengths) -> FlopCount:
         """Per time step gates x 2H(I+H) forward; backward twice that less the gradients of input and first state."""
-        t, i, h, g = seq_len or 0, params.input_size, params.hidden_size, self._gates
+        t, i, h, g = lengths["seq_len"], params.input_size, params.hidden_size, self._gates
         head = 2 * h
         forward = g * 2 * h * (i + h) * t + head
         backward = g * (4 * t * h * (i + h) - 2 * t * h * i - 2 * h * h) + 2 * head
@@ -76,5 +82,5 @@ class Recurrent(Workload):
         logits = logits.float() if logits.dtype.itemsize < 4 else logits
         return F.binary_cross_entropy_with_logits(logits, target.to(logits.dtype))
 
-    def predict(self, logits: torch.Tensor) -> torch.Tensor:
+    def answer(self, logits: torch.Tensor) -> torch.Tensor:
         return logits.sigmoid()

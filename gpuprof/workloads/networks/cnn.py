@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpuprof.workloads.workload import Classifier, FlopCount, Params
+from gpuprof.workloads.supervised import Classifier
+from gpuprof.workloads.workload import FlopCount, Lengths, Params
 
 if TYPE_CHECKING:
     import torch
@@ -19,10 +20,10 @@ class Cnn(Classifier):
     title = "CNN: 3 convolutions, Dense 64, Dense 10"
     operations = ("conv", "matmul")
 
-    def input_shape(self, params: Params, seq_len: int | None) -> tuple[int, ...]:
+    def input_shape(self, params: Params, lengths: Lengths) -> tuple[int, ...]:
         return (1, 28, 28)
 
-    def flops(self, params: Params, seq_len: int | None) -> FlopCount:
+    def flops(self, params: Params, lengths: Lengths) -> FlopCount:
         first = _conv3x3(1, 32, 26)
         forward = first + _conv3x3(32, 64, 11) + _conv3x3(64, 64, 3) + 2 * 576 * 64 + 2 * 64 * self.classes
         return FlopCount(forward, 2 * forward - first)

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpuprof.workloads.workload import Classifier, FlopCount, LoadedWeights, Params
+from gpuprof.workloads.network import LoadedWeights
+from gpuprof.workloads.supervised import Classifier
+from gpuprof.workloads.workload import FlopCount, Lengths, Params
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,12 +40,13 @@ class Vgg16(Classifier):
     title = "VGG16 transfer learning, frozen base"
     operations = ("conv", "matmul")
     params_model = VggParams
-    gate_learning_rate = 1e-5
+    gate_batch_size = 2  # a large image
+    gate_learning_rate = 1e-5  # Adam's 1e-3 overshoots at once in so wide an input layer
 
-    def input_shape(self, params: VggParams, seq_len: int | None) -> tuple[int, ...]:
+    def input_shape(self, params: VggParams, lengths: Lengths) -> tuple[int, ...]:
         return (3, 224, 224)
 
-    def flops(self, params: VggParams, seq_len: int | None) -> FlopCount:
+    def flops(self, params: VggParams, lengths: Lengths) -> FlopCount:
         base = sum(2 * 9 * cin * cout * side * side for side, cin, cout in CONVOLUTIONS)
         dense, last = 2 * FLAT * UNITS, 2 * UNITS * self.classes
         # Backward stops at the frozen base: weight gradients of both layers, input gradient of the last one only.

@@ -44,6 +44,15 @@ def rendered(record, width: int = 100) -> str:
     return console.export_text()
 
 
+def test_items_stand_beside_the_samples_that_hold_them():
+    lines = journal(repeat(0), repeat(1))
+    lines[1] |= {"item": "token", "items_per_sample": 20}
+    record = assemble(lines, NOW)[0]
+    assert re.search(r"throughput +100\.0 samples/s .* 95%   = 2,000 tokens/s", rendered(record, width=200))
+    before = assemble(journal(repeat(0), repeat(1)), NOW)[0].cases[0]  # a journal without items
+    assert (before.item, before.items_per_sample) == ("sample", 1)
+
+
 def test_a_card_for_one_case_and_a_row_each_for_many():
     record = assemble(journal(repeat(0), repeat(1)), NOW)[0]
     text = rendered(record)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gpuprof.worker.device import ComputeDevice
-from gpuprof.worker.step import build_network
+from gpuprof.worker.network import build_network
 from support.cases import case
 
 pytestmark = pytest.mark.slow

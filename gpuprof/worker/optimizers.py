@@ -1,0 +1,51 @@
+"""The optimizers of a network's groups, with the switches of torch's that precision and variant ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from gpuprof.workloads.network import Group, Network
+
+# What each has of the two: `fused` alone takes the loss scale without a host synchronisation in every step;
+# `capturable` keeps the count of steps on the device, where a graph replays it (SGD keeps none).
+_SWITCHES = {
+    "Adam": ("fused", "capturable"), "AdamW": ("fused", "capturable"), "NAdam": ("capturable",),
+    "RMSprop": ("capturable",), "SGD": ("fused",), "Adagrad": ("fused",),
+}  # fmt: skip
+
+
+def optimizer(group: Group, *, scaled: bool, captured: bool, learning_rate: float | None) -> torch.optim.Optimizer:
+    """The group's optimizer; `learning_rate` None is its own. `scaled`: in fp16; `captured`: for a graph."""
+    name = group.optimizer.name
+    switches = {"fused": True if scaled else None, "capturable": captured}
+    options = dict(group.optimizer.options) | {key: switches[key] for key in _SWITCHES.get(name, ())}
+    if learning_rate is not None:
+        options["lr"] = learning_rate
+    made: torch.optim.Optimizer = getattr(torch.optim, name)(group.parameters, **options)
+    return made
+
+
+def leaves_of(group: Group, network: torch.nn.Module) -> Sequence[torch.nn.Parameter] | None:
+    """What `backward(inputs=...)` is told, so that a loss leaves no gradients in other groups; None where it may go
+    everywhere: that is cheaper.
+    """
+    trainable = {id(p) for p in network.parameters() if p.requires_grad}
+    return None if trainable == {id(p) for p in group.parameters} else group.parameters
+
+
+Trained = dict[str, tuple[torch.optim.Optimizer, Sequence[torch.nn.Parameter] | None]]
+
+
+def optimizers(
+    workload: Network, network: torch.nn.Module, *, scaled: bool, captured: bool, learning_rate: float | None
+) -> Trained:
+    """By group, its optimizer and its `leaves_of`."""
+    return {
+        name: (
+            optimizer(group, scaled=scaled, captured=captured, learning_rate=learning_rate),
+            leaves_of(group, network),
+        )
+        for name, group in workload.groups(network).items()
+    }
