@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from gpuprof.absent import Absent
-from gpuprof.doctor.facts import FILTERS, FIRST, NOT_ASKED, TITLES, Facts, Library, Seen, Torch
+from gpuprof.doctor.facts import FILTERS, FIRST_FILTER, NOT_ASKED, TITLES, Facts, Library, Seen, Torch
 
 Status = Literal["ok", "note", "warning", "problem", "skipped"]
 STATUSES: tuple[Status, ...] = ("ok", "note", "warning", "problem", "skipped")
@@ -39,9 +39,11 @@ _GIVE = {
     ("amd", "apptainer"): "apptainer run --rocm ...",
     ("amd", "kubernetes"): "ask for it in the pod: resources: {limits: {amd.com/gpu: 1}}",
 }
+# First entries that hide every GPU. NoDevFiles is what Slurm sets for a job without device files of GPUs.
+_NO_GPU = ("", "-1", "NoDevFiles")
 _FIT = "pip uninstall amdsmi, then use the amdsmi of the installed ROCm: export PYTHONPATH=/opt/rocm/share/amd_smi"
 _TWICE = (
-    f"{FIRST} filters first and renumbers from 0; the others then count in what is left, which may leave none. "
+    f"{FIRST_FILTER} filters first and renumbers from 0; the others then count in what is left, which may leave none. "
     "Slurm sets several of them on AMD nodes."
 )
 
@@ -149,38 +151,48 @@ def _join(owners: Sequence[tuple[int, str]], container: str | None) -> str:
 
 
 def visibility(facts: Facts) -> Iterator[Finding]:
-    """Variables that hide GPUs from torch, or filter them twice."""
+    """Variables that hide GPUs from torch, or filter them twice.
+
+    torch's build decides whose variables count. A list ends at its first wrong entry, so that only a wrong first entry
+    leaves no GPU. Where torch was not asked, that is a forecast.
+    """
     for vendor in TITLES:
         build = _BUILDS[vendor] if isinstance(facts.torch, Absent) else facts.torch.build
         filters = {name: facts.variables[name] for name in FILTERS[vendor] if name in facts.variables}
         if build != _BUILDS[vendor] or not facts.has(vendor) or not filters:
             continue
-        said = " ".join(f"{name}={value}" for name, value in filters.items())
-        seen = facts.visible(vendor)
-        there = max(len(facts.listed(vendor)), sum(card.vendor == vendor for card in facts.cards))
-        later = [name for name in filters if name != FIRST]
-        twice = FIRST in filters and bool(later)
-        left = len(filters[FIRST].split(",")) if twice else there
-        empty = [name for name, value in filters.items() if _entry(value) in ("", "-1", "NoDevFiles")]
-        beyond = [name for name in filters if name in later or not twice if left and _beyond(filters[name], left)]
-        if (empty or beyond) and not seen:
+        settings = " ".join(f"{name}={value}" for name, value in filters.items())
+        visible = facts.visible(vendor)
+        # The library may itself see fewer cards than there are. 0, where neither lists one, makes no entry a wrong one.
+        present = max(len(facts.listed(vendor)), sum(card.vendor == vendor for card in facts.cards))
+        later = [name for name in filters if name != FIRST_FILTER]
+        renumbered = FIRST_FILTER in filters and bool(later)
+        empty = [name for name, value in filters.items() if _first_entry(value) in _NO_GPU]
+        choice, beyond = present, [name for name, value in filters.items() if _is_beyond(value, present)]
+        if renumbered and FIRST_FILTER not in beyond:
+            # The later lists count in what the first one leaves. If any of them goes beyond it, none is needed.
+            choice = len(filters[FIRST_FILTER].split(","))
+            beyond = later if any(_is_beyond(filters[name], choice) for name in later) else []
+        if (empty or beyond) and not visible:
             why = "An empty list, -1 or NoDevFiles stands for no GPU."
             if not empty:
-                why = f"A list ends at its first wrong entry; there is a choice of {left}, counted from 0."
-            names = empty or (later if twice else beyond)
-            yield problem(f"{said} leaves torch no GPU", f"{why} {_TWICE if twice else ''}".strip(), _unset(names))
-        elif twice:
-            yield note(f"GPUs are filtered twice: {said}", _TWICE, _unset(later))
-        elif seen and seen < there:
-            yield note(f"torch sees {seen} of {there} {TITLES[vendor]} GPUs: {said}")
+                why = f"A list ends at its first wrong entry; there is a choice of {choice}, counted from 0."
+            why = f"{why} {_TWICE}" if renumbered else why
+            yield problem(f"{settings} leaves torch no GPU", why, _unset(empty or beyond))
+        elif renumbered:
+            yield note(f"GPUs are filtered twice: {settings}", _TWICE, _unset(later))
+        elif visible and visible < present:
+            yield note(f"torch sees {visible} of {present} {TITLES[vendor]} GPUs: {settings}")
 
 
-def _entry(value: str) -> str:
+def _first_entry(value: str) -> str:
     return value.split(",")[0].strip()
 
 
-def _beyond(value: str, count: int) -> bool:
-    return re.fullmatch("[0-9]{1,6}", _entry(value)) is not None and int(_entry(value)) >= count
+def _is_beyond(value: str, choice: int) -> bool:
+    """Whether a list begins with an index that does not exist; UUIDs are never taken for wrong."""
+    entry = _first_entry(value)
+    return choice > 0 and re.fullmatch("[0-9]{1,6}", entry) is not None and int(entry) >= choice
 
 
 def _unset(names: Iterable[str]) -> str:

@@ -24,10 +24,10 @@ _PCI_VENDORS = {"0x10de": "nvidia", "0x1002": "amd"}
 # Device files that are looked at, and those without which nothing works.
 _NODES = {"nvidia": ("dev/nvidia[0-9]*", "dev/nvidiactl", "dev/nvidia-uvm"), "amd": ("dev/kfd", "dev/dri/renderD*")}
 # Filters in the order in which they are applied. AMD's HIP reads CUDA_VISIBLE_DEVICES where it has no list of its own.
-FIRST = "ROCR_VISIBLE_DEVICES"
+FIRST_FILTER = "ROCR_VISIBLE_DEVICES"
 FILTERS = {
     "nvidia": ("CUDA_VISIBLE_DEVICES",),
-    "amd": (FIRST, "HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL"),
+    "amd": (FIRST_FILTER, "HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL"),
 }
 VARIABLES = {*FILTERS["amd"], "NVIDIA_DRIVER_CAPABILITIES", "HSA_OVERRIDE_GFX_VERSION"}
 
