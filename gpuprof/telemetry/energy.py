@@ -138,8 +138,10 @@ def draw(edges: Sequence[Edge]) -> Draw:
     """Mean power from the first edge to the last; its error is the slack of both and the scatter of the power itself.
 
     The scatter is that of single ticks (of a quarter of the time, where ticks are short): the draw stands for a gap
-    about as long, on a device that may not be idle.
+    about as long, on a device that may not be idle. Raises ValueError for fewer than two edges.
     """
+    if len(edges) < 2:
+        raise ValueError(f"power takes two edges of its counter, not {len(edges)}")
     first, last = edges[0], edges[-1]
     power, error = _power(first, last)
     parts = sorted({round(i * (len(edges) - 1) / _PARTS) for i in range(_PARTS + 1)})
@@ -158,14 +160,15 @@ def _power(first: Edge, last: Edge) -> tuple[float, float]:
 
 
 def opening(edges: Sequence[Edge]) -> Bracket:
-    """Before a window: the last edge."""
+    """Before a window: the last edge, with the draw over all of them. Raises ValueError for fewer than two."""
     return Bracket(edges[-1], draw(edges))
 
 
 def closing(edges: Sequence[Edge], end_ns: int, tick: float) -> Bracket:
     """After a window: not the first edge, which may still lack what a lagging counter has not been told.
 
-    The first one that is 1.5 ticks (20 ms at least) after the end, with the draw from there on.
+    The first one that is 1.5 ticks (20 ms at least) after the end, with the draw from there on; where all are earlier,
+    the last but one. Raises ValueError for fewer than two edges.
     """
     settled_ns = end_ns + int(max(1.5 * tick, LAG_S) * 1e9)
     index = next((i for i, edge in enumerate(edges) if edge.t_ns >= settled_ns), len(edges) - 2)
