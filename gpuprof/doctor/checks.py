@@ -361,7 +361,7 @@ def override(facts: Facts) -> Iterator[Finding]:
 
 
 def attribution(facts: Facts) -> Iterator[Finding]:
-    """GPUs of torch whose sensors cannot be identified; a number of GPUs unlike the library's, without a reason."""
+    """GPUs of torch whose sensors cannot be identified, and a number of GPUs that differs from the library's."""
     for library in facts.libraries:
         vendor, seen, listed = library.vendor, facts.visible(library.vendor), facts.listed(library.vendor)
         if isinstance(facts.torch, Absent) or not seen or library.fault is not None:

@@ -83,7 +83,7 @@ class Torch:
     """torch as a worker reports it: `build` is "cuda", "rocm" or "cpu", `toolkit` the version of CUDA or HIP.
 
     `gpus` are fields of `record.run.Device`, `architectures` the targets it has code for (empty: unknown),
-    `unattributed` the reasons why a GPU's sensors could not be told.
+    `unattributed` the reasons why GPUs' sensors could not be identified.
     """
 
     version: str

@@ -27,7 +27,7 @@ class Probe(NamedTuple):
 
     `fetch` runs beside the measurement with cold caches, where each line of Python costs tenfold: it makes the call,
     returns the raw answer and raises Lost. `decode` turns that into values later, for many samples at once. A NoReading
-    in place of the raw answer is that of all the probe's signals.
+    in place of the raw answer applies to all of the probe's signals.
     """
 
     keys: tuple[str, ...]

@@ -55,8 +55,8 @@ class Draw:
 class Bracket:
     """An edge, and the draw next to it on the side away from the window.
 
-    `tail_j` is energy beyond that draw that was counted right after the window: its own, if the counter lags or the
-    device did not come to rest at once.
+    `tail_j` is what was counted right after the window beyond that draw. It is the window's where the counter lags or
+    the device did not come to rest at once, so it counts in full, and as uncertainty.
     """
 
     edge: Edge
@@ -146,8 +146,8 @@ def tick_s(edges: Sequence[Edge]) -> float:
 def draw(edges: Sequence[Edge]) -> Draw:
     """Mean power from the first edge to the last; its error is the slack of both and the scatter of the power itself.
 
-    The scatter is that of single ticks (of a quarter of the time, where ticks are short): the draw stands for a gap
-    about as long, on a device that may not be idle. Raises ValueError for fewer than two edges.
+    The scatter is that of single ticks (of a quarter of the time, where ticks are short): the draw is applied to a
+    gap about as long, on a device that may not be idle. Raises ValueError for fewer than two edges.
     """
     if len(edges) < 2:
         raise ValueError(f"power takes two edges of its counter, not {len(edges)}")

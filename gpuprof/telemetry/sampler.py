@@ -74,7 +74,8 @@ class Feed:
     def take(self, clock: Callable[[], int]) -> None:
         """Fetch one sample now, in the sampling thread; nothing once the device is lost.
 
-        Lost is believed the third time in a row, any other exception at once. A failed sample leaves no row.
+        Lost is believed the third time in a row, any other exception at once. A failed sample leaves no row and
+        uses up no slot.
         """
         if self.lost is not None:
             return

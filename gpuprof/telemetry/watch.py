@@ -23,7 +23,7 @@ from gpuprof.telemetry.sampler import DEFAULT_HZ, Feed, Sampler
 from gpuprof.telemetry.window import Judged
 
 PHASES = ("cold", "warmup", "throughput")
-MEASURED = "throughput"
+MEASURED = "throughput"  # the phase whose window the record describes
 # A pause has the name of the phase that comes next ("end" after the last). First the phase that has just ended and is
 # closed there: latency has no energy. Then the pauses with idle power, by its index in `_idle`: none between throughput
 # and latency, which would begin with clocks that have gone to rest.
@@ -187,7 +187,7 @@ class Watch:
             self._sample_idle(_IDLE_AT[coming])
         if coming != MEASURED:
             return Go()
-        answer = Go(min_s=self._window_s(phases))  # the warm-up that it goes by was closed above
+        answer = Go(min_s=self._window_s(phases))  # judged by the warm-up, which was closed above
         self._count_throttling()
         return answer
 

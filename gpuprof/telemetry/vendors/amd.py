@@ -352,7 +352,7 @@ class AmdDevice(Device):
         failed = self._smi.call("amdsmi_get_energy_count", self._power_handle, *outputs)
         if failed:
             return alive(failed)
-        # A unit far from 2^-16 J is that of another accumulator: then the library knows better than this file.
+        # A unit far from 2^-16 J belongs to another accumulator: then the library knows better than this file.
         microjoules = resolution.value
         known = 15.2 <= microjoules <= 15.35
         return joules(count.value, ENERGY_UNIT_J if known or microjoules <= 0 else microjoules * 1e-6)

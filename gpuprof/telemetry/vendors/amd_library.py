@@ -316,7 +316,7 @@ def integer(value: int, name: str) -> int | NoReading:
 
 
 def positive(value: int, name: str) -> int | NoReading:
-    """A number of which a device has at least 1: the library leaves 0 where it has not filled it in."""
+    """A number that is at least 1 on any device: the library leaves 0 where it has not filled it in."""
     return _none(name, value) if value == 0 else integer(value, name)
 
 
