@@ -1,6 +1,6 @@
-"""`gpuprof doctor`: what keeps GPUs from being measured rightly, and the fix.
+"""`gpuprof doctor`: finds what would spoil a measurement on a GPU, and the fix.
 
-`gather` collects plain facts, the functions in CHECKS judge them, and nothing is decided anywhere else.
+`gather` collects plain facts, and the functions in CHECKS judge them; nothing is decided anywhere else.
 """
 
 from gpuprof.doctor.checks import CHECKS, STATUSES, Finding, examine, verdict

@@ -1,4 +1,4 @@
-"""The checks: facts in, findings out. Causes come first, since what follows from them is not told again."""
+"""The checks: facts in, findings out. Causes come first, so that later checks can skip what follows from them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from gpuprof.absent import Absent
-from gpuprof.doctor.facts import FILTERS, FIRST, NOT_ASKED, TITLES, Facts, Library, Seen, Torch
+from gpuprof.doctor.facts import FILTERS, FIRST_FILTER, NOT_ASKED, TITLES, Facts, Library, Seen, Torch
 
 Status = Literal["ok", "note", "warning", "problem", "skipped"]
 STATUSES: tuple[Status, ...] = ("ok", "note", "warning", "problem", "skipped")
 _DRIVERS = {"nvidia": "nvidia", "amd": "amdgpu"}
 _BUILDS = {"nvidia": "cuda", "amd": "rocm"}
+# Device files without which nothing works, by the beginning of their path.
 _NEEDED = {"nvidia": ("/dev/nvidiactl",), "amd": ("/dev/kfd", "/dev/dri/renderD")}
 # The oldest driver for each CUDA, from NVIDIA's table of CUDA compatibility.
 _CUDA_DRIVERS = {"12": 525, "13": 580}
@@ -39,15 +40,17 @@ _GIVE = {
     ("amd", "apptainer"): "apptainer run --rocm ...",
     ("amd", "kubernetes"): "ask for it in the pod: resources: {limits: {amd.com/gpu: 1}}",
 }
+# First entries that hide every GPU. NoDevFiles is what Slurm sets for a job without device files of GPUs.
+_NO_GPU = ("", "-1", "NoDevFiles")
 _FIT = "pip uninstall amdsmi, then use the amdsmi of the installed ROCm: export PYTHONPATH=/opt/rocm/share/amd_smi"
 _TWICE = (
-    f"{FIRST} filters first and renumbers from 0; the others then count in what is left, which may leave none. "
+    f"{FIRST_FILTER} filters first and renumbers from 0; the others then count in what is left, which may leave none. "
     "Slurm sets several of them on AMD nodes."
 )
 
 
 class Finding(NamedTuple):
-    """What one check found. `check` is its name; `explanation` and `fix` may be empty."""
+    """What one check found. `check` is its name, set by `examine`; `explanation` and `fix` may be empty."""
 
     status: Status
     title: str
@@ -95,25 +98,25 @@ def torch_import(facts: Facts) -> Iterator[Finding]:
         fix = "`python -c 'import torch'` shows all of it; install torch and torchvision anew, and together"
         yield problem("torch cannot be used", torch.reason, fix)
     else:
-        what = "not checked: its build, the GPUs that it sees and has code for, and which sensors are theirs"
-        yield skipped(f"torch {installed} was not started (--quick)", what)
+        unchecked = "not checked: its build, the GPUs that it sees and has code for, and which sensors are theirs"
+        yield skipped(f"torch {installed} was not started (--quick)", unchecked)
 
 
 def drivers(facts: Facts) -> Iterator[Finding]:
-    """A GPU whose kernel driver is missing, or is one that cannot compute."""
+    """A GPU whose kernel driver is missing or cannot compute."""
     for (vendor, driver), cards in _groups(facts.cards, lambda card: (card.vendor, card.driver)):
-        what = f"{TITLES[vendor]} GPU {', '.join(card.address for card in cards)}"
-        wanted = _DRIVERS[vendor]
+        title = f"{TITLES[vendor]} GPU {', '.join(card.address for card in cards)}"
+        needed = _DRIVERS[vendor]
         if driver == "vfio-pci":
-            yield note(f"{what} is set aside for a virtual machine (vfio-pci)")
-        elif driver != wanted:
-            why = f"Computing needs the driver {wanted}; `sudo dmesg | grep -i {wanted}` may say what it lacks."
+            yield note(f"{title} is set aside for a virtual machine (vfio-pci)")
+        elif driver != needed:
+            why = f"Computing needs the driver {needed}; `sudo dmesg | grep -i {needed}` may say what it lacks."
             has = f"the driver {driver}" if driver else "no driver"
-            yield _grave(facts, vendor)(f"{what} has {has}", why, _DRIVE[vendor])
+            yield _grave(facts, vendor)(f"{title} has {has}", why, _DRIVE[vendor])
 
 
 def access(facts: Facts) -> Iterator[Finding]:
-    """Device files: there, in a container too, and open to this user."""
+    """Device files that are missing, as in a container without the GPU, or closed to this user."""
     for vendor, title in TITLES.items():
         if not facts.has(vendor) or facts.wsl or _problems(facts, vendor, drivers):
             continue
@@ -130,9 +133,9 @@ def access(facts: Facts) -> Iterator[Finding]:
             owners = sorted({(node.gid, node.group or "") for node in closed})
             names = " and ".join(f"{gid} ({name or 'no name here'})" for gid, name in owners)
             why = f"Their group is {names}; this process is in {', '.join(map(str, facts.groups))}."
-            tell = warning if facts.visible(vendor) else _grave(facts, vendor)
+            weigh = warning if facts.visible(vendor) else _grave(facts, vendor)
             paths = ", ".join(node.path for node in closed)
-            yield tell(f"{title}: no permission to open {paths}", why, _join(owners, facts.container))
+            yield weigh(f"{title}: no permission to open {paths}", why, _join(owners, facts.container))
 
 
 def _join(owners: Sequence[tuple[int, str]], container: str | None) -> str:
@@ -149,38 +152,48 @@ def _join(owners: Sequence[tuple[int, str]], container: str | None) -> str:
 
 
 def visibility(facts: Facts) -> Iterator[Finding]:
-    """Variables that hide GPUs from torch, or filter them twice."""
+    """Variables that hide GPUs from torch, or filter them twice.
+
+    torch's build decides whose variables count. A list ends at its first wrong entry, so that only a wrong first entry
+    leaves no GPU. Where torch was not asked, that is a forecast.
+    """
     for vendor in TITLES:
         build = _BUILDS[vendor] if isinstance(facts.torch, Absent) else facts.torch.build
         filters = {name: facts.variables[name] for name in FILTERS[vendor] if name in facts.variables}
         if build != _BUILDS[vendor] or not facts.has(vendor) or not filters:
             continue
-        said = " ".join(f"{name}={value}" for name, value in filters.items())
-        seen = facts.visible(vendor)
-        there = max(len(facts.listed(vendor)), sum(card.vendor == vendor for card in facts.cards))
-        later = [name for name in filters if name != FIRST]
-        twice = FIRST in filters and bool(later)
-        left = len(filters[FIRST].split(",")) if twice else there
-        empty = [name for name, value in filters.items() if _entry(value) in ("", "-1", "NoDevFiles")]
-        beyond = [name for name in filters if name in later or not twice if left and _beyond(filters[name], left)]
-        if (empty or beyond) and not seen:
+        settings = " ".join(f"{name}={value}" for name, value in filters.items())
+        visible = facts.visible(vendor)
+        # The library may itself see fewer cards than there are. 0, where neither lists one, makes no entry a wrong one.
+        present = max(len(facts.listed(vendor)), sum(card.vendor == vendor for card in facts.cards))
+        later = [name for name in filters if name != FIRST_FILTER]
+        renumbered = FIRST_FILTER in filters and bool(later)
+        empty = [name for name, value in filters.items() if _first_entry(value) in _NO_GPU]
+        choice, beyond = present, [name for name, value in filters.items() if _is_beyond(value, present)]
+        if renumbered and FIRST_FILTER not in beyond:
+            # The later lists count in what the first one leaves. If any of them goes beyond it, none is needed.
+            choice = len(filters[FIRST_FILTER].split(","))
+            beyond = later if any(_is_beyond(filters[name], choice) for name in later) else []
+        if (empty or beyond) and not visible:
             why = "An empty list, -1 or NoDevFiles stands for no GPU."
             if not empty:
-                why = f"A list ends at its first wrong entry; there is a choice of {left}, counted from 0."
-            names = empty or (later if twice else beyond)
-            yield problem(f"{said} leaves torch no GPU", f"{why} {_TWICE if twice else ''}".strip(), _unset(names))
-        elif twice:
-            yield note(f"GPUs are filtered twice: {said}", _TWICE, _unset(later))
-        elif seen and seen < there:
-            yield note(f"torch sees {seen} of {there} {TITLES[vendor]} GPUs: {said}")
+                why = f"A list ends at its first wrong entry; there is a choice of {choice}, counted from 0."
+            why = f"{why} {_TWICE}" if renumbered else why
+            yield problem(f"{settings} leaves torch no GPU", why, _unset(empty or beyond))
+        elif renumbered:
+            yield note(f"GPUs are filtered twice: {settings}", _TWICE, _unset(later))
+        elif visible and visible < present:
+            yield note(f"torch sees {visible} of {present} {TITLES[vendor]} GPUs: {settings}")
 
 
-def _entry(value: str) -> str:
+def _first_entry(value: str) -> str:
     return value.split(",")[0].strip()
 
 
-def _beyond(value: str, count: int) -> bool:
-    return re.fullmatch("[0-9]{1,6}", _entry(value)) is not None and int(_entry(value)) >= count
+def _is_beyond(value: str, choice: int) -> bool:
+    """Whether a list begins with an index that does not exist; UUIDs are never taken for wrong."""
+    entry = _first_entry(value)
+    return choice > 0 and re.fullmatch("[0-9]{1,6}", entry) is not None and int(entry) >= choice
 
 
 def _unset(names: Iterable[str]) -> str:
@@ -263,14 +276,14 @@ def _newer_driver(facts: Facts, torch: Torch) -> int | None:
 
 def packages(facts: Facts) -> Iterator[Finding]:
     """The PyPI package pynvml, which stands in the way of NVIDIA's own nvidia-ml-py."""
-    found = facts.packages.get("pynvml", "")
+    installed = facts.packages.get("pynvml", "")
     fix = "pip uninstall -y pynvml; pip install --force-reinstall nvidia-ml-py"
-    if re.match("1[2-9]", found):  # holds no module any more
-        yield note(f"the package pynvml {found} is superfluous and makes nvidia-ml-py print warnings", "", fix)
-    elif found:
+    if re.match("1[2-9]", installed):  # brings no module pynvml any more
+        yield note(f"the package pynvml {installed} is superfluous and makes nvidia-ml-py print warnings", "", fix)
+    elif installed:
         beside = "beside" if "nvidia-ml-py" in facts.packages else "instead of"
         why = "Both bring a module pynvml, and whichever was installed last is used; only nvidia-ml-py is NVIDIA's."
-        yield warning(f"the package pynvml {found} is installed {beside} nvidia-ml-py", why, fix)
+        yield warning(f"the package pynvml {installed} is installed {beside} nvidia-ml-py", why, fix)
 
 
 def amdsmi_fits(facts: Facts) -> Iterator[Finding]:
@@ -284,7 +297,7 @@ def amdsmi_fits(facts: Facts) -> Iterator[Finding]:
 
 def lost(facts: Facts) -> Iterator[Finding]:
     """GPUs that fell off the bus or need a reset."""
-    for reason, gpus in _told(facts, lambda gpu: gpu.absent["device"].reason if "device" in gpu.absent else ""):
+    for reason, gpus in _by_text(facts, lambda gpu: gpu.absent["device"].reason if "device" in gpu.absent else ""):
         yield problem(f"{gpus}: lost", f"{reason}. `sudo dmesg` says more.", "restart the machine")
     for library in facts.libraries:
         for reason in library.unusable:
@@ -293,8 +306,8 @@ def lost(facts: Facts) -> Iterator[Finding]:
 
 
 def power(facts: Facts) -> Iterator[Finding]:
-    """GPUs that tell neither power nor energy."""
-    for reason, gpus in _told(facts, _no_power):
+    """GPUs that report neither power nor energy."""
+    for reason, gpus in _by_text(facts, _no_power):
         yield warning(f"{gpus}: neither power nor energy can be read", f"{reason}.")
 
 
@@ -321,6 +334,7 @@ def architecture(facts: Facts) -> Iterator[Finding]:
 
 
 def _runs(own: str, built: Sequence[str]) -> bool:
+    """Whether a GPU of architecture `own` (sm_90, gfx942) runs code that was built for these."""
     if not own.startswith("sm_"):
         # Generic code serves a family: gfx11-generic is for gfx1100 and its relatives.
         families = [name[:-8].replace("-", "") for name in built if name.endswith("-generic")]
@@ -333,12 +347,12 @@ def _runs(own: str, built: Sequence[str]) -> bool:
 
 def _capability(name: str) -> tuple[int, int]:
     """sm_120 and compute_90a as (12, 0) and (9, 0)."""
-    found = re.search("_([0-9]{1,3})([0-9])", name)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+    digits = re.search("_([0-9]{1,3})([0-9])", name)
+    return (int(digits[1]), int(digits[2])) if digits else (0, 0)
 
 
 def override(facts: Facts) -> Iterator[Finding]:
-    """HSA_OVERRIDE_GFX_VERSION, which lets ROCm take a GPU for another."""
+    """HSA_OVERRIDE_GFX_VERSION, which makes ROCm treat a GPU as another model."""
     value = facts.variables.get("HSA_OVERRIDE_GFX_VERSION")
     if value and facts.has("amd"):
         real = ", ".join(sorted({str(gpu.values.get("architecture", "unknown")) for gpu in facts.listed("amd")}))
@@ -347,7 +361,7 @@ def override(facts: Facts) -> Iterator[Finding]:
 
 
 def attribution(facts: Facts) -> Iterator[Finding]:
-    """GPUs of torch whose sensors cannot be told, and a number of GPUs that nothing explains."""
+    """GPUs of torch whose sensors cannot be identified, and a number of GPUs that differs from the library's."""
     for library in facts.libraries:
         vendor, seen, listed = library.vendor, facts.visible(library.vendor), facts.listed(library.vendor)
         if isinstance(facts.torch, Absent) or not seen or library.fault is not None:
@@ -367,7 +381,7 @@ def power_cap(facts: Facts) -> Iterator[Finding]:
     """A power limit below the default: the GPU is slower than others of its model."""
     fixes = {"nvidia": "sudo nvidia-smi -i INDEX -pl WATTS", "amd": "sudo amd-smi reset --gpu INDEX --power-cap"}
     for vendor, fix in fixes.items():
-        for text, gpus in _told(replace(facts, gpus=tuple(facts.listed(vendor))), _capped):
+        for text, gpus in _by_text(replace(facts, gpus=tuple(facts.listed(vendor))), _capped):
             yield warning(f"{gpus}: {text}", "It runs slower than others of its model.", fix)
 
 
@@ -377,21 +391,21 @@ def _capped(gpu: Seen) -> str:
 
 
 def busy(facts: Facts) -> Iterator[Finding]:
-    """Somebody else computes on the GPU."""
-    for text, gpus in _told(facts, _users):
+    """Other processes on the GPU."""
+    for text, gpus in _by_text(facts, _users):
         why = "They share its time, memory and power. In a container the numbers are those of the host."
         yield warning(f"{gpus}: in use by {text}", why, "wait for them, end them, or take another GPU")
 
 
 def _users(gpu: Seen) -> str:
-    found = gpu.values.get("processes") or ()
-    shown = ", ".join([*(str(process["pid"]) for process in found[:4]), *(["..."] if len(found) > 4 else [])])
-    return f"{_count(found, 'process', 'es')} ({shown})" if found else ""
+    processes = gpu.values.get("processes") or ()
+    shown = ", ".join([*(str(process["pid"]) for process in processes[:4]), *(["..."] if len(processes) > 4 else [])])
+    return f"{_count(processes, 'process', 'es')} ({shown})" if processes else ""
 
 
 def ecc(facts: Facts) -> Iterator[Finding]:
     """Memory errors that ECC could not mend."""
-    for text, gpus in _told(facts, lambda gpu: str(gpu.values.get("ecc_uncorrected") or "")):
+    for text, gpus in _by_text(facts, lambda gpu: str(gpu.values.get("ecc_uncorrected") or "")):
         why = "Since the driver was loaded its memory returned wrong data: results may be wrong, programs may crash."
         fix = "restart, which resets the GPU; if it comes again, have it replaced"
         yield warning(f"{gpus}: {text} memory errors that ECC could not correct", why, fix)
@@ -399,7 +413,7 @@ def ecc(facts: Facts) -> Iterator[Finding]:
 
 def pcie(facts: Facts) -> Iterator[Finding]:
     """A PCIe link that is narrower than it can be."""
-    for text, gpus in _told(facts, _narrow):
+    for text, gpus in _by_text(facts, _narrow):
         why = "Idle links may be narrowed to save power; if it stays so under load, copies are slower (slot, riser)."
         yield note(f"{gpus}: {text}", why)
 
@@ -411,7 +425,7 @@ def _narrow(gpu: Seen) -> str:
 
 def partitions(facts: Facts) -> Iterator[Finding]:
     """Devices that share one package and its power."""
-    for text, gpus in _told(facts, _partition):
+    for text, gpus in _by_text(facts, _partition):
         yield note(f"{gpus}: {text}", "Power and energy are those of the whole, not of the part that computes.")
 
 
@@ -424,7 +438,7 @@ def _partition(gpu: Seen) -> str:
 
 
 def cpu_energy(facts: Facts) -> Iterator[Finding]:
-    """The CPU's energy counters, which most systems keep for root."""
+    """The CPU's energy counters, which on most systems only root may read."""
     why = facts.cpu.absent.get("energy_j")
     if why is not None and why.status == "no_permission":
         fix = "sudo chmod a+r /sys/class/powercap/*/energy_uj   (until the next restart)"
@@ -440,11 +454,12 @@ CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
 
 
 def examine(facts: Facts) -> list[Finding]:
+    """The findings of all CHECKS, in their order."""
     return [finding._replace(check=check.__name__) for check in CHECKS for finding in check(facts)]
 
 
 def verdict(facts: Facts, findings: Sequence[Finding]) -> str:
-    """The last word."""
+    """One line that sums up: how many problems, or what this machine is ready to measure on."""
     problems = [finding for finding in findings if finding.status == "problem"]
     if problems:
         return _count(problems, "problem") + ("; begin with the first" if len(problems) > 1 else "")
@@ -456,7 +471,7 @@ def verdict(facts: Facts, findings: Sequence[Finding]) -> str:
 
 
 def _grave(facts: Facts, vendor: str) -> Callable[..., Finding]:
-    """A problem, or only a note while the GPUs of another vendor are in use, as beside an integrated GPU."""
+    """`problem`, or `note` where GPUs of another vendor can be used, as beside an integrated GPU."""
     if isinstance(facts.torch, Absent):
         used = {gpu.vendor for gpu in facts.gpus if not gpu.simulated}
     else:
@@ -465,28 +480,28 @@ def _grave(facts: Facts, vendor: str) -> Callable[..., Finding]:
 
 
 def _problems(facts: Facts, vendor: str, *checks: Callable[[Facts], Iterator[Finding]]) -> list[Finding]:
-    """What those checks hold against the GPUs of one vendor."""
+    """The problems, no lesser findings, that these checks find with one vendor's GPUs alone."""
     only = {name: tuple(x for x in getattr(facts, name) if x.vendor == vendor) for name in ("cards", "gpus", "nodes")}
     own = replace(facts, **only)  # type: ignore[arg-type]
     return [finding for check in checks for finding in check(own) if finding.status == "problem"]
 
 
-def _told(facts: Facts, tell: Callable[[Seen], str]) -> Iterator[tuple[str, str]]:
-    """What `tell` says, each time with the GPUs of which it says the same; an empty text is nothing."""
-    return ((text, ", ".join(gpu.id for gpu in gpus)) for text, gpus in _groups(facts.gpus, tell) if text)
+def _by_text(facts: Facts, describe: Callable[[Seen], str]) -> Iterator[tuple[str, str]]:
+    """(text, ids of the GPUs that `describe` gives it for), so that like GPUs share a finding; "" is left out."""
+    return ((text, ", ".join(gpu.id for gpu in gpus)) for text, gpus in _groups(facts.gpus, describe) if text)
 
 
-def _groups(things: Sequence[Any], key: Callable[[Any], Any]) -> Iterable[tuple[Any, list[Any]]]:
+def _groups(items: Sequence[Any], key: Callable[[Any], Any]) -> Iterable[tuple[Any, list[Any]]]:
     groups: dict[Any, list[Any]] = {}
-    for thing in things:
-        groups.setdefault(key(thing), []).append(thing)
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
     return groups.items()
 
 
 def _give(vendor: str, container: str | None) -> str:
-    """How a container of that kind is given the GPU."""
+    """How to give this kind of container the GPU; docker's way for kinds that are not known."""
     return _GIVE.get((vendor, container or ""), _GIVE[vendor, ""])
 
 
-def _count(things: Sequence[Any], noun: str, plural: str = "s") -> str:
-    return f"{len(things)} {noun}{plural if len(things) != 1 else ''}"
+def _count(items: Sequence[Any], noun: str, plural: str = "s") -> str:
+    return f"{len(items)} {noun}{plural if len(items) != 1 else ''}"

@@ -1,4 +1,4 @@
-"""What is true of this machine, gathered once and judged elsewhere."""
+"""Facts of this machine, gathered once and judged in checks.py."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from gpuprof.telemetry.patience import patiently
 
 TITLES = {"nvidia": "NVIDIA", "amd": "AMD"}
 _PCI_VENDORS = {"0x10de": "nvidia", "0x1002": "amd"}
-# Device files that are looked at, and those without which nothing works.
+# Device files that are looked at.
 _NODES = {"nvidia": ("dev/nvidia[0-9]*", "dev/nvidiactl", "dev/nvidia-uvm"), "amd": ("dev/kfd", "dev/dri/renderD*")}
 # Filters in the order in which they are applied. AMD's HIP reads CUDA_VISIBLE_DEVICES where it has no list of its own.
-FIRST = "ROCR_VISIBLE_DEVICES"
+FIRST_FILTER = "ROCR_VISIBLE_DEVICES"
 FILTERS = {
     "nvidia": ("CUDA_VISIBLE_DEVICES",),
-    "amd": (FIRST, "HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL"),
+    "amd": (FIRST_FILTER, "HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL"),
 }
 VARIABLES = {*FILTERS["amd"], "NVIDIA_DRIVER_CAPABILITIES", "HSA_OVERRIDE_GFX_VERSION"}
 
 
 class Node(NamedTuple):
-    """A device file; `writable` says whether this user may open it for reading and writing."""
+    """A device file; `writable` if this user may open it for reading and writing, `group` None if `gid` has no name."""
 
     vendor: str
     path: str
@@ -43,7 +43,7 @@ class Node(NamedTuple):
 
 
 class Card(NamedTuple):
-    """A display controller or accelerator on the PCI bus, driver or not."""
+    """A display controller or accelerator on the PCI bus; `driver` is None without one, `device` is its PCI id."""
 
     vendor: str
     address: str
@@ -52,7 +52,7 @@ class Card(NamedTuple):
 
 
 class Library(NamedTuple):
-    """A vendor library, without its devices."""
+    """A vendor library without its devices; the fields are those of `telemetry.device.Backend`."""
 
     vendor: str
     name: str
@@ -65,7 +65,10 @@ class Library(NamedTuple):
 
 @dataclass(frozen=True)
 class Seen:
-    """A device as its vendor library sees it: quantities by key, each either in `values` or in `absent`."""
+    """A device as its vendor library reports it: quantities by key, each either in `values` or in `absent`.
+
+    A device that was lost while it was read has only "device" in `absent`.
+    """
 
     vendor: str
     id: str
@@ -77,7 +80,11 @@ class Seen:
 
 @dataclass(frozen=True)
 class Torch:
-    """`gpus` are fields of `record.run.Device`; an empty `architectures` is unknown."""
+    """torch as a worker reports it: `build` is "cuda", "rocm" or "cpu", `toolkit` the version of CUDA or HIP.
+
+    `gpus` are fields of `record.run.Device`, `architectures` the targets it has code for (empty: unknown),
+    `unattributed` the reasons why GPUs' sensors could not be identified.
+    """
 
     version: str
     build: str
@@ -92,7 +99,7 @@ NOT_ASKED = Absent("torch was not started")
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything that the checks judge."""
+    """Everything that the checks judge. `torch` is absent where it cannot be used, or was not asked (NOT_ASKED)."""
 
     torch: Torch | Absent = NOT_ASKED
     libraries: tuple[Library, ...] = ()
@@ -107,7 +114,7 @@ class Facts:
     wsl: bool = False
 
     def has(self, vendor: str) -> bool:
-        """Whether there is a real GPU of that vendor."""
+        """Whether there is a real GPU of this vendor: on the bus, in its library or seen by torch."""
         return (
             any(card.vendor == vendor for card in self.cards)
             or any(gpu.vendor == vendor and not gpu.simulated for gpu in self.gpus)
@@ -115,17 +122,18 @@ class Facts:
         )
 
     def visible(self, vendor: str) -> int:
-        """GPUs of that vendor that torch sees."""
+        """How many GPUs of this vendor torch sees; 0 also where torch was not asked."""
         return 0 if isinstance(self.torch, Absent) else sum(gpu["vendor"] == vendor for gpu in self.torch.gpus)
 
     def listed(self, vendor: str) -> list[Seen]:
+        """The GPUs in this vendor's library, simulated ones included."""
         return [gpu for gpu in self.gpus if gpu.vendor == vendor]
 
 
 def gather(quick: bool, root: Path = Path("/")) -> Facts:
     """Look at this machine; with `quick` no process with torch is started. `root` is where /dev, /proc and /sys are."""
     variables = {name: os.environ[name] for name in sorted(VARIABLES) if name in os.environ}
-    # Before torch is started: it would be found as somebody who uses the GPU.
+    # Before torch is started, whose process would be listed as one that uses the GPU.
     backends = open_backends()
     devices = all_devices(backends)
     seen = [_seen(device) for device in devices]
@@ -198,12 +206,12 @@ def _nodes(root: Path) -> Iterator[Node]:
 
 
 def _cards(root: Path) -> Iterator[Card]:
-    for place in sorted((root / "sys/bus/pci/devices").glob("*")):
-        vendor = _PCI_VENDORS.get(_read(place / "vendor"))
-        # 0x03 display, VGA and 3D controllers; 0x12 processing accelerators, as AMD's Instinct call themselves
-        if vendor and _read(place / "class").startswith(("0x03", "0x12")):
-            driver = (place / "driver").resolve().name if (place / "driver").exists() else None
-            yield Card(vendor, place.name, _read(place / "device"), driver)
+    for folder in sorted((root / "sys/bus/pci/devices").glob("*")):
+        vendor = _PCI_VENDORS.get(_read(folder / "vendor"))
+        # 0x03: display, VGA and 3D controllers; 0x12: processing accelerators, the class of AMD's Instinct
+        if vendor and _read(folder / "class").startswith(("0x03", "0x12")):
+            driver = (folder / "driver").resolve().name if (folder / "driver").exists() else None
+            yield Card(vendor, folder.name, _read(folder / "device"), driver)
 
 
 def _packages(*names: str) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Vendor libraries behind one protocol: what a GPU or CPU says of itself, sampled and folded into energy.
+"""Vendor libraries behind one protocol: what a GPU's or CPU's sensors report, sampled and folded into energy.
 
 Runs in the supervisor or in `monitor`, never in the process that computes.
 """
@@ -17,13 +17,13 @@ VENDORS = {"nvidia": nvidia.open_backend, "amd": amd.open_backend, "cpu": linux.
 
 
 def open_backends() -> list[Backend]:
-    """Every vendor's library, opened where it is there; the CPU comes last. Never raises, prints nothing."""
+    """A Backend for every vendor, the CPU last; one that could not be opened has a `fault`. Never raises or prints."""
     return [_opened(vendor, open_backend) for vendor, open_backend in VENDORS.items()]
 
 
 def _opened(vendor: str, open_backend: Callable[[], Backend]) -> Backend:
     try:
-        backend, noise = patiently(open_backend)
+        backend, printed = patiently(open_backend)
     except Stuck as error:
         fault = NoReading(str(error), "transient")
         return Backend(
@@ -32,8 +32,9 @@ def _opened(vendor: str, open_backend: Callable[[], Backend]) -> Backend:
     except Exception as error:  # noqa: BLE001 - no fault of a vendor's library may keep a CPU from being measured
         fault = NoReading(f"its library cannot be used ({type(error).__name__}: {error})", "unsupported")
         return Backend(vendor, vendor, fault=fault, fix="install a current release of the vendor's Python package")
-    return replace(backend, noise=noise)
+    return replace(backend, noise=printed)
 
 
 def all_devices(backends: list[Backend]) -> list[Device]:
+    """The devices of all backends, in their order: GPUs by vendor and index, the CPU last."""
     return [device for backend in backends for device in backend.devices]

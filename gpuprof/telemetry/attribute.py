@@ -1,4 +1,4 @@
-"""Which vendor device is the one that torch uses: by UUID or PCI address as the worker reports them, never by index.
+"""Which vendor device torch uses: found by UUID or PCI address as the worker reports them, never by index alone.
 
 torch's order, NVML's and AMD SMI's are three different orders, and visibility variables shift the first one only.
 """
@@ -18,7 +18,7 @@ VISIBILITY = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVIC
 
 @dataclass(frozen=True)
 class Match:
-    """The device, and by what it was known."""
+    """A device, and by what it was recognised: a word for the record."""
 
     device: Device
     by: str
@@ -27,7 +27,11 @@ class Match:
 def attribute(
     devices: Sequence[Device], identity: Mapping[str, Any], variables: Mapping[str, str] = os.environ
 ) -> Match | Absent:
-    """The device with this identity (fields of `record.run.Device`), or why none can be named."""
+    """The device with this identity (fields of `record.run.Device`), or why none can be named.
+
+    UUID first, then PCI address. Partitions of one GPU share both: HIP's index tells them apart, but only where none of
+    the VISIBILITY `variables` is set.
+    """
     if identity["kind"] == "cpu":
         cpu = next((device for device in devices if device.kind == "cpu"), None)
         if cpu is None:
@@ -54,21 +58,21 @@ def attribute(
     same_index = [device for device in by_address or candidates if device.framework_index == identity["index"]]
     if len(same_index) == 1 and not hidden and identity["vendor"] == same_index[0].vendor and by_address:
         return Match(same_index[0], "PCI address and HIP index")
-    several = (
+    problem = (
         f"{len(by_address)} devices share its PCI address" if by_address else "no device has its UUID or PCI address"
     )
-    return _cannot(identity, several + (f", and {', '.join(hidden)} may shift the order" if hidden else ""))
+    return _cannot(identity, problem + (f", and {', '.join(hidden)} may shift the order" if hidden else ""))
 
 
-def _cannot(identity: Mapping[str, Any], why: str) -> Absent:
-    who = f"{identity['name']} ({identity['uuid'] or identity['pci'] or 'no identity'})"
-    return Absent(f"cannot attribute telemetry to {who}: {why}")
+def _cannot(identity: Mapping[str, Any], reason: str) -> Absent:
+    device = f"{identity['name']} ({identity['uuid'] or identity['pci'] or 'no identity'})"
+    return Absent(f"cannot attribute telemetry to {device}: {reason}")
 
 
 def spellings(uuid: str | None) -> set[str]:
-    """A framework's UUID as the vendor libraries may spell it.
+    """A framework's UUID as the vendor libraries may spell it; empty for None.
 
-    NVIDIA: the same text. HIP fills the 16 bytes with 16 ASCII hex digits, which are what AMD SMI calls the UUID.
+    NVIDIA: the same text. HIP fills the 16 bytes with 16 ASCII hex digits, and those digits are AMD SMI's UUID.
     """
     if not uuid:
         return set()
@@ -84,6 +88,7 @@ def spellings(uuid: str | None) -> set[str]:
 
 
 def _address(text: str | None) -> tuple[int, int, int] | None:
+    """(domain, bus, device) of a PCI address, without its function: partitions differ in it. None for other text."""
     if not text:
         return None
     try:

@@ -1,7 +1,7 @@
-"""`gpuprof calibrate-telemetry`: how a device's sensors really behave, found with a load that starts and stops.
+"""`gpuprof calibrate-telemetry`: how a device's sensors behave, measured with a load that starts and stops.
 
-What telemetry takes for granted (the counter's tick, how long the power sensor averages, which device is which) is
-documented badly or not at all; this measures it on the card at hand.
+What telemetry assumes (the counter's tick, how long the power sensor averages, which device is which) is documented
+badly or not at all; this measures it on the card at hand.
 """
 
 from __future__ import annotations
@@ -22,18 +22,21 @@ from gpuprof.telemetry.summary import POWER
 
 SCHEMA = "gpuprof.calibration/1"
 _EDGES, _CALLS = 20, 100
-_LEAST_STEP = 0.2
+_LEAST_STEP = 0.2  # a load that raises power by less than this share of it shows no averaging time
 _LONGEST_S = 120.0
 
-Trace = list[tuple[int, float]]
+Trace = list[tuple[int, float]]  # (t_ns, watts or joules), oldest first
 
 
 def calibrate(
     device: Device, load: Callable[[], tuple[Callable[[], bool], int]], *,
     clock: Callable[[], int] = time.monotonic_ns, wait: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:  # fmt: skip
-    """Everything about one device. `load` starts the load and returns (whether it still runs, when it began)."""
-    found: dict[str, Any] = {
+    """Everything about one device, as a part of `document`. Raises Lost.
+
+    `load` starts the load and returns (a function that tells whether it still runs, when it began in ns of `clock`).
+    """
+    result: dict[str, Any] = {
         "device": device.id,
         "simulated": device.simulated,
         "identity": {key: value.model_dump() for key, value in device.identity().items()},
@@ -41,17 +44,17 @@ def calibrate(
         "calls_s": calls(device, clock, wait),
     }
     traces, counted, start_ns, end_ns = _watch_load(device, load, clock, wait)
-    found["power"] = {
+    result["power"] = {
         key: sensor(trace, start_ns, end_ns) if trace else {"absent": "this device does not report it"}
         for key, trace in traces.items()
     }
-    found["agreement"] = agreement(traces, counted, start_ns, end_ns)
-    found["load"] = {"start_ns": start_ns, "end_ns": end_ns}
-    return found
+    result["agreement"] = agreement(traces, counted, start_ns, end_ns)
+    result["load"] = {"start_ns": start_ns, "end_ns": end_ns}
+    return result
 
 
 def counter(device: Device, clock: Callable[[], int], wait: Callable[[float], None]) -> dict[str, Any]:
-    """The energy counter's tick, from its edges on the device as it is."""
+    """The energy counter's tick, from 20 edges on the device as it is; {"absent": reason} where it has none."""
     edges = energy.watch({"": device.energy_j}, clock, wait, count=_EDGES)[""]
     if isinstance(edges, Absent):
         return {"absent": edges.reason}
@@ -69,25 +72,25 @@ def counter(device: Device, clock: Callable[[], int], wait: Callable[[float], No
 
 
 def calls(device: Device, clock: Callable[[], int], wait: Callable[[float], None]) -> dict[str, Any]:
-    """Seconds of each call of a sample, made at the pace of the sampler."""
-    found = {}
+    """Seconds that each call of a sample takes (p50, p99, max of 100), by its signals joined with "+"."""
+    result = {}
     for probe in device.probes():
         took = []
         for _ in range(_CALLS):
-            wait(0.01)
+            wait(0.01)  # with caches as cold as between samples
             started = clock()
             probe.call()
             took.append((clock() - started) / 1e9)
         took.sort()
-        found["+".join(probe.keys)] = {"p50": took[_CALLS // 2], "p99": took[int(0.99 * _CALLS) - 1], "max": took[-1]}
-    return found
+        result["+".join(probe.keys)] = {"p50": took[_CALLS // 2], "p99": took[int(0.99 * _CALLS) - 1], "max": took[-1]}
+    return result
 
 
 def _watch_load(
     device: Device, load: Callable[[], tuple[Callable[[], bool], int]], clock: Callable[[], int],
     wait: Callable[[float], None],
 ) -> tuple[dict[str, Trace], Trace, int, int]:  # fmt: skip
-    """Every change of power and energy from two seconds before the load until two after it."""
+    """(power by signal, energy, start_ns, end_ns): readings from two seconds before the load until two after it."""
     traces: dict[str, Trace] = {key: [] for key in POWER}
     counted: Trace = []
     probe = next(probe for probe in device.probes() if set(probe.keys) & set(POWER))
@@ -117,40 +120,41 @@ def _watch_load(
 
 
 def sensor(trace: Sequence[tuple[int, float]], start_ns: int, end_ns: int) -> dict[str, Any]:
-    """Update period and averaging time of one power reading, from its answer to the load's beginning.
+    """Update period and averaging time of one power reading, from its response to the load's beginning.
 
     A reading that is the mean of the last w seconds rises from 10% to 90% of a step in 0.8 w, but no faster than it is
-    renewed.
+    renewed. `update_s` and `window_s` are None where the trace does not show them, with the reason under `absent_...`.
     """
     changes = [t for (_, a), (t, b) in pairwise(trace) if a != b]
     gaps = [(b - a) / 1e9 for a, b in pairwise(changes)]
-    found: dict[str, Any] = {"changes": len(changes), "update_s": statistics.median(gaps) if len(gaps) >= 5 else None}
-    if found["update_s"] is None:
-        found["absent_update"] = f"{len(changes)} changes are too few to tell"
+    result: dict[str, Any] = {"changes": len(changes), "update_s": statistics.median(gaps) if len(gaps) >= 5 else None}
+    if result["update_s"] is None:
+        result["absent_update"] = f"{len(changes)} changes are too few to tell"
     low = [w for t, w in trace if t < start_ns]
     high = [w for t, w in trace if (start_ns + end_ns) / 2 <= t <= end_ns]
     if not low or not high:
-        return found | {"window_s": None, "absent_window": "the load was too short"}
+        return result | {"window_s": None, "absent_window": "the load was too short"}
     floor, top = statistics.median(low), statistics.median(high)
-    found |= {"idle_w": floor, "load_w": top}
+    result |= {"idle_w": floor, "load_w": top}
     if top - floor < _LEAST_STEP * max(top, 1.0):
-        return found | {"window_s": None, "absent_window": f"no step: {floor:.0f} W before the load, {top:.0f} W in it"}
+        no_step = f"no step: {floor:.0f} W before the load, {top:.0f} W in it"
+        return result | {"window_s": None, "absent_window": no_step}
     crossed = {}
     for share in (0.1, 0.9):
         level = floor + share * (top - floor)
         crossed[share] = next(t for t, w in trace if t >= start_ns and w >= level)
     rise_s = (crossed[0.9] - crossed[0.1]) / 1e9
-    found |= {"delay_s": (crossed[0.1] - start_ns) / 1e9, "rise_s": rise_s, "window_s": rise_s / 0.8}
-    least_s = found["update_s"] or POLL_S
+    result |= {"delay_s": (crossed[0.1] - start_ns) / 1e9, "rise_s": rise_s, "window_s": rise_s / 0.8}
+    least_s = result["update_s"] or POLL_S
     if rise_s <= least_s:
-        found |= {"window_s": None, "absent_window": f"rises within one update: shorter than {least_s:.3g} s"}
-    return found
+        result |= {"window_s": None, "absent_window": f"rises within one update: shorter than {least_s:.3g} s"}
+    return result
 
 
 def agreement(
     traces: Mapping[str, Sequence[tuple[int, float]]], counted: Sequence[tuple[int, float]], start_ns: int, end_ns: int
 ) -> dict[str, Any]:
-    """Mean power in the second half of the load by each reading, over that of the counter."""
+    """Mean power in the second half of the load by each reading, as a ratio to the energy counter's."""
     middle = (start_ns + end_ns) / 2
     inside = [(t, joules) for t, joules in counted if middle <= t <= end_ns]
     moves = [b for a, b in pairwise(inside) if a[1] != b[1]]
@@ -166,6 +170,7 @@ def agreement(
 
 
 def document(devices: Sequence[dict[str, Any]], mapping: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What `--json` prints: this machine, which device each of torch's is, and the results of `calibrate`."""
     facts = environment.describe()
     return {
         "schema": SCHEMA,

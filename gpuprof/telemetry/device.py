@@ -1,4 +1,4 @@
-"""What a backend offers: devices that answer for every quantity, with a value or with the reason why there is none."""
+"""What a backend offers: devices that answer for every quantity, with a value or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from gpuprof.record.part import SensorReading, SensorStatus
 from gpuprof.telemetry import quantities
 from gpuprof.telemetry.quantities import Kind
 
-# A reading that is off the air for a moment is asked for again; a library or a device that has none is not.
+# A reading that fails now and then is retried; one that the library, the device or this user lacks is not.
 LASTING = ("unsupported", "no_permission")
 
 
 @dataclass(frozen=True)
 class NoReading(Absent):
-    """Why a sensor or a vendor library gave no value; what is stored of it is a SensorReading."""
+    """Why a sensor or a vendor library gave no value; stored as a SensorReading."""
 
     status: SensorStatus
 
@@ -25,17 +25,18 @@ class NoReading(Absent):
 class Probe(NamedTuple):
     """One call of a vendor library that gives several signals at once, in the order of `keys`.
 
-    `fetch` runs beside the measurement with cold caches, where each line of Python counts tenfold: it makes the call,
-    keeps what came and raises Lost. What that means is for `decode` to find out, later and for many samples at once;
-    a NoReading stands for all of the probe's signals.
+    `fetch` runs beside the measurement with cold caches, where each line of Python costs tenfold: it makes the call,
+    returns the raw answer and raises Lost. `decode` turns that into values later, for many samples at once. A NoReading
+    in place of the raw answer applies to all of the probe's signals.
     """
 
     keys: tuple[str, ...]
     fetch: Callable[[], Any]
-    every: int = 1  # of how many samples it takes part in one; temperatures need not be read as often as power
+    every: int = 1  # called in one of so many samples; temperatures need not be read as often as power
     decode: Callable[[Any], Sequence[float | NoReading]] = tuple
 
     def decoded(self, fetched: Any) -> Sequence[float | NoReading]:
+        """The values of `keys`, in their order, from what `fetch` returned. May raise Lost."""
         return (fetched,) * len(self.keys) if isinstance(fetched, NoReading) else self.decode(fetched)
 
     def call(self) -> Sequence[float | NoReading]:
@@ -44,27 +45,30 @@ class Probe(NamedTuple):
 
 
 class ThrottleCounters(NamedTuple):
-    """Cumulative counts of how long something slowed the device down, and of time itself, in the same unit."""
+    """For how long each reason has slowed the device down, and the time itself (`base`), since some moment.
+
+    Both are in a unit of the device's own, the same for both: only shares of two readings' difference mean anything.
+    """
 
     base: float
     counts: tuple[tuple[str, float], ...]
 
 
 class Lost(Exception):  # noqa: N818 - an event
-    """The device fell off the bus or needs a reset; nothing it says counts any more."""
+    """The device fell off the bus or needs a reset; none of its readings counts any more."""
 
 
 class Stuck(Lost):
-    """The vendor's library does not come back from a call, as happens with a GPU that hangs."""
+    """A call of the vendor's library does not return, as happens with a GPU that hangs."""
 
 
 @dataclass(frozen=True)
 class Power:
-    """How the device's power and energy are to be read."""
+    """What the device's power and energy cover, and how far they can be trusted."""
 
     scope: str = "unknown"
-    shared_by: int = 1
-    # The time over which each power reading is averaged, as far as known: nothing shorter can be told from it.
+    shared_by: int = 1  # devices whose power this is, taken together
+    # The time over which each power reading is averaged, as far as known: it resolves nothing shorter.
     instant_window_s: float = 0.1
     average_window_s: float = 1.0
     # Gain error against external meters; None when nobody has published a comparison.
@@ -74,7 +78,7 @@ class Power:
 
 @dataclass
 class Device:
-    """One GPU or CPU behind a vendor library. Backends fill in the calls; this class keeps the rules."""
+    """One GPU or CPU behind a vendor library. Backends implement the calls; this class keeps the rules."""
 
     vendor: str
     index: int
@@ -82,44 +86,54 @@ class Device:
     library: str
     simulated: bool = False
     power: Power = field(default_factory=Power)
-    # Further names under which a framework may know the device: UUIDs without prefix, PCI addresses.
+    # Names under which a framework may know the device: UUIDs without prefix, the PCI address (domain, bus, device,
+    # function), the index in HIP's own order.
     uuids: frozenset[str] = frozenset()
     pci: tuple[int, int, int, int] | None = None
     framework_index: int | None = None
 
     @property
     def id(self) -> str:
+        """As commands name it: "cpu", or the vendor and the index in its library's order, as in "nvidia:0"."""
         return "cpu" if self.kind == "cpu" else f"{self.vendor}:{self.index}"
 
     # What a backend implements.
 
     def read_identity(self) -> dict[str, Any]:
+        """Values or NoReadings by key of `quantities.IDENTITY`; a key left out counts as a call that does not exist."""
         raise NotImplementedError
 
     def read_facts(self) -> dict[str, Any]:
+        """The same for `quantities.FACTS`, as they are now. May raise Lost."""
         raise NotImplementedError
 
     def probes(self) -> list[Probe]:
-        """The calls of a sample, all that might work; the one that reads power and energy first."""
+        """The calls of a sample, all that might work.
+
+        The first reads power, or a CPU's energy, and its `every` is 1: it dates the sample.
+        """
         raise NotImplementedError
 
     def energy_j(self) -> float | NoReading:
-        """The energy counter alone, with as little as possible around it. Raises Lost."""
+        """The energy counter in joules since some moment, with as little as possible around the call. Raises Lost."""
         raise NotImplementedError
 
     def throttle_counters(self) -> ThrottleCounters | NoReading:
+        """The device's own counters of throttling, or why it has none. Raises Lost."""
         return NoReading("this backend reads no throttle counters", "unsupported")
 
     def attributed(self) -> Device:
-        """The device as what a run uses: power and energy are its package's, where only that has any."""
+        """The device as a run uses it: with its package's power and energy, where only the package has any."""
         return self
 
     # What everybody else uses.
 
     def identity(self) -> dict[str, SensorReading]:
+        """A reading for every quantity of `quantities.IDENTITY` that this kind of device answers for."""
         return self._readings(self.read_identity(), quantities.keys(quantities.IDENTITY, self.kind))
 
     def facts(self) -> dict[str, SensorReading]:
+        """A reading for every quantity of `quantities.FACTS` that this kind of device answers for, as it is now."""
         return self._readings(self.read_facts(), quantities.keys(quantities.FACTS, self.kind))
 
     def _readings(self, values: dict[str, Any], keys: list[str]) -> dict[str, SensorReading]:
@@ -127,7 +141,7 @@ class Device:
         return {key: reading(values.get(key, missing)) for key in keys}
 
     def signals(self) -> dict[str, float | NoReading]:
-        """Every signal once. Raises Lost."""
+        """Every quantity of `quantities.SIGNALS` once, in SI units. Raises Lost."""
         values: dict[str, float | NoReading] = {}
         for probe in self.probes():
             values |= zip(probe.keys, probe.call(), strict=True)
@@ -143,19 +157,22 @@ def reading(value: Any) -> SensorReading:
 
 
 def mapped(value: Any, function: Callable[[Any], Any]) -> Any:
-    """The function of a value; what is absent stays so."""
+    """The function's result for a value; a NoReading is passed through."""
     return value if isinstance(value, NoReading) else function(value)
 
 
 def bus_id(address: tuple[int, int, int, int]) -> str:
-    """(domain, bus, device, function) in Linux's spelling."""
+    """(domain, bus, device, function) in Linux's spelling, as in 0000:1b:00.0."""
     domain, bus, device, function = address
     return f"{domain:04x}:{bus:02x}:{device:02x}.{function:x}"
 
 
 @dataclass(frozen=True)
 class Backend:
-    """What came of opening one vendor's library. `fault` says why there are no devices, `noise` what it printed."""
+    """The result of opening one vendor's library.
+
+    `fault` says why there are no devices and `fix` what may help; `noise` is what the library printed.
+    """
 
     vendor: str
     library: str

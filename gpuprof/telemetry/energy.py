@@ -20,15 +20,18 @@ from gpuprof.telemetry.device import NoReading
 POLL_S = 0.002
 # The slack of an edge to plan with: polling, two calls and a sleep that ends late.
 SLACK_S = 0.003
+# A fast counter is polled for this long, so that its power is not taken from edges a moment apart.
 LEAST_S = 0.05
+# A counter may publish what was drawn this much later.
 LAG_S = 0.02
 # The slowest counters known move every 100 ms; one that stands still for this long is broken or not there.
 STUCK_S = 1.5
 # The worker's marks lie this close to the true begin and end of its work.
 MARK_S = 1e-4
+# Integrated power over counted energy; beyond these bounds one of the two is wrong.
 AGREEMENT = (0.8, 1.25)
 _PARTS = 4
-_UNIFORM = 1 / math.sqrt(12)
+_UNIFORM = 1 / math.sqrt(12)  # standard deviation of a uniform distribution of width 1
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,8 @@ class Draw:
 class Bracket:
     """An edge, and the draw next to it on the side away from the window.
 
-    `tail_j` is energy beyond that draw that was counted right after the window: its own, if the counter lags or the
-    device did not come to rest at once.
+    `tail_j` is what was counted right after the window beyond that draw. It is the window's where the counter lags or
+    the device did not come to rest at once, so it counts in full, and as uncertainty.
     """
 
     edge: Edge
@@ -63,7 +66,11 @@ class Bracket:
 
 @dataclass(frozen=True)
 class WindowEnergy:
-    """`error_j` is one standard deviation of what is random; a sensor's gain error comes on top."""
+    """Energy of a window of `seconds`; `method` is "counter" or "power_trapezoid".
+
+    Errors are one standard deviation of what is random; a sensor's gain error comes on top. The energy above idle and
+    its error are None where idle power was not measured.
+    """
 
     method: str
     seconds: float
@@ -84,13 +91,14 @@ class _Watched:
         self._before = self._value()
 
     def _value(self) -> float | NoReading:
-        """What may be asked for again is no fault yet."""
+        """The counter in joules. A transient failure is no fault yet: the next poll retries it."""
         value = self._read()
         if isinstance(value, NoReading) and value.status != "transient":
             self.fault = value
         return value
 
     def poll(self, stuck_s: float) -> None:
+        """Read once: adds an edge where the counter has moved, sets `fault` where it cannot be used any more."""
         asked_ns = self._clock()
         now = self._value()
         now_ns = self._clock()
@@ -114,9 +122,10 @@ def watch(
     reads: Mapping[str, Callable[[], float | NoReading]], clock: Callable[[], int], wait: Callable[[float], None], *,
     count: int, least_s: float = LEAST_S, stuck_s: float = STUCK_S, poll_s: float = POLL_S,
 ) -> dict[str, list[Edge] | Absent]:  # fmt: skip
-    """Poll counters together until each has moved `count` times: its edges, or what is wrong with it.
+    """Poll counters together until each has moved `count` times: its edges, `count` or more, or what is wrong with it.
 
-    A fast counter is polled on for the slow ones' sake, and for `least_s`: power from edges a moment apart is a guess.
+    Fast counters are polled until the slow ones are done, and for `least_s` at least: power from edges a moment apart
+    is a guess.
     """
     counters = {name: _Watched(read, clock) for name, read in reads.items()}
     started = clock()
@@ -130,16 +139,18 @@ def watch(
 
 
 def tick_s(edges: Sequence[Edge]) -> float:
-    """Median time between two moves of the counter."""
+    """Median time between two moves of the counter, of two edges or more."""
     return statistics.median((b.t_ns - a.t_ns) / 1e9 for a, b in pairwise(edges))
 
 
 def draw(edges: Sequence[Edge]) -> Draw:
     """Mean power from the first edge to the last; its error is the slack of both and the scatter of the power itself.
 
-    The scatter is that of single ticks (of a quarter of the time, where ticks are short): the draw stands for a gap
-    about as long, on a device that may not be idle.
+    The scatter is that of single ticks (of a quarter of the time, where ticks are short): the draw is applied to a
+    gap about as long, on a device that may not be idle. Raises ValueError for fewer than two edges.
     """
+    if len(edges) < 2:
+        raise ValueError(f"power takes two edges of its counter, not {len(edges)}")
     first, last = edges[0], edges[-1]
     power, error = _power(first, last)
     parts = sorted({round(i * (len(edges) - 1) / _PARTS) for i in range(_PARTS + 1)})
@@ -158,16 +169,17 @@ def _power(first: Edge, last: Edge) -> tuple[float, float]:
 
 
 def opening(edges: Sequence[Edge]) -> Bracket:
-    """Before a window: the last edge."""
+    """Before a window: the last edge, with the draw over all of them. Raises ValueError for fewer than two."""
     return Bracket(edges[-1], draw(edges))
 
 
-def closing(edges: Sequence[Edge], end_ns: int, tick: float) -> Bracket:
-    """After a window: not the first edge, which may still lack what a lagging counter has not been told.
+def closing(edges: Sequence[Edge], end_ns: int, tick_s: float) -> Bracket:
+    """After a window: not the first edge, which may lack the window's end where the counter lags.
 
-    The first one that is 1.5 ticks (20 ms at least) after the end, with the draw from there on.
+    The first one that is 1.5 ticks (20 ms at least) after the end, with the draw from there on; where all are earlier,
+    the last but one. Raises ValueError for fewer than two edges.
     """
-    settled_ns = end_ns + int(max(1.5 * tick, LAG_S) * 1e9)
+    settled_ns = end_ns + int(max(1.5 * tick_s, LAG_S) * 1e9)
     index = next((i for i, edge in enumerate(edges) if edge.t_ns >= settled_ns), len(edges) - 2)
     index = max(0, min(index, len(edges) - 2))
     beside = draw(edges[index:])
@@ -189,10 +201,11 @@ def by_counter(before: Bracket, after: Bracket, start_ns: int, end_ns: int, idle
     if total < 0:
         return Absent(f"the energy counter went backwards, by {-total:.3f} J, and was reset")
     variance = 0.0
-    for end, gap_s in ((before, (start_ns - before.edge.t_ns) / 1e9), (after, (after.edge.t_ns - end_ns) / 1e9)):
-        total -= end.draw.power_w * gap_s
-        variance += (_UNIFORM * end.edge.slack_s * end.draw.power_w + end.draw.error_w * gap_s) ** 2
-        variance += (_UNIFORM * end.tail_j) ** 2
+    gaps_s = (start_ns - before.edge.t_ns) / 1e9, (after.edge.t_ns - end_ns) / 1e9
+    for bracket, gap_s in zip((before, after), gaps_s, strict=True):
+        total -= bracket.draw.power_w * gap_s
+        variance += (_UNIFORM * bracket.edge.slack_s * bracket.draw.power_w + bracket.draw.error_w * gap_s) ** 2
+        variance += (_UNIFORM * bracket.tail_j) ** 2
     variance += 2 * (MARK_S * max(total, 0.0) / seconds) ** 2
     above = None if idle is None else total - idle.power_w * seconds
     above_error = None if idle is None else math.sqrt(variance + (idle.error_w * seconds) ** 2)
@@ -200,7 +213,10 @@ def by_counter(before: Bracket, after: Bracket, start_ns: int, end_ns: int, idle
 
 
 def idle_of(before: Draw | None, after: Draw | None) -> Draw | None:
-    """The floor of a window: mean of the draws before and after it; half their difference is uncertainty too."""
+    """The floor of a window: mean of the draws before and after it; half their difference is part of its error.
+
+    One draw alone is the floor; None where neither was measured.
+    """
     known = [d for d in (before, after) if d is not None]
     if not known:
         return None
@@ -210,29 +226,33 @@ def idle_of(before: Draw | None, after: Draw | None) -> Draw | None:
     )  # fmt: skip
 
 
-def seconds_for(target: float, idle: Draw, load_w: float, tick: float, *, above_idle: bool = True) -> float:
-    """Length of a window whose energy has the relative standard error `target`, by the formula of `by_counter`.
+def seconds_for(target: float, idle: Draw, load_w: float, tick_s: float, *, above_idle: bool = True) -> float:
+    """Length of a window whose energy, or whose part above idle, has the relative standard error `target`.
 
-    The part of the error that grows with the window (the floor's own uncertainty) can only be lived with.
+    Solves (target * power * T)^2 = ends^2 + (floor error * T)^2 for T, with the terms of `by_counter` as they are to be
+    expected; the opening gap and the tail count as 0. Infinite where no length is enough: nothing is drawn above idle,
+    or the floor's own error, which grows with the window, is too large already.
     """
-    slack = _UNIFORM * SLACK_S * idle.power_w
-    # The closing edge lies up to 2.5 ticks after the end, and the draw beside it covers a tick or two.
-    gap_s, span_s = max(2.5 * tick, LAG_S + POLL_S), max(tick, LEAST_S - LAG_S)
-    closing_j = slack * (1 + math.sqrt(2) * gap_s / span_s)
-    ends = slack**2 + closing_j**2 + 2 * (MARK_S * load_w) ** 2
-    wanted = (load_w - idle.power_w) if above_idle else load_w
-    grows = idle.error_w if above_idle else 0.0
-    room = (target * wanted) ** 2 - grows**2
-    return math.inf if wanted <= 0 or room <= 0 else math.sqrt(ends / room)
+    slack_j = _UNIFORM * SLACK_S * idle.power_w
+    # The closing edge lies up to 2.5 ticks after the end: `closing` waits for 1.5, then the counter has to move.
+    # The draw beside it covers a tick at least, or what `watch` polls of a fast counter less its lag. It lies between
+    # two edges: sigma_P = sqrt(2) * slack / span.
+    gap_s, span_s = max(2.5 * tick_s, LAG_S + POLL_S), max(tick_s, LEAST_S - LAG_S)
+    closing_j = slack_j * (1 + math.sqrt(2) * gap_s / span_s)
+    ends_j2 = slack_j**2 + closing_j**2 + 2 * (MARK_S * load_w) ** 2
+    power_w = load_w - idle.power_w if above_idle else load_w
+    floor_error_w = idle.error_w if above_idle else 0.0
+    room_w2 = (target * power_w) ** 2 - floor_error_w**2
+    return math.inf if power_w <= 0 or room_w2 <= 0 else math.sqrt(ends_j2 / room_w2)
 
 
 def by_power(
     times_ns: Sequence[int], watts: Sequence[float], start_ns: int, end_ns: int, *, window_s: float, idle: Draw | None
 ) -> WindowEnergy | Absent:
-    """Trapezoid over sampled power, or why the samples do not carry it. A fallback: sensors miss what they do not see.
+    """Trapezoid over sampled power, or why the samples do not suffice. A fallback: sensors see part of the time only.
 
-    The first `window_s` of the window are left out, since the sensor's average still holds what ran before; the mean of
-    the rest stands for the whole. Error: 5%, or 2 * window_s / T where that is more.
+    `window_s` is the sensor's averaging time. The first `window_s` of the window are left out, since the average still
+    holds what ran before, and the mean of the rest is taken for the whole. Error: 5%, or 2 * window_s / T if larger.
     """
     seconds = (end_ns - start_ns) / 1e9
     if seconds < 10 * window_s:

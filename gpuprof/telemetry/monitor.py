@@ -21,21 +21,24 @@ from gpuprof.telemetry.energy import Bracket, Edge
 from gpuprof.telemetry.sampler import Feed, Sampler
 
 SCHEMA = "gpuprof.monitor/1"
-NOT_FOUND, NOT_EXECUTABLE = 127, 126
+NOT_FOUND, NOT_EXECUTABLE = 127, 126  # exit codes, as a shell's
 _PASS_ON_S = 0.5
 _BEFORE_EDGES, _AFTER_EDGES = 4, 4
 
 
 @dataclass(frozen=True)
 class Reads:
-    """Counters of one device on one side of the command."""
+    """Counters of one device, read before the command or after it."""
 
     edges: list[Edge] | Absent
     throttle: ThrottleCounters | NoReading
 
 
 def monitor(devices: Sequence[Device], hz: float, run: Callable[[Sampler], int | None]) -> dict[str, Any]:
-    """Call `run` between two readings of every counter; the document that `--json` prints."""
+    """Call `run` between two readings of every counter; the document that `--json` prints, without the command.
+
+    `run` returns the command's exit code, or None where there is no command.
+    """
     with Sampler(devices, hz) as sampler:
         # Throttle counters lie next to the command on both sides, edges of energy counters outside of them.
         before = _reads(sampler, _BEFORE_EDGES, throttle_first=False)
@@ -45,7 +48,7 @@ def monitor(devices: Sequence[Device], hz: float, run: Callable[[Sampler], int |
         cpu_share = sampler.cpu_share if devices else None
         with undisturbed():  # what the command drew is not lost to a second Ctrl-C
             after = _reads(sampler, _AFTER_EDGES, throttle_first=True)
-        found = [
+        documents = [
             _device(feed, name, before[name], after[name], sampler, start_ns, end_ns)
             for name, feed in sampler.feeds.items()
         ]
@@ -59,7 +62,7 @@ def monitor(devices: Sequence[Device], hz: float, run: Callable[[Sampler], int |
         "simulated": any(device.simulated for device in devices),
         "telemetry_hz": hz,
         "telemetry_cpu_share": cpu_share,
-        "devices": found,
+        "devices": documents,
         "absent": {}
         | ({} if exit_code is not None else {"exit_code": "no command was run"})
         | ({} if cpu_share is not None else {"telemetry_cpu_share": "nothing was sampled"}),
@@ -86,12 +89,12 @@ def run_command(command: Sequence[str], *, output_to_stderr: bool) -> int:
 @contextmanager
 def _signals_to(process: subprocess.Popen[bytes]) -> Iterator[None]:
     def pass_on(number: int, _: Any) -> None:
-        # Whoever signals the whole group has reached the command too; it shall not have to answer twice while it ends.
+        # A signal to the whole group has reached the command already; it should not get a second one while it ends.
         later = threading.Timer(_PASS_ON_S, process.send_signal, (number,))
         later.daemon = True
         later.start()
 
-    # The terminal sends Ctrl-C to the command as well: it decides, and what it drew until then is still reported.
+    # The terminal sends Ctrl-C to the command as well: it decides, and what it drew up to then is still reported.
     handlers: dict[int, Any] = {signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: pass_on, signal.SIGHUP: pass_on}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
@@ -148,25 +151,25 @@ def _device(
     signal_ = summary.chosen(columns, summary.POWER)
     judged = window.judge(feed, signal_, start_ns, end_ns, _brackets(before, after, end_ns), None)
     best = None if isinstance(judged.best, Absent) else judged.best
-    integrated = None if isinstance(judged.other, Absent) else judged.other
+    integrated = None if isinstance(judged.trapezoid, Absent) else judged.trapezoid
     sources = dict.fromkeys(("energy_j", "energy_error_j", "energy_method", "power_mean_w"), judged.best)
-    sources["trapezoid_j"] = judged.other
+    sources["trapezoid_j"] = judged.trapezoid
     absent = {key: source.reason for key, source in sources.items() if isinstance(source, Absent)}
     shares = None if feed.lost is not None else window.shares(before.throttle, after.throttle, columns)
     if shares is None:
-        said = feed.lost or feed.absent.get("throttle") or before.throttle
-        absent["throttled_share"] = said.reason if isinstance(said, NoReading) else "nothing was sampled"
+        fault = feed.lost or feed.absent.get("throttle") or before.throttle
+        absent["throttled_share"] = fault.reason if isinstance(fault, NoReading) else "nothing was sampled"
     rate = len(columns["t_ns"]) / seconds if seconds > 0 else 0.0
     signals, missing = window.summaries(feed, columns, start_ns)
-    metrics = {key: what.model_dump(exclude={"absent"}) for key, what in signals.items()}
-    metrics |= {key: why.model_dump() for key, why in missing.items()}
+    metrics = {key: summarised.model_dump(exclude={"absent"}) for key, summarised in signals.items()}
+    metrics |= {key: unread.model_dump() for key, unread in missing.items()}
     names: dict[str, Any] = {}
     no_such = reading(NoReading(f"{device.library} has none for this kind of device", "unsupported"))
     for key in ("name", "uuid", "pci_bus_id"):
-        said_of = identity.get(key, no_such)
-        names[key] = said_of.value
-        if said_of.value is None:
-            absent[key] = said_of.reason or ""
+        answer = identity.get(key, no_such)
+        names[key] = answer.value
+        if answer.value is None:
+            absent[key] = answer.reason or ""
     return {
         "id": name,
         **names,
@@ -188,7 +191,7 @@ def _device(
 
 
 def _brackets(before: Reads, after: Reads, end_ns: int) -> tuple[Bracket, Bracket] | Absent:
-    """Those of the energy counter around the command."""
+    """The energy counter's opening and closing bracket around the command, or why it has none."""
     if isinstance(before.edges, Absent):
         return before.edges
     if isinstance(after.edges, Absent):
@@ -199,7 +202,7 @@ def _brackets(before: Reads, after: Reads, end_ns: int) -> tuple[Bracket, Bracke
 def live(
     sampler: Sampler, show: Callable[[list[tuple[Device, dict[str, float]]]], None], *, stop: Callable[[], bool]
 ) -> None:
-    """Show the newest sample of each device, twice a second at most, until `stop` says so."""
+    """Show each device with its newest values by signal, twice a second at most, until `stop` returns true."""
     while not stop():
         time.sleep(max(0.5, 1 / sampler.hz))
         now = sampler.clock()
@@ -212,19 +215,22 @@ def live(
         show(rows)
 
 
-def select(devices: Sequence[Device], wanted: Sequence[str]) -> list[Device]:
-    """The devices of these ids, UUIDs, PCI addresses or parts of a name; all where none is named. Raises UsageError."""
-    if not wanted:
+def select(devices: Sequence[Device], queries: Sequence[str]) -> list[Device]:
+    """The devices with these ids, vendors, UUIDs, PCI addresses or parts of a name; all of them without a query.
+
+    Raises UsageError for a query that no device answers to.
+    """
+    if not queries:
         return list(devices)
     names = {device.id: _names(device) for device in devices}
     chosen = []
-    for want in wanted:
-        exact = [d for d in devices if want.lower() in names[d.id]]
-        found = exact or [d for d in devices if any(want.lower() in name for name in names[d.id])]
-        if not found:
-            there = ", ".join(f"{device.id} {device.identity()['name'].value or ''}".strip() for device in devices)
-            raise UsageError(f"there is no device {want!r}; this machine has {there}")
-        chosen += [device for device in found if device not in chosen]
+    for query in queries:
+        exact = [d for d in devices if query.lower() in names[d.id]]
+        matches = exact or [d for d in devices if any(query.lower() in name for name in names[d.id])]
+        if not matches:
+            present = ", ".join(f"{device.id} {device.identity()['name'].value or ''}".strip() for device in devices)
+            raise UsageError(f"there is no device {query!r}; this machine has {present}")
+        chosen += [device for device in matches if device not in chosen]
     return chosen
 
 

@@ -14,9 +14,9 @@ _Result = TypeVar("_Result")
 
 
 def patiently(function: Callable[[], _Result], patience_s: float | None = None) -> tuple[_Result, str]:
-    """The function's result and what was printed meanwhile, from a thread that is left behind when it does not end.
+    """(result, what was printed meanwhile) of a function that runs in a thread, at most `patience_s` (PATIENCE_S) long.
 
-    Raises Stuck then, and whatever the function raises.
+    Raises Stuck when it does not end by then, and leaves the thread behind; else whatever the function raises.
     """
     limit_s = PATIENCE_S if patience_s is None else patience_s
     answer: list[tuple[bool, Any]] = []

@@ -1,4 +1,4 @@
-"""THE table of what telemetry reads. Every backend answers for every row of its kind of device, or says why not."""
+"""THE table of what telemetry reads. Every backend answers for each row of its kind of device, or gives a reason."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ CPU: tuple[Kind, ...] = ("cpu",)
 
 @dataclass(frozen=True)
 class Quantity:
-    """`key` carries the SI unit. Facts are read once or twice, signals are sampled inside timed windows."""
+    """One row: `key` ends in its SI unit, `title` and `unit` are shown, `kinds` are the devices that answer for it.
+
+    Identity is read once, facts before and after a process; signals are sampled inside timed windows.
+    """
 
     key: str
     title: str
@@ -69,5 +72,5 @@ SIGNALS = (
 
 
 def keys(table: tuple[Quantity, ...], kind: Kind) -> list[str]:
-    """The keys of a table that a device of this kind answers for."""
+    """The keys of a table that a device of this kind answers for, in the table's order."""
     return [quantity.key for quantity in table if kind in quantity.kinds]

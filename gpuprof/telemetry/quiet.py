@@ -1,4 +1,4 @@
-"""Vendor libraries print from C to stdout and stderr; a tool whose output is read by machines must not."""
+"""Vendor libraries print from C to stdout and stderr; a tool whose output machines read must not."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from contextlib import contextmanager, suppress
 
 
 class Captured:
-    """What was printed; complete once the block is left."""
+    """What was printed, up to 4000 bytes of it; empty until the block is left."""
 
     text = ""
 
 
 @contextmanager
 def quiet() -> Iterator[Captured]:
-    """Send file descriptors 1 and 2 of this process to a file meanwhile. Not for use while other threads print."""
+    """Catch what this process prints, C libraries included, by redirecting file descriptors 1 and 2 to a file.
+
+    Not for use while other threads print.
+    """
     captured = Captured()
     with tempfile.TemporaryFile() as file:
         _flush()

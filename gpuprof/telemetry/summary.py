@@ -1,4 +1,4 @@
-"""Samples of a window -> what a record says of it. Pure."""
+"""Samples of a window -> the summary in its record. Pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from gpuprof.record.part import Summary
 from gpuprof.telemetry.device import ThrottleCounters
 from gpuprof.throttling import NONE, REASONS, against_its_will, reasons
 
-# The signals that stand for the headline names, the better one first.
+# The signals behind `power_w` and `temperature_c`, the better one first.
 POWER = ("power_instant_w", "power_average_w")
 TEMPERATURE = ("temperature_core_c", "temperature_hotspot_c")
 
 
 def summarise(values: Sequence[float]) -> Summary | None:
-    """None where every sample was absent."""
+    """Mean, median and the rest of the samples that have a value (not NaN); None where none has."""
     known = [value for value in values if not math.isnan(value)]
     if not known:
         return None
@@ -32,23 +32,29 @@ def summarise(values: Sequence[float]) -> Summary | None:
 
 
 def chosen(columns: Mapping[str, Sequence[float]], names: Sequence[str]) -> str | None:
-    """The first of these signals that has a value."""
+    """The first of these signals that has a value in some sample; None where none has."""
     return next((name for name in names if any(not math.isnan(v) for v in columns.get(name, ()))), None)
 
 
 def sampled_share(masks: Sequence[float]) -> dict[str, float] | None:
-    """Share of the samples in which each reason held; None without samples."""
+    """Share of the samples in which each throttle reason held, 0 left out; None without samples.
+
+    NONE is the share without a reason that counts as throttling. `masks` are values of the signal `throttle`.
+    """
     known = [int(mask) for mask in masks if not math.isnan(mask)]
     if not known:
         return None
-    found = [reasons(mask) for mask in known]
-    shares = {name: sum(name in one for one in found) / len(known) for name in REASONS}
-    shares[NONE] = sum(not against_its_will(one) for one in found) / len(known)
+    samples = [reasons(mask) for mask in known]
+    shares = {name: sum(name in active for active in samples) / len(known) for name in REASONS}
+    shares[NONE] = sum(not against_its_will(active) for active in samples) / len(known)
     return {name: share for name, share in shares.items() if share > 0}
 
 
 def counted_share(before: ThrottleCounters, after: ThrottleCounters) -> dict[str, float] | None:
-    """Share of the time between two readings; of several counters for one reason the largest. None where time stood."""
+    """Share of the time between two readings by throttle reason, 0 left out; None where the device's time stood still.
+
+    Of several counters for one reason the largest counts; one that fell was reset and is left out.
+    """
     span = after.base - before.base
     if span <= 0:
         return None

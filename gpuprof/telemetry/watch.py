@@ -1,4 +1,4 @@
-"""Telemetry of one device during a run: reads at the pauses between a worker's phases, folds them when it is over."""
+"""Telemetry of one device during a run: read in the pauses between a worker's phases, folded when it has ended."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ from gpuprof.telemetry.sampler import DEFAULT_HZ, Feed, Sampler
 from gpuprof.telemetry.window import Judged
 
 PHASES = ("cold", "warmup", "throughput")
-MAINS = "throughput"
-# The pause that closes a phase, and the pauses in which idle power is measured: not between throughput and latency,
-# which would begin with clocks that have gone to rest.
-_BEFORE = {"warmup": "cold", "throughput": "warmup", "latency": "throughput"}
-_IDLE = {"warmup": 0, "end": 1}
+MEASURED = "throughput"  # the phase whose window the record describes
+# A pause has the name of the phase that comes next ("end" after the last). First the phase that has just ended and is
+# closed there: latency has no energy. Then the pauses with idle power, by its index in `_idle`: none between throughput
+# and latency, which would begin with clocks that have gone to rest.
+_JUST_ENDED = {"warmup": "cold", "throughput": "warmup", "latency": "throughput"}
+_IDLE_AT = {"warmup": 0, "end": 1}
 _TICKS = 6
 _UNCOUNTED = NoReading("throttle counters were not read", "transient")
-_OPENING_EDGES, _CLOSING_EDGES = 2, 4
+_OPENING_EDGES, _CLOSING_EDGES = 2, 4  # two for a power; `energy.closing` takes two from 1.5 ticks on
 
 
 class Station(AbstractContextManager["Station"]):
-    """The sensors of the device that a run uses, or the reason why there are none."""
+    """The sensors of the device that a run uses, or why there are none; sampled while it is entered."""
 
     def __init__(
         self, backends: Sequence[Backend], device: Mapping[str, Any], *, hz: float = DEFAULT_HZ,
@@ -63,11 +64,11 @@ class Station(AbstractContextManager["Station"]):
 
     def _first_look(self) -> float | Absent:
         """The tick of the device's energy counter. Notes which signals it offers as well."""
-        # What is off the air for a moment is there all the same.
+        # A signal that fails now and then is there all the same.
         absent = {name: why for name, why in self.feed.absent.items() if why.status in LASTING}
-        there = [key for key in self.feed.keys if key not in absent]
-        self.power_signal = next((name for name in summary.POWER if name in there), None)
-        self.temperature_signal = next((name for name in summary.TEMPERATURE if name in there), None)
+        offered = [key for key in self.feed.keys if key not in absent]
+        self.power_signal = next((name for name in summary.POWER if name in offered), None)
+        self.temperature_signal = next((name for name in summary.TEMPERATURE if name in offered), None)
         if "energy_j" in absent:
             return absent["energy_j"]
         edges = self.edges(_TICKS)
@@ -75,23 +76,27 @@ class Station(AbstractContextManager["Station"]):
 
     @property
     def simulated(self) -> bool:
+        """Whether the sensors are a simulator's."""
         return not isinstance(self.match, Absent) and self.match.device.simulated
 
     @property
     def device(self) -> Device:
+        """The device with the sensors; there must be one (`match` is no Absent)."""
         assert not isinstance(self.match, Absent)
         return self.match.device
 
     @property
     def feed(self) -> Feed:
+        """The samples of `device`."""
         return self._sampler.feeds[self.device.id]
 
     @property
     def power_window_s(self) -> float:
+        """The averaging time of the sensor behind `power_signal`."""
         return window.power_window_s(self.feed, self.power_signal)
 
     def edges(self, count: int) -> list[energy.Edge] | Absent:
-        """Moves of the energy counter, or what is wrong with it. To be called in the sampling thread."""
+        """The next `count` moves of the energy counter or more, or its fault. To be called in the sampling thread."""
         return energy.watch({"": self.device.energy_j}, self._clock, self._wait, count=count)[""]
 
     def source(self) -> TelemetrySource | Absent:
@@ -105,8 +110,7 @@ class Station(AbstractContextManager["Station"]):
             "temperature_signal": "this device reports no temperature",
             "gain_error": device.power.gain_source or "nobody has published a comparison with an external meter",
             "tick_s": self.tick_s.reason if isinstance(self.tick_s, Absent) else "",
-            "call_s": "nothing was sampled",
-            "cpu_share": "nothing was sampled",
+            **dict.fromkeys(("call_s", "cpu_share"), "nothing was sampled"),
         }
         known: dict[str, Any] = {
             "power_signal": self.power_signal,
@@ -131,6 +135,7 @@ class Station(AbstractContextManager["Station"]):
             return {"name": reading(NoReading(str(error), "lost"))}
 
     def repeat(self, protocol: Protocol) -> Watch:
+        """What watches the next process; reads the device's facts before it starts."""
         return Watch(self, self._sampler, protocol, self._clock, self._wait)
 
 
@@ -145,7 +150,7 @@ class Watch:
         self._clock, self._wait = clock, wait
         self._opening: dict[str, Bracket] = {}
         self._closing: dict[str, Bracket] = {}
-        self._idle: list[Draw | None] = [None, None]
+        self._idle: list[Draw | None] = [None, None]  # before the warm-up, after the last phase
         self._throttle: list[ThrottleCounters | NoReading] = []
         self._missed = sampler.missed
         self._refused: Absent | None = None
@@ -161,29 +166,28 @@ class Watch:
             return {"power_limit_w": reading(NoReading(str(error), "lost"))}
 
     def pause(self, ready: Ready) -> Go:
-        """Read what there is to read while the device is idle before the next phase; the answer goes to the worker."""
-        station, place = self._station, ready.window
+        """Read everything that is read while the device is idle before the next phase; the answer is for the worker."""
+        station, coming = self._station, ready.window
         if isinstance(station.match, Absent) or self._refused is not None:
             return Go()
         if ready.device is not None:
             again = attribute([station.device], ready.device)
             if isinstance(again, Absent):
-                strange = "the process used another device than the run was meant for"
-                self._refused = Absent(f"{strange}: {again.reason}")
+                self._refused = Absent(f"the process used another device than the run was meant for: {again.reason}")
                 return Go()
         phases = ready.phases
-        if place == "latency":
+        if coming == "latency":  # the two throttle readings lie next to the window, inside of the edges
             self._count_throttling()
         if not isinstance(tick_s := self._tick_s, Absent):
             try:
-                self._tick_s = self._sampler.call(lambda: self._at_edges(place, phases, tick_s)) or tick_s
+                self._tick_s = self._sampler.call(lambda: self._at_edges(coming, phases, tick_s)) or tick_s
             except Lost as error:
                 self._tick_s = NoReading(str(error), "lost")
-        elif station.power_signal is not None and place in _IDLE:
-            self._settle_idle(_IDLE[place])
-        if place != MAINS:
+        elif station.power_signal is not None and coming in _IDLE_AT:
+            self._sample_idle(_IDLE_AT[coming])
+        if coming != MEASURED:
             return Go()
-        answer = Go(min_s=self._window_s(phases))
+        answer = Go(min_s=self._window_s(phases))  # judged by the warm-up, which was closed above
         self._count_throttling()
         return answer
 
@@ -193,29 +197,31 @@ class Watch:
         except Lost as error:
             self._throttle.append(NoReading(str(error), "lost"))
 
-    def _at_edges(self, place: str, phases: Sequence[Phase], tick_s: float) -> Absent | None:
-        """Close the phase before and open the next one, at edges of the idle device's counter.
+    def _at_edges(self, coming: str, phases: Sequence[Phase], tick_s: float) -> Absent | None:
+        """Close the last of `phases` and open the one that is coming, at edges of the idle device's counter.
 
-        Returns what is wrong with the counter, if anything is.
+        Returns the counter's fault, None without one. Runs in the sampling thread, so nothing is sampled meanwhile.
+        An idle pause measures power over all of its length; that is the opening's draw as well. Nobody uses the
+        openings of latency and end.
         """
-        before = _BEFORE.get(place)
-        edges = self._station.edges(_CLOSING_EDGES if before is not None else _OPENING_EDGES)
+        ended = _JUST_ENDED.get(coming)
+        edges = self._station.edges(_CLOSING_EDGES if ended is not None else _OPENING_EDGES)
         if isinstance(edges, Absent):
             return edges
-        if before is not None and phases:
-            self._closing[before] = energy.closing(edges, phases[-1].end_ns, tick_s)
-        if place in _IDLE and self._protocol.idle_s > 0:
-            settled = edges[-1]
+        if ended is not None and phases:
+            self._closing[ended] = energy.closing(edges, phases[-1].end_ns, tick_s)
+        if coming in _IDLE_AT and self._protocol.idle_s > 0:
+            first = edges[-1]
             self._wait(self._protocol.idle_s)
             later = self._station.edges(1)
             if isinstance(later, Absent):
                 return later
-            edges = [settled, *later]
-            self._idle[_IDLE[place]] = energy.draw(edges)
-        self._opening[place] = energy.opening(edges)
+            edges = [first, *later]
+            self._idle[_IDLE_AT[coming]] = energy.draw(edges)
+        self._opening[coming] = energy.opening(edges)
         return None
 
-    def _settle_idle(self, position: int) -> None:
+    def _sample_idle(self, index: int) -> None:
         """Idle power from samples, once the sensor has forgotten what ran before."""
         self._wait(self._station.power_window_s)
         started = self._clock()
@@ -223,24 +229,24 @@ class Watch:
         columns = self._station.feed.between(started, self._clock())
         watts = [w for w in columns[self._station.power_signal or ""] if not math.isnan(w)]
         if len(watts) >= 3:
-            self._idle[position] = Draw(statistics.fmean(watts), statistics.stdev(watts) / math.sqrt(len(watts)))
+            self._idle[index] = Draw(statistics.fmean(watts), statistics.stdev(watts) / math.sqrt(len(watts)))
 
     def _window_s(self, phases: Sequence[Phase]) -> float | None:
-        """How long the window must be for the asked error; None where its usual length does."""
-        station, plan = self._station, self._protocol
+        """How long the window must be for the energy error asked for; None where its usual length is enough."""
+        station, protocol = self._station, self._protocol
         needed = 0.0
         idle, load = self._idle[0], self._load(phases)
         if isinstance(station.tick_s, Absent):
             if station.power_signal is not None:
                 needed = max(10 * station.power_window_s, 21 / self._sampler.hz) + station.power_window_s
-        elif idle is not None and not isinstance(load, Absent) and plan.energy_error is not None:
+        elif idle is not None and not isinstance(load, Absent) and protocol.energy_error is not None:
             load_w = load.energy_j / load.seconds
-            needed = energy.seconds_for(plan.energy_error, idle, load_w, station.tick_s, above_idle=False)
-        longest = max(plan.measure_min_s, plan.measure_max_s)
-        return min(needed, longest) if needed > plan.measure_min_s else None
+            needed = energy.seconds_for(protocol.energy_error, idle, load_w, station.tick_s, above_idle=False)
+        longest = max(protocol.measure_min_s, protocol.measure_max_s)
+        return min(needed, longest) if needed > protocol.measure_min_s else None
 
     def _load(self, phases: Sequence[Phase]) -> WindowEnergy | Absent:
-        """What the warm-up drew, which does the same work as the window."""
+        """The energy of the warm-up, which does the same work as the window."""
         warmup = next((phase for phase in phases if phase.name == "warmup"), None)
         return Absent("there was no warm-up") if warmup is None else self._judge(warmup).best
 
@@ -264,7 +270,7 @@ class Watch:
             return station.match
         if self._refused is not None:
             return self._refused
-        marks = next((phase for phase in phases if phase.name == MAINS), None)
+        marks = next((phase for phase in phases if phase.name == MEASURED), None)
         if marks is None:
             return Absent("the process did not come to an end of its throughput window")
         self._facts.append(self._read_facts())
@@ -279,8 +285,7 @@ class Watch:
         idle = energy.idle_of(*self._idle)
         rate = len(columns["t_ns"]) / seconds if seconds > 0 else None
         neither = "this device reports neither energy nor power"
-        why = self._tick_s.reason if isinstance(self._tick_s, Absent) else neither
-        no_idle = f"idle power was not measured: {why}"
+        no_idle = f"idle power was not measured: {self._tick_s.reason if isinstance(self._tick_s, Absent) else neither}"
         absent = {
             "achieved_hz": "the window has no length" if rate is None else None,
             "tick_s": station.tick_s.reason if isinstance(station.tick_s, Absent) else None,
@@ -295,7 +300,7 @@ class Watch:
             tick_s=None if isinstance(station.tick_s, Absent) else station.tick_s,
             idle_power_w=None if idle is None else idle.power_w,
             idle_power_error_w=None if idle is None else idle.error_w,
-            energy={name: _energy(best, judged[name].other) for name, best in energies.items()},
+            energy={name: _energy(best, judged[name].trapezoid) for name, best in energies.items()},
             energy_absent={name: j.best.reason for name, j in judged.items() if isinstance(j.best, Absent)},
             window=signals,
             window_absent=missing,
@@ -303,14 +308,14 @@ class Watch:
             before=self._facts[0],
             after=self._facts[-1],
             checks=[
-                *window.checks(station.feed, judged[MAINS], shares, rate, seconds, self._sampler.hz, marks.start_ns),
-                *self._checks(energies.get(MAINS)),
+                *window.checks(station.feed, judged[MEASURED], shares, rate, seconds, self._sampler.hz, marks.start_ns),
+                *self._checks(energies.get(MEASURED)),
             ],
-            absent={name: why for name, why in absent.items() if why is not None},
+            absent={name: reason for name, reason in absent.items() if reason is not None},
         )
 
     def series(self, phases: Sequence[Phase]) -> dict[str, list[float]]:
-        """Raw samples from the first to the last mark, seconds from the first; for raw.npz."""
+        """Raw samples from the first to the last mark by series of raw.npz; times are seconds from the first mark."""
         if isinstance(self._station.match, Absent) or not phases:
             return {}
         start = min(phase.start_ns for phase in phases)
@@ -323,24 +328,24 @@ class Watch:
         }
 
     def _headline(self, signals: dict[str, Summary], missing: dict[str, SensorReading]) -> None:
-        """power_w and temperature_c stand for whichever signal this device has."""
-        for name, signal, others in (
+        """Adds power_w and temperature_c: copies of whichever signal this device has."""
+        for name, signal, candidates in (
             ("power_w", self._station.power_signal, summary.POWER),
             ("temperature_c", self._station.temperature_signal, summary.TEMPERATURE),
         ):
             if signal in signals:
                 signals[name] = signals[signal]
             else:
-                why = (missing[other] for other in others if other in missing)
-                missing[name] = next(why, reading(NoReading("it was not there when the run began", "transient")))
+                readings = (missing[candidate] for candidate in candidates if candidate in missing)
+                missing[name] = next(readings, reading(NoReading("it was not there when the run began", "transient")))
 
     def _why_no_shares(self) -> str:
         feed = self._station.feed
-        said = feed.lost or feed.absent.get("throttle")
-        return "this device tells nothing of throttling" if said is None else said.reason
+        fault = feed.lost or feed.absent.get("throttle")
+        return "this device tells nothing of throttling" if fault is None else fault.reason
 
     def _checks(self, best: WindowEnergy | None) -> Iterator[str]:
-        """What only a run can tell."""
+        """Warnings that only a run can give."""
         yield from self._strangers()
         limit, default = (self._facts[0].get(name) for name in ("power_limit_w", "power_limit_default_w"))
         known = limit is not None and default is not None and limit.status == default.status == "ok"
@@ -352,7 +357,7 @@ class Watch:
             yield f"energy is known to {best.error_j / best.energy_j:.1%} where {asked:.1%} was asked: {why}"
 
     def _strangers(self) -> Iterator[str]:
-        """The worker is not there before it is started nor after it has ended: whatever else is there is another's."""
+        """Facts are read before the worker starts and after it has ended: any process on the device is a stranger's."""
         for when, facts in zip(("before", "after"), self._facts, strict=False):
             listed = facts.get("processes")
             if listed is not None and listed.status == "ok" and listed.value:
@@ -360,9 +365,9 @@ class Watch:
                 yield f"other processes were on the device {when} the measurement: {len(listed.value)} (PID {pids})"  # type: ignore[arg-type]
 
 
-def _energy(best: WindowEnergy, other: WindowEnergy | Absent) -> Energy:
+def _energy(best: WindowEnergy, trapezoid: WindowEnergy | Absent) -> Energy:
     """For the record of a repeat."""
-    trapezoid_j = None if isinstance(other, Absent) else other.energy_j
+    trapezoid_j = None if isinstance(trapezoid, Absent) else trapezoid.energy_j
     known = {
         "above_idle_j": best.above_idle_j,
         "above_idle_error_j": best.above_idle_error_j,
@@ -370,8 +375,8 @@ def _energy(best: WindowEnergy, other: WindowEnergy | Absent) -> Energy:
         "disagreement": None if trapezoid_j is None or best.energy_j <= 0 else trapezoid_j / best.energy_j - 1,
     }
     reasons = dict.fromkeys(("above_idle_j", "above_idle_error_j"), "idle power was not measured")
-    no_other = other.reason if isinstance(other, Absent) else "the counter did not move"
-    reasons |= dict.fromkeys(("trapezoid_j", "disagreement"), no_other)
+    no_trapezoid = trapezoid.reason if isinstance(trapezoid, Absent) else "the counter did not move"
+    reasons |= dict.fromkeys(("trapezoid_j", "disagreement"), no_trapezoid)
     return Energy(
         method=best.method,  # type: ignore[arg-type]
         seconds=best.seconds,
@@ -383,11 +388,11 @@ def _energy(best: WindowEnergy, other: WindowEnergy | Absent) -> Energy:
 
 
 def _match(backends: Sequence[Backend], identity: Mapping[str, Any]) -> Match | Absent:
-    """The device that answers for a run's, or why none does, with what the vendor's library itself had to say."""
+    """The device whose sensors are the run's, or why there is none, with the fault of its vendor's library."""
     if not backends:
         return Absent("telemetry was switched off")
     match = attribute([device for backend in backends for device in backend.devices], identity)
     if isinstance(match, Absent):
-        said = [b.fault.reason for b in backends if b.vendor == identity["vendor"] and b.fault is not None]
-        return Absent("; ".join([*said, match.reason]))
+        faults = [b.fault.reason for b in backends if b.vendor == identity["vendor"] and b.fault is not None]
+        return Absent("; ".join([*faults, match.reason]))
     return Match(match.device.attributed(), match.by)

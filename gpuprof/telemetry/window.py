@@ -1,4 +1,4 @@
-"""What a window's samples and counter readings come to, for a run's repeat as for a monitored command. Pure."""
+"""Samples and counter readings -> the energy and conditions of a window, in a run or of a monitored command. Pure."""
 
 from __future__ import annotations
 
@@ -15,24 +15,32 @@ from gpuprof.telemetry.sampler import Feed
 from gpuprof.throttling import NONE, throttled
 
 _CACHED_J = 5.0  # vendor libraries may answer from a cache of some milliseconds
-THROTTLED = 0.01
-SLOW = 0.8
+THROTTLED = 0.01  # a reason that held for less of the window is not worth a warning
+SLOW = 0.8  # of the rate asked for
 
 
 @dataclass(frozen=True)
 class Judged:
-    """The energy of a window: by the counter, the better of the two estimators, and the trapezoid beside a counter."""
+    """The energy of a window: by the counter, by the better of the two estimators, and integrated from samples.
+
+    `best` is the counter's where it can be used, else the trapezoid; `trapezoid` is then absent, as it has no other to
+    be compared with.
+    """
 
     counted: WindowEnergy | Absent
     best: WindowEnergy | Absent
-    other: WindowEnergy | Absent
+    trapezoid: WindowEnergy | Absent
 
 
 def judge(
     feed: Feed, power_signal: str | None, start_ns: int, end_ns: int, brackets: tuple[Bracket, Bracket] | Absent,
     idle: Draw | None,
 ) -> Judged:  # fmt: skip
-    """The energy of [start, end]; `brackets` are the opening and the closing one of its counter."""
+    """The energy of [start, end], by both estimators.
+
+    `power_signal` is the signal to integrate, None where the device has none; `brackets` are the counter's opening and
+    closing one; `idle` is the floor, None where it is not known.
+    """
     counted = _counted(feed, brackets, start_ns, end_ns, idle)
     integrated: WindowEnergy | Absent = Absent("this device reports no power")
     if power_signal is not None:
@@ -46,7 +54,7 @@ def judge(
         return Judged(counted, counted, integrated)
     if not isinstance(integrated, Absent):
         return Judged(counted, integrated, Absent("the trapezoid is the method itself"))
-    # That there is no power sensor either is no news where the counter's fault says what is missing.
+    # Where there is no power sensor either, the counter's fault is reason enough.
     neither = counted if power_signal is None else Absent(f"{counted.reason}; {integrated.reason}")
     return Judged(counted, neither, integrated)
 
@@ -60,16 +68,16 @@ def _counted(
 
 
 def _fell(feed: Feed, opening: Bracket, closing: Bracket) -> Absent | None:
-    """A counter that was reset and counted on ends above its beginning; what was sampled between tells."""
+    """The fault of a counter that was reset. It may end above its beginning all the same: the samples show the fall."""
     low, high = opening.edge, closing.edge
     between = feed.between(low.t_ns, high.t_ns).get("energy_j", [])
-    seen = [low.energy_j, *(joules for joules in between if joules == joules), high.energy_j]
-    fell = max(a - b for a, b in pairwise(seen))
+    readings = [low.energy_j, *(joules for joules in between if joules == joules), high.energy_j]
+    fell = max(a - b for a, b in pairwise(readings))
     return Absent(f"the energy counter fell inside of the window, by {fell:.3f} J") if fell > _CACHED_J else None
 
 
 def power_window_s(feed: Feed, power_signal: str | None) -> float:
-    """How long the device's own sensor averages."""
+    """The time over which the device's sensor averages this signal."""
     power = feed.device.power
     return power.instant_window_s if power_signal == summary.POWER[0] else power.average_window_s
 
@@ -77,15 +85,18 @@ def power_window_s(feed: Feed, power_signal: str | None) -> float:
 def shares(
     before: ThrottleCounters | NoReading, after: ThrottleCounters | NoReading, columns: Mapping[str, Sequence[float]]
 ) -> dict[str, float] | None:
-    """Share of the window by reason: counted where the device counts, else of the samples."""
+    """Share of the window by throttle reason: counted where the device counts, else of the samples.
+
+    None where there are neither counters nor samples.
+    """
     sampled = summary.sampled_share(columns.get("throttle", ()))
     if isinstance(before, NoReading) or isinstance(after, NoReading):
         return sampled
     counted = summary.counted_share(before, after)
     if counted is None or sampled is None:
         return counted or sampled
-    has_counter = {name for name, _ in after.counts}
-    merged = {name: share for name, share in sampled.items() if name not in has_counter} | counted
+    counters = {name for name, _ in after.counts}
+    merged = {name: share for name, share in sampled.items() if name not in counters} | counted
     merged[NONE] = max(0.0, 1.0 - sum(throttled(merged).values()))
     return {name: share for name, share in merged.items() if share > 0}
 
@@ -93,7 +104,7 @@ def shares(
 def summaries(
     feed: Feed, columns: Mapping[str, Sequence[float]], start_ns: int
 ) -> tuple[dict[str, Summary], dict[str, SensorReading]]:
-    """Each signal over the window, or why it is missing.
+    """(summaries, reasons): each signal over the window, or why it is missing; all but throttling and the counter.
 
     A power sensor's first readings still hold what ran before the window: they count only where there are no others.
     """
@@ -106,9 +117,9 @@ def summaries(
             continue
         settled_ns = start_ns + lags.get(key, 0.0) * 1e9
         settled = [value for t, value in zip(columns["t_ns"], columns[key], strict=True) if t >= settled_ns]
-        what = summary.summarise(settled) or summary.summarise(columns[key])
-        if what is not None:
-            known[key] = what
+        summarised = summary.summarise(settled) or summary.summarise(columns[key])
+        if summarised is not None:
+            known[key] = summarised
         else:
             gone = feed.lost or feed.absent.get(key)
             missing[key] = reading(gone or NoReading("no sample in the window", "transient"))
@@ -119,7 +130,7 @@ def checks(
     feed: Feed, judged: Judged, throttle: Mapping[str, float] | None, rate: float | None, seconds: float, hz: float,
     start_ns: int,
 ) -> Iterator[str]:  # fmt: skip
-    """What makes the window's conditions or its energy doubtful."""
+    """Warnings about the window's conditions or its energy. `rate` is achieved, `hz` was asked for, both in Hz."""
     if feed.lost is not None:
         yield f"the device was lost: {feed.lost.reason}"
     if feed.overwritten(start_ns):
@@ -133,12 +144,12 @@ def checks(
     best = judged.best
     if isinstance(best, Absent):
         return
-    gone = feed.absent.get("energy_j")
-    there = gone is None or gone.status not in LASTING  # a counter that is not there needs no check
-    if isinstance(judged.counted, Absent) and there:
+    missing = feed.absent.get("energy_j")
+    has_counter = missing is None or missing.status not in LASTING  # a counter that does not exist needs no warning
+    if isinstance(judged.counted, Absent) and has_counter:
         yield f"the energy counter could not be used: {judged.counted.reason}"
-    if not isinstance(judged.other, Absent) and best.energy_j > 0:
-        gap = judged.other.energy_j / best.energy_j - 1
+    if not isinstance(judged.trapezoid, Absent) and best.energy_j > 0:
+        gap = judged.trapezoid.energy_j / best.energy_j - 1
         if not energy.AGREEMENT[0] <= 1 + gap <= energy.AGREEMENT[1]:
             yield f"integrated power differs from the energy counter by {gap:+.0%}: one of them is wrong"
     if feed.device.power.shared_by > 1:

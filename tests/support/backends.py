@@ -83,7 +83,7 @@ COUNTED = """
 import re
 names = sorted(set(re.findall(r"(nvmlDevice\\w+|amdsmi_get_\\w+)", open(os.environ["SOURCES"]).read())))
 def counts(): return {name: n for library in libraries for name in names if (n := simulators.calls(library, name))}
-feed = sampler.Feed(gpus[0], 64); feed.settle()
+feed = sampler.Feed(gpus[0], 64); feed.choose_probes()
 before = counts()
 for i in range(10): feed.take(lambda: 1)
 say({name: n - before.get(name, 0) for name, n in counts().items() if n > before.get(name, 0)})

@@ -217,6 +217,12 @@ def test_a_counter_that_was_reset_inside_the_window_gives_no_energy():
     assert "backwards" in found.reason
 
 
+@pytest.mark.parametrize("fold", [energy.draw, energy.opening, lambda edges: energy.closing(edges, 15 * S, 0.1)])
+def test_power_takes_two_edges(fold):
+    with pytest.raises(ValueError, match="takes two edges of its counter, not 1"):
+        fold([Edge(16 * S, 900.0, 0.002)])
+
+
 def test_idle_is_the_mean_and_half_the_difference_is_uncertain():
     assert energy.idle_of(None, None) is None
     assert energy.idle_of(Draw(100, 1), None) == Draw(100, 1)

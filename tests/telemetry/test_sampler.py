@@ -107,7 +107,7 @@ def test_the_thread_ends_also_when_the_block_raises_and_there_is_none_without_de
 def test_a_ring_keeps_the_newest_and_says_what_it_lost():
     world = World()
     feed = Feed(Scripted(Probe(("power_instant_w",), lambda: (world.now() / 1e9,))), 8)
-    feed.settle()
+    feed.choose_probes()
     for _ in range(8):
         feed.take(world.now)
         world.wait(1.0)
@@ -139,7 +139,7 @@ def test_what_is_asked_for_seldom_is_not_all_asked_for_at_once():
             probe("memory_clock_hz", 3),
         ), 64,
     )  # fmt: skip
-    feed.settle()
+    feed.choose_probes()
     asked.clear()
     for _ in range(30):
         feed.take(world.now)
@@ -163,7 +163,7 @@ def test_an_absent_value_comes_back_as_absent_and_never_as_a_number():
             Probe(("temperature_core_c",), lambda: (answers["temperature_core_c"],)),
         ), 64,
     )  # fmt: skip
-    assert feed.settle() == {"power_instant_w": 0.0}
+    assert feed.choose_probes() == {"power_instant_w": 0.0}
     for value in (200.0, NoReading("off the air", "transient"), 210.0):
         answers["power_instant_w"] = value
         answers["temperature_core_c"] = 55.0  # too late: what said "never" at first is not asked again
@@ -191,7 +191,7 @@ def test_a_device_is_lost_at_the_third_strike_in_a_row():
         return (1.0,)
 
     feed = Feed(Scripted(Probe(("power_instant_w",), power)), 64)
-    feed.settle()
+    feed.choose_probes()
     strikes += [True, True, False, True, True, True, False]
     for _ in range(6):
         feed.take(world.now)

@@ -7,17 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gpuprof.telemetry.device import (
-    LASTING,
-    Backend,
-    Device,
-    NoReading,
-    Power,
-    Probe,
-    ThrottleCounters,
-    bus_id,
-    mapped,
-)
+from gpuprof.telemetry.device import LASTING, Backend, Device, NoReading, Power, Probe, ThrottleCounters, bus_id, mapped
 from gpuprof.telemetry.vendors.amd_library import (
     ENERGY_UNIT_J,
     SIGNALS,
@@ -50,7 +40,8 @@ _HOTSPOT, _EDGE, _VRAM = (
     "AMDSMI_TEMPERATURE_TYPE_EDGE",
     "AMDSMI_TEMPERATURE_TYPE_VRAM",
 )
-_PACKAGE = ("power_instant_w", "power_average_w", "energy_j")
+_PACKAGE = ("power_instant_w", "power_average_w", "energy_j")  # signals of the whole package
+# Fields of gpu_metrics that count how long a reason held the device back.
 _RESIDENCIES = (
     ("ppt_residency_acc", "power_cap"), ("socket_thm_residency_acc", "thermal"), ("vr_thm_residency_acc", "thermal"),
     ("hbm_thm_residency_acc", "thermal"), ("prochot_residency_acc", "hw_slowdown"),
@@ -64,7 +55,7 @@ def open_backend() -> Backend:
     try:
         return _open()
     finally:
-        if before is None:  # it is none of the business of the programs that we start
+        if before is None:  # programs that we start should not inherit it
             del os.environ[_MUTEX]
 
 
@@ -86,7 +77,10 @@ def _open() -> Backend:
 
 
 class _Sockets:
-    """Which devices are parts of one package: only one of them reports the package's power and energy."""
+    """Which devices are parts of one package: only one of them reports the package's power and energy.
+
+    Devices are named by their index in AMD SMI's order; `members` holds the devices of each package.
+    """
 
     def __init__(self, smi: Smi, handles: list[Any]) -> None:
         self.members: list[list[int]] = []
@@ -94,16 +88,17 @@ class _Sockets:
         keys: list[set[Any]] = []
         for index, handle in enumerate(handles):
             own = self._keys(smi, handle)
-            place = next((i for i, key in enumerate(keys) if key & own), None)
-            if place is None:
+            package = next((i for i, key in enumerate(keys) if key & own), None)
+            if package is None:
                 keys.append(own)
                 self.members.append([index])
             else:
-                keys[place] |= own
-                self.members[place].append(index)
+                keys[package] |= own
+                self.members[package].append(index)
         self.handles = handles
 
     def of(self, index: int) -> list[int]:
+        """The devices of this one's package, itself included."""
         return next(group for group in self.members if index in group)
 
     def reporter(self, index: int) -> int | None:
@@ -140,11 +135,13 @@ class _Sockets:
 
 
 class AmdDevice(Device):
+    """A GPU, partition or die in AMD SMI's list; without power where another device reports its package's."""
+
     def __init__(self, smi: Smi, handle: Any, index: int, sockets: _Sockets) -> None:
         self._smi = smi
         self._handle = handle
         self._sockets = sockets
-        # One device tells the power of its package: told by each of its partitions, it would be summed eight times.
+        # One device reports the power of its package: reported by each partition, it would be summed eight times.
         self._reporter = sockets.reporter(index)
         self._power_handle = handle if self._reporter in (index, None) else None
         address = _address(smi, handle)
@@ -164,11 +161,12 @@ class AmdDevice(Device):
         )  # fmt: skip
 
     def attributed(self) -> AmdDevice:
+        """The device with the power and energy of its package; itself where it reports them, or where nobody does."""
         if self._reporter in (self.index, None):
             return self
-        other = AmdDevice(self._smi, self._handle, self.index, self._sockets)
-        other._power_handle = self._sockets.handles[self._reporter]
-        return other
+        whole = AmdDevice(self._smi, self._handle, self.index, self._sockets)
+        whole._power_handle = self._sockets.handles[self._reporter]
+        return whole
 
     def _elsewhere(self) -> NoReading:
         return NoReading(f"{VENDOR}:{self._reporter} reports power and energy for the whole package", "unsupported")
@@ -250,7 +248,7 @@ class AmdDevice(Device):
             "pcie_generation_max": mapped(pcie, lambda p: generation(p.pcie_static.max_pcie_speed)),
             "pcie_width": mapped(pcie, lambda p: positive(p.pcie_metric.pcie_width, "PCIe width")),
             "pcie_width_max": mapped(pcie, lambda p: positive(p.pcie_static.max_pcie_width, "largest PCIe width")),
-            "ecc_enabled": mapped(blocks, lambda b: mapped(integer(b, "ECC state"), lambda found: found != 0)),
+            "ecc_enabled": mapped(blocks, lambda b: mapped(integer(b, "ECC state"), lambda mask: mask != 0)),
             "ecc_corrected": mapped(errors, lambda e: integer(e.correctable_count, "error count")),
             "ecc_uncorrected": mapped(errors, lambda e: integer(e.uncorrectable_count, "error count")),
             "performance_state": mapped(level, self._level),
@@ -280,7 +278,7 @@ class AmdDevice(Device):
         if kind is None:
             return NoReading(f"{self._smi.origin} has no process list", "unsupported")
         most = 256
-        # Twice the room: where the library's structure is larger than the wrapper's it must not write beyond.
+        # Twice the room: a library whose structure is larger than the wrapper's must not write beyond it.
         size = ctypes.sizeof(kind)
         buffer = (ctypes.c_ubyte * (2 * most * size))()
         count, first = ctypes.c_uint32(most), kind.from_buffer(buffer)
@@ -296,6 +294,7 @@ class AmdDevice(Device):
         ]
 
     def probes(self) -> list[Probe]:
+        """One snapshot for each handle that is read, the one with power first; else call by call."""
         handles = {key: self._power_handle if key in _PACKAGE else self._handle for key in SIGNALS}
         probes = []
         for handle in (self._power_handle, self._handle):
@@ -304,7 +303,7 @@ class AmdDevice(Device):
             probe = self._smi.snapshot(handle, keys)
             if probe is None:
                 return self._call_by_call()
-            # What it does not have now it will not have: the loop is spared it.
+            # A signal that is lacking for good is left out of the snapshot that the loop takes.
             answers = zip(probe.keys, probe.call(), strict=True)
             gone = {k: v for k, v in answers if isinstance(v, NoReading) and v.status in LASTING}
             probes += [self._smi.snapshot(handle, [key for key in keys if key not in gone]), constant(gone)]
@@ -314,7 +313,7 @@ class AmdDevice(Device):
         return [probe for probe in probes if probe is not None and probe.keys]
 
     def _call_by_call(self) -> list[Probe]:
-        """Where wrapper and library disagree about the snapshot: numbers, which have no layout, small structures."""
+        """For a wrapper and library that disagree about the snapshot: plain numbers and small structures."""
         celsius = {
             "temperature_core_c": (_EDGE, "edge temperature"),
             "temperature_hotspot_c": (_HOTSPOT, "hotspot temperature"),
@@ -328,7 +327,7 @@ class AmdDevice(Device):
             Probe(("power_instant_w", "power_average_w"), self._power_info),
             single("energy_j", self.energy_j),
             Probe(("gpu_utilization_pct", "memory_utilization_pct"), self._activity),
-            *(single(key, lambda s=sensor, w=what: self._temperature(s, w)) for key, (sensor, what) in celsius.items()),  # type: ignore[misc]
+            *(single(key, lambda s=sensor, n=name: self._temperature(s, n)) for key, (sensor, name) in celsius.items()),  # type: ignore[misc]
             single("core_clock_hz", lambda: self._clock("GFX")),
             single("memory_clock_hz", lambda: self._clock("MEM")),
         ]
@@ -345,6 +344,7 @@ class AmdDevice(Device):
         )
 
     def energy_j(self) -> float | NoReading:
+        """The accumulator of the package, in joules. Raises Lost."""
         if self._power_handle is None:
             return self._elsewhere()
         count, resolution, stamp = ctypes.c_uint64(), ctypes.c_float(), ctypes.c_uint64()
@@ -352,7 +352,7 @@ class AmdDevice(Device):
         failed = self._smi.call("amdsmi_get_energy_count", self._power_handle, *outputs)
         if failed:
             return alive(failed)
-        # A unit far from 2^-16 J is another table's, and then the library knows better than this file.
+        # A unit far from 2^-16 J belongs to another accumulator: then the library knows better than this file.
         microjoules = resolution.value
         known = 15.2 <= microjoules <= 15.35
         return joules(count.value, ENERGY_UNIT_J if known or microjoules <= 0 else microjoules * 1e-6)
@@ -363,12 +363,12 @@ class AmdDevice(Device):
             return (usage, usage)
         return percent(usage.gfx_activity, "GPU utilisation"), percent(usage.umc_activity, "memory utilisation")
 
-    def _temperature(self, sensor: str, what: str) -> float | NoReading:
+    def _temperature(self, sensor: str, name: str) -> float | NoReading:
         # The library answers in degrees, whatever the kernel below it uses.
         value = self._smi.number(
             "amdsmi_get_temp_metric", self._handle, self._smi.constant(sensor), 0, kind=ctypes.c_int64
         )
-        return mapped(alive(value), lambda degrees: celsius(degrees, what))
+        return mapped(alive(value), lambda degrees: celsius(degrees, name))
 
     def _clock(self, name: str) -> float | NoReading:
         kind = self._smi.constant(f"AMDSMI_CLK_TYPE_{name}")
@@ -376,6 +376,7 @@ class AmdDevice(Device):
         return mapped(info, lambda i: hertz(getattr(i, "clk", getattr(i, "cur_clk", 0)), "clock"))
 
     def throttle_counters(self) -> ThrottleCounters | NoReading:
+        """Residencies of gpu_metrics, in ticks of its accumulation counter. Raises Lost."""
         gm = alive(self._metrics(self._handle))
         if isinstance(gm, NoReading):
             return gm
@@ -391,8 +392,8 @@ class AmdDevice(Device):
 
 
 def _address(smi: Smi, handle: Any) -> tuple[int, int, int, int] | NoReading:
-    found = smi.struct("amdsmi_get_gpu_device_bdf", "amdsmi_bdf_t", handle)
-    if isinstance(found, NoReading):
-        return found
-    parts = getattr(found, "struct_amdsmi_bdf_t", None) or found.bdf
+    address = smi.struct("amdsmi_get_gpu_device_bdf", "amdsmi_bdf_t", handle)
+    if isinstance(address, NoReading):
+        return address
+    parts = getattr(address, "struct_amdsmi_bdf_t", None) or address.bdf
     return int(parts.domain_number), int(parts.bus_number), int(parts.device_number), int(parts.function_number)

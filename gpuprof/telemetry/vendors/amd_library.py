@@ -1,8 +1,8 @@
-"""The C library of AMD SMI through the wrapper's own types: which one, its calls, and what its numbers mean.
+"""The C library of AMD SMI through the wrapper's own types: where it is found, its calls, what its numbers mean.
 
 The Python package `amdsmi` is a wrapper that fits one ROCm release: its ctypes structures are those of that release's
-C library. gpuprof calls the wrapper's C functions itself, into buffers with room to spare, and looks how much the
-library really wrote; a structure that does not fit is not believed. This room and no other imports amdsmi.
+C library. gpuprof calls the wrapper's C functions itself, into buffers with room to spare, and checks how much the
+library wrote; a structure that does not fit is not used. Only this file imports amdsmi.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _SAID = {
 
 # The accumulator counts 2^-16 J. The library calls that 15.3 uJ, which is 0.27% too much.
 ENERGY_UNIT_J = 2.0**-16
-ROOM = 1 << 16
-_PATIENCE = 3  # a device that is busy when it is first looked at is not judged by that
+ROOM = 1 << 16  # bytes of a buffer that the library fills: more than any of its structures
+_PATIENCE = 3  # tries, so that a device that is busy at first is not given up
 # Linux, amdgpu_smu.h: SMU_THROTTLER_*_BIT of indep_throttle_status, (first bit, last bit, reason).
 _THROTTLERS = (
     (0, 7, "power_cap"),
@@ -46,8 +46,9 @@ _THROTTLERS = (
     (46, 47, "hw_slowdown"),
     (48, 63, "other"),
 )
-# Signal -> field of gpu_metrics, its unit in SI, and the open interval of values that mean something: firmware says
-# "none" with all ones of the field's width or, in newer tables, with 0.
+# Signal -> field of gpu_metrics, its unit in SI, and the open interval of valid values: firmware reports "none" as all
+# ones of the field's width or, in newer tables, as 0. A lower bound of -1 makes 0 a value. Each signal has a field of
+# its own, since `snapshot` reads each field once.
 SIGNALS = {
     "power_instant_w": ("current_socket_power", 1.0, 0, 0xFFFF),
     "power_average_w": ("average_socket_power", 1.0, 0, 0xFFFF),
@@ -61,33 +62,34 @@ SIGNALS = {
     "memory_clock_hz": ("current_uclk", 1e6, 0, 0xFFFF),
     "throttle": ("indep_throttle_status", 1.0, -1, 2**64 - 1),
 }
-_DIES = "current_gfxclks"  # of each compute die, where there are several
+_DIE_CLOCKS = "current_gfxclks"  # MHz of each compute die, where there are several; behind all fields of SIGNALS
+_CODES = {2: "H", 4: "I", 8: "Q"}  # bytes of an unsigned field -> its letter in a struct format
 
 
 def _candidates() -> Iterator[tuple[Path | None, str]]:
-    """Where amdsmi may lie; ROCm's own before whatever pip installed, since only that one surely fits."""
+    """(folder to import amdsmi from, its origin in words): ROCm's own first, since only that one is sure to fit."""
     roots = [Path(os.environ[name]) for name in ("ROCM_HOME", "ROCM_PATH") if os.environ.get(name)]
     sdk = Path(sysconfig.get_paths()["purelib"]) / "_rocm_sdk_core"
     releases = sorted(Path("/opt/rocm").glob("core-*"), key=_numbers, reverse=True)
     for root in (*roots, sdk, Path("/opt/rocm"), *releases):
-        place = root / "share" / "amd_smi"
-        if (place / "amdsmi" / "__init__.py").is_file():
-            yield place, f"amdsmi of {root}"
+        folder = root / "share" / "amd_smi"
+        if (folder / "amdsmi" / "__init__.py").is_file():
+            yield folder, f"amdsmi of {root}"
     yield None, "amdsmi of this Python"
 
 
-def _numbers(place: Path) -> list[int]:
-    """Of a release, to sort by: 10.0 comes after 9.1."""
-    return [int(number) for number in re.findall(r"\d+", place.name)]
+def _numbers(folder: Path) -> list[int]:
+    """A release's numbers, to sort by: 10.0 comes after 9.1."""
+    return [int(number) for number in re.findall(r"\d+", folder.name)]
 
 
 def find_wrapper() -> tuple[Any, str] | NoReading:
-    """The module amdsmi_wrapper and where it came from, or what is wrong with each of the candidates."""
+    """The module amdsmi_wrapper and its origin in words, or what is wrong with each of the candidates."""
     faults: list[str] = []
-    for place, origin in _candidates():
+    for folder, origin in _candidates():
         before = list(sys.path)
-        if place is not None:
-            sys.path.insert(0, str(place))
+        if folder is not None:
+            sys.path.insert(0, str(folder))
         try:
             return importlib.import_module("amdsmi.amdsmi_wrapper"), origin
         # An amdsmi without its library raises KeyError, one of another release AttributeError.
@@ -111,7 +113,7 @@ def _import_fault(error: Exception) -> str:
 
 
 class Smi:
-    """Calls of the C library through the wrapper's own types; an error is a value."""
+    """Calls of the C library through the wrapper's own types; an error is returned as a NoReading, not raised."""
 
     def __init__(self, wrapper: Any, origin: str) -> None:
         self._wrapper = wrapper
@@ -122,10 +124,11 @@ class Smi:
         self._misfits: dict[str, NoReading | None] = {}
 
     def constant(self, name: str) -> int:
+        """A constant of amdsmi.h by its name. Raises AttributeError where this release has none."""
         return int(getattr(self._wrapper, name))
 
     def call(self, name: str, *arguments: Any, patience: int = 1) -> NoReading | None:
-        """None when it went well. `patience` is how often it is tried while it says that it may work the next time."""
+        """None when it went well. A call that fails with a transient error is tried `patience` times in all."""
         function = getattr(self._wrapper, name, None)
         if function is None:
             return NoReading(f"{self.origin} has no {name}", "unsupported")
@@ -134,70 +137,74 @@ class Smi:
                 code = abs(function(*arguments))
                 if code == 0 or failed(code, name).status != "transient":
                     break
-        except (OSError, AttributeError, ctypes.ArgumentError, TypeError) as error:  # found missing at its first call
+        # A function that the library lacks is missed at its first call.
+        except (OSError, AttributeError, ctypes.ArgumentError, TypeError) as error:
             return NoReading(f"{name}: {error}", "unsupported")
         return None if code == 0 else failed(code, name)
 
     def struct(
         self, name: str, type_name: str, handle: Any, *before: Any, whole: bool = False, patience: int = 1
     ) -> Any:
-        """The structure that a function fills, or why it cannot be had or believed.
+        """The structure that a function fills, or why there is none, or none that can be trusted.
 
-        `whole` says that the library always writes all of it, so that writing less is as telling as writing more.
+        `before` are the arguments between handle and structure. `whole` says that the library always writes all of it:
+        then writing less than the wrapper's size is a misfit, as writing more always is.
         """
         kind = getattr(self._wrapper, type_name, None)
         if kind is None:
             return NoReading(f"{self.origin} does not know {type_name}", "unsupported")
         if name not in self._misfits:
             written = self._written(name, kind, handle, before)
-            if isinstance(written, NoReading):  # nothing is known of the layout; the next call may tell
+            if isinstance(written, NoReading):  # the layout is still unknown; the next call may show it
                 return written
             self._misfits[name] = self._misfit(name, ctypes.sizeof(kind), written, whole=whole)
         if (misfit := self._misfits[name]) is not None:
             return misfit
         buffer = (ctypes.c_ubyte * ROOM)()
-        found = kind.from_buffer(buffer)
-        return self.call(name, handle, *before, ctypes.byref(found), patience=patience) or found
+        filled = kind.from_buffer(buffer)
+        return self.call(name, handle, *before, ctypes.byref(filled), patience=patience) or filled
 
     def snapshot(self, handle: Any, keys: Sequence[str]) -> Probe | None:
-        """These signals from one call of gpu_metrics; None where wrapper and library do not agree about it.
+        """A probe of these signals with one call of gpu_metrics; None where wrapper and library do not agree about it.
 
-        It is made ten times a second beside a measurement: one buffer, one unpacking instead of a look at each field.
+        It is made ten times a second beside a measurement. So one buffer serves all calls (the pointer keeps it alive,
+        unpacking copies, one thread calls), and one struct format reads all fields: in the order of their offsets,
+        unaligned, with the gaps between them as padding, and the clocks of the compute dies at the end.
         """
         name = "amdsmi_get_gpu_metrics_info"
         kind, function = getattr(self._wrapper, "amdsmi_gpu_metrics_t", None), getattr(self._wrapper, name, None)
         if kind is None or function is None or not all(hasattr(kind, SIGNALS[key][0]) for key in keys):
             return None
-        if isinstance(
-            first := self.struct(name, "amdsmi_gpu_metrics_t", handle, whole=True, patience=_PATIENCE), NoReading
-        ):
+        metrics = self.struct(name, "amdsmi_gpu_metrics_t", handle, whole=True, patience=_PATIENCE)
+        if isinstance(metrics, NoReading):
             return None
         keys = sorted(keys, key=lambda key: getattr(kind, SIGNALS[key][0]).offset)
-        fields = [(getattr(kind, SIGNALS[key][0]), {2: "H", 4: "I", 8: "Q"}) for key in keys]
-        dies = "core_clock_hz" in keys and any(clock != 0xFFFF for clock in getattr(first, _DIES, ()))
+        has_dies = "core_clock_hz" in keys and any(clock != 0xFFFF for clock in getattr(metrics, _DIE_CLOCKS, ()))
         layout, at = "<", 0
-        for field, codes in fields:
-            layout, at = f"{layout}{field.offset - at}x{codes[field.size]}", field.offset + field.size
-        if dies:
-            clocks = getattr(kind, _DIES)
+        for descriptor in (getattr(kind, SIGNALS[key][0]) for key in keys):
+            gap, code = descriptor.offset - at, _CODES[descriptor.size]
+            layout, at = f"{layout}{gap}x{code}", descriptor.offset + descriptor.size
+        if has_dies:
+            clocks = getattr(kind, _DIE_CLOCKS)
             layout = f"{layout}{clocks.offset - at}x{clocks.size // 2}H"
         buffer = (ctypes.c_ubyte * ROOM)()
         pointer, unpack = ctypes.byref(kind.from_buffer(buffer)), struct.Struct(layout).unpack_from
-        rows = [SIGNALS[key] for key in keys]
+        specs = [SIGNALS[key] for key in keys]
         mask_at = keys.index("throttle") if "throttle" in keys else None
-        core_at = keys.index("core_clock_hz") if dies else None
+        core_at = keys.index("core_clock_hz") if has_dies else None
 
         def fetch() -> tuple[int, ...] | NoReading:
             code = function(handle, pointer)
             return alive(failed(abs(code), name)) if code else unpack(buffer)
 
-        def decode(found: tuple[int, ...]) -> Sequence[float | NoReading]:
+        def decode(numbers: tuple[int, ...]) -> Sequence[float | NoReading]:
             values: list[float | NoReading] = []
-            for raw, (field, factor, least, most) in zip(found, rows, strict=False):
-                values.append(raw * factor if least < raw < most else _none(field, raw))
-            if mask_at is not None and found[mask_at] < 2**64 - 1:
-                values[mask_at] = throttle(found[mask_at])
-            if core_at is not None and (known := _clocks(found[len(rows) :])):
+            # Behind the signals' numbers are the dies' clocks: a core clock is the mean of those that report one.
+            for number, (field, factor, least, most) in zip(numbers, specs, strict=False):
+                values.append(number * factor if least < number < most else _none(field, number))
+            if mask_at is not None and numbers[mask_at] < 2**64 - 1:
+                values[mask_at] = throttle(numbers[mask_at])
+            if core_at is not None and (known := _clocks(numbers[len(specs) :])):
                 values[core_at] = 1e6 * sum(known) / len(known)
             return values
 
@@ -227,28 +234,31 @@ class Smi:
         return None
 
     def number(self, name: str, handle: Any, *before: Any, kind: Any = ctypes.c_uint64) -> int | NoReading:
-        found = kind()
-        return self.call(name, handle, *before, ctypes.byref(found)) or int(found.value)
+        """The number of C type `kind` that a function fills, as the library gives it: unscaled, sentinels included."""
+        answer = kind()
+        return self.call(name, handle, *before, ctypes.byref(answer)) or int(answer.value)
 
     def handles(self) -> Iterator[Any]:
-        """Every processor of every socket; a count comes first, then the list."""
+        """Every processor of every socket, in AMD SMI's order; none where the lists cannot be read."""
         for socket in self._list("amdsmi_get_socket_handles", "amdsmi_socket_handle"):
             yield from self._list("amdsmi_get_processor_handles", "amdsmi_processor_handle", socket)
 
     def _list(self, name: str, type_name: str, *before: Any) -> list[Any]:
+        """A list of handles, asked for its length first; empty where it cannot be read."""
         kind, count = getattr(self._wrapper, type_name), ctypes.c_uint32(0)
         if self.call(name, *before, ctypes.byref(count), ctypes.POINTER(kind)()) is not None:
             return []
-        found = (kind * count.value)()
-        if self.call(name, *before, ctypes.byref(count), found) is not None:
+        listed = (kind * count.value)()
+        if self.call(name, *before, ctypes.byref(count), listed) is not None:
             return []
-        return [kind(found[index]) for index in range(count.value)]
+        return [kind(listed[index]) for index in range(count.value)]
 
     def version(self) -> str:
+        """The C library's version, as in 26.0.2; "of unknown version" where it does not say."""
         buffer = (ctypes.c_ubyte * ROOM)()
-        found = self._wrapper.amdsmi_version_t.from_buffer(buffer)
-        failed = self.call("amdsmi_get_lib_version", ctypes.byref(found))
-        return "of unknown version" if failed else f"{found.major}.{found.minor}.{found.release}"
+        numbers = self._wrapper.amdsmi_version_t.from_buffer(buffer)
+        failed = self.call("amdsmi_get_lib_version", ctypes.byref(numbers))
+        return "of unknown version" if failed else f"{numbers.major}.{numbers.minor}.{numbers.release}"
 
 
 def _clocks(each: Sequence[int]) -> list[int]:
@@ -257,92 +267,102 @@ def _clocks(each: Sequence[int]) -> list[int]:
 
 
 def alive(value: Any) -> Any:
-    """Raises Lost where the device is gone."""
+    """The value, or a NoReading that is not final. Raises Lost where the device is gone."""
     if isinstance(value, NoReading) and value.status == "lost":
         raise Lost(value.reason)
     return value
 
 
 def failed(code: int, name: str) -> NoReading:
-    said = f"{name}: {_SAID.get(code, 'failed')} (AMD SMI error {code})"
-    return NoReading(said, _STATUS.get(code, "transient"))  # type: ignore[arg-type]
+    """The reading of a call that returned this positive status; unknown ones count as transient."""
+    reason = f"{name}: {_SAID.get(code, 'failed')} (AMD SMI error {code})"
+    return NoReading(reason, _STATUS.get(code, "transient"))  # type: ignore[arg-type]
 
 
 def _has_symbol(library: Any, name: str) -> bool:
     try:
         return hasattr(library, name)
-    except Exception:  # noqa: BLE001 - newer wrappers put something in its place that raises what it likes
+    except Exception:  # noqa: BLE001 - newer wrappers put an object in its place that raises anything
         return False
 
 
 def decoded(value: Any) -> str:
+    """A C string's text, up to its first NUL and without blanks around it."""
     return bytes(value).split(b"\0", 1)[0].decode("utf-8", errors="replace").strip()
 
 
-def named(value: Any, what: str) -> str | NoReading:
+def named(value: Any, name: str) -> str | NoReading:
+    """A C string that must not be empty or N/A; `name` is what the reason calls it, here and below."""
     text = decoded(value)
-    return text if text and text != "N/A" else NoReading(f"the device reports no {what}", "unsupported")
+    return text if text and text != "N/A" else NoReading(f"the device reports no {name}", "unsupported")
 
 
-# What an idle device may say 0 for and have none the less.
+# What an idle device may report as 0 for a while.
 _SLEEPING = ("current_gfxclk", "current_uclk", "clock", "current_socket_power", "average_socket_power", "power")
-# Firmware says "none" with all ones of the field's width, and the library hands wider fields on unchanged.
+# Firmware reports "none" as all ones of the field's width, and the library copies that into wider fields.
 _ONES = (0xFFFF, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
 
 
 @functools.cache
-def _none(what: str, value: Any) -> NoReading:
-    if value == 0 and what in _SLEEPING:
-        return NoReading(f"the device said 0 for its {what}, as one that sleeps does", "transient")
-    return NoReading(f"the device reports no {what} (sentinel {value})", "unsupported")
+def _none(name: str, value: Any) -> NoReading:
+    if value == 0 and name in _SLEEPING:
+        return NoReading(f"the device said 0 for its {name}, as one that sleeps does", "transient")
+    return NoReading(f"the device reports no {name} (sentinel {value})", "unsupported")
 
 
-def integer(value: int, what: str) -> int | NoReading:
-    return _none(what, value) if value in _ONES else int(value)
+def integer(value: int, name: str) -> int | NoReading:
+    """A number that may be 0; all ones is none."""
+    return _none(name, value) if value in _ONES else int(value)
 
 
-def positive(value: int, what: str) -> int | NoReading:
-    """Of which a device has some: 0 is what the library has not filled in."""
-    return _none(what, value) if value == 0 else integer(value, what)
+def positive(value: int, name: str) -> int | NoReading:
+    """A number that is at least 1 on any device: the library leaves 0 where it has not filled it in."""
+    return _none(name, value) if value == 0 else integer(value, name)
 
 
-def watts(value: int, what: str) -> float | NoReading:
-    return _none(what, value) if value >= 0xFFFF or value == 0 else float(value)
+def watts(value: int, name: str) -> float | NoReading:
+    """Watts from watts; 0, and 0xFFFF or more, are none."""
+    return _none(name, value) if value >= 0xFFFF or value == 0 else float(value)
 
 
-def microwatts(value: int, what: str) -> float | NoReading:
-    # What it cannot read the library leaves zero.
-    return _none(what, value) if value == 0 or value in _ONES else value * 1e-6
+def microwatts(value: int, name: str) -> float | NoReading:
+    """Watts from microwatts; the library leaves 0 for a limit that it cannot read."""
+    return _none(name, value) if value == 0 or value in _ONES else value * 1e-6
 
 
 def joules(count: int, unit_j: float = ENERGY_UNIT_J) -> float | NoReading:
+    """Joules from an accumulator's count of `unit_j`; 0 and 64 ones are none."""
     return _none("energy", count) if count in (0, *_ONES[2:]) else count * unit_j
 
 
-def percent(value: int, what: str) -> float | NoReading:
-    return _none(what, value) if value > 100 else float(value)
+def percent(value: int, name: str) -> float | NoReading:
+    """Percent; more than 100 is none."""
+    return _none(name, value) if value > 100 else float(value)
 
 
-def celsius(value: int, what: str) -> float | NoReading:
-    # Newer tables say 0 for a sensor that is not there.
-    return _none(what, value) if not 0 < value < 200 else float(value)
+def celsius(value: int, name: str) -> float | NoReading:
+    """Degrees Celsius below 200; newer tables report 0 for a sensor that does not exist."""
+    return _none(name, value) if not 0 < value < 200 else float(value)
 
 
-def hertz(megahertz: int, what: str) -> float | NoReading:
-    return _none(what, megahertz) if megahertz >= 0xFFFF or megahertz == 0 else megahertz * 1e6
+def hertz(megahertz: int, name: str) -> float | NoReading:
+    """Hertz from megahertz; 0, and 0xFFFF or more, are none."""
+    return _none(name, megahertz) if megahertz >= 0xFFFF or megahertz == 0 else megahertz * 1e6
 
 
 def generation(megatransfers: int) -> int | NoReading:
-    """PCIe generation of a lane's speed in MT/s."""
-    found = {2500: 1, 5000: 2, 8000: 3, 16000: 4, 32000: 5, 64000: 6}.get(int(megatransfers))
-    return _none("PCIe speed", megatransfers) if found is None else found
+    """PCIe generation from a lane's speed in MT/s; any other speed is none."""
+    number = {2500: 1, 5000: 2, 8000: 3, 16000: 4, 32000: 5, 64000: 6}.get(int(megatransfers))
+    return _none("PCIe speed", megatransfers) if number is None else number
 
 
 @functools.cache
 def throttle(mask: int) -> float:
-    named = (reason for first, last, reason in _THROTTLERS if mask >> first & ((1 << (last - first + 1)) - 1))
-    return float(bits(*named))
+    """The signal `throttle` from indep_throttle_status: a mask of `throttling.REASONS`."""
+    active = (reason for first, last, reason in _THROTTLERS if mask >> first & ((1 << (last - first + 1)) - 1))
+    return float(bits(*active))
 
 
 def constant(absent: dict[str, NoReading]) -> Probe:
+    """A probe that makes no call, for signals that will never have a value."""
     return Probe(tuple(absent), lambda: list(absent.values()))

@@ -1,4 +1,4 @@
-"""The CPU, from what Linux offers without a vendor library: RAPL energy counters, hwmon temperatures, /proc."""
+"""The CPU through Linux's own files: RAPL energy counters, hwmon temperatures, /proc."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from gpuprof.telemetry.device import Backend, Device, NoReading, Power, Probe
 
 VENDOR = "cpu"
 LIBRARY = "Linux"
-# hwmon drivers of CPUs, and the label of the sensor that stands for the package.
+# hwmon drivers of CPUs, and how the label of the package's sensor begins.
 _THERMOMETERS = {"coretemp": "Package id", "k10temp": "Tctl", "zenpower": "Tdie", "cpu_thermal": ""}
-_SLOWLY = 5
+_SLOWLY = 5  # in one of so many samples
 _NO_RAPL = "this kernel offers no RAPL energy counters (/sys/class/powercap); virtual machines seldom do"
 
 
 def open_backend(root: Path = Path("/")) -> Backend:
-    """`root` is where /proc and /sys are; tests bring their own."""
+    """The one CPU device, which is always there. `root` is where /proc and /sys are; tests bring their own."""
     return Backend(VENDOR, LIBRARY, (HostDevice(root),))
 
 
 class HostDevice(Device):
+    """All CPU packages of the machine as one device."""
+
     def __init__(self, root: Path = Path("/")) -> None:
         super().__init__(
             VENDOR, 0, "cpu", LIBRARY, power=Power("CPU packages, everything that runs on them included")
@@ -76,7 +78,7 @@ class HostDevice(Device):
         return NoReading(reason, "unsupported")
 
     def energy_j(self) -> float | NoReading:
-        """The sum over the packages; each counter wraps at a range of its own."""
+        """The sum over the packages, in joules; each counter wraps at a range of its own, which is added back."""
         values = [_micro(zone / "energy_uj") for zone in self._zones]
         numbers = [value for value in values if not isinstance(value, NoReading)]
         if not numbers or len(numbers) < len(values):
@@ -89,10 +91,11 @@ class HostDevice(Device):
 
     @staticmethod
     def _missing(values: list[float | NoReading]) -> NoReading:
+        """The first reason among the packages' values, or that there are no packages."""
         return next((value for value in values if isinstance(value, NoReading)), NoReading(_NO_RAPL, "unsupported"))
 
     def _utilization(self) -> float | NoReading:
-        """Since the sample before."""
+        """Percent of all cores' time since the previous sample that was not idle or waiting for input and output."""
         fields = _first_line(self._stat).split()[1:9]
         if len(fields) < 8 or not all(map(bytes.isdigit, fields)):
             return NoReading("/proc/stat does not say", "unsupported")
@@ -105,11 +108,11 @@ class HostDevice(Device):
 
     def _find_thermometer(self) -> Path | None:
         for chip in sorted((self._root / "sys/class/hwmon").glob("hwmon*")):
-            wanted = _THERMOMETERS.get(_text(chip / "name"))
-            if wanted is None:
+            prefix = _THERMOMETERS.get(_text(chip / "name"))
+            if prefix is None:
                 continue
             for label in sorted(chip.glob("temp*_label")):
-                if _text(label).startswith(wanted):
+                if _text(label).startswith(prefix):
                     return chip / label.name.replace("_label", "_input")
             if (chip / "temp1_input").is_file():
                 return chip / "temp1_input"
@@ -125,7 +128,7 @@ class HostDevice(Device):
 
 
 def _first_line(path: str) -> bytes:
-    """With bare system calls: this runs beside a measurement, some ten times a second."""
+    """Read with bare system calls, since this runs beside a measurement; empty where the file cannot be opened."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError:
@@ -144,7 +147,7 @@ def _text(path: Path) -> str:
 
 
 def _micro(path: Path) -> float | NoReading:
-    """A file that holds millionths of an SI unit."""
+    """A file of millionths of an SI unit, in that unit."""
     try:
         return int(path.read_text("ascii")) * 1e-6
     except PermissionError:

@@ -1,4 +1,4 @@
-"""NVIDIA through NVML. The only room that knows pynvml (the module of nvidia-ml-py; never the PyPI package pynvml)."""
+"""NVIDIA through NVML. Only this file imports pynvml (the module of nvidia-ml-py; never the PyPI package pynvml)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ INSTALL = (
     "install NVIDIA's driver; in a container give it the GPU (--gpus all, NVIDIA_DRIVER_CAPABILITIES with utility)"
 )
 
-# nvml.h: what each error says about trying again.
+# nvml.h: what each error means for a retry; others are transient.
 _STATUS = {
     3: "unsupported", 13: "unsupported", 25: "unsupported",
     9: "unsupported", 12: "unsupported",  # of nvmlInit: no driver
@@ -48,28 +48,29 @@ _REASONS = (
     (0x20, "thermal"), (0x40, "thermal"), (0x80, "power_brake"), (0x100, "clocks_setting"),
 )  # fmt: skip
 
-# nvml.h, NVML_FI_DEV_*: one call brings them all, each with its own return code.
+# nvml.h, NVML_FI_DEV_*: one call reads them all, each with its own return code.
 _ENERGY, _MEMORY_TEMPERATURE, _AVERAGE, _INSTANT = 83, 82, 185, 186
 _LIMITS = {"power_limit_min_w": 187, "power_limit_max_w": 188, "power_limit_default_w": 189, "power_limit_w": 190}
-# Nanoseconds that each reason has slowed the device down.
+# Fields that count for how many nanoseconds each reason has slowed the device down.
 _THROTTLE_TIMES = (
     (74, "power_cap"), (75, "thermal"), (269, "thermal"), (270, "thermal"), (271, "power_brake"), (76, "sync_boost"),
 )  # fmt: skip
 _ONES = 2**32 - 1
-# Signal -> field, its unit in SI, what it is called, and the value that means "none".
+# Signal -> field, its unit in SI, its name in reasons, and the value that means "none".
 _FIELDS = {
     "power_instant_w": (_INSTANT, 1e-3, "power", _ONES),
     "power_average_w": (_AVERAGE, 1e-3, "power", _ONES),
     "energy_j": (_ENERGY, 1e-3, "energy", 2**64 - 1),
     "temperature_memory_c": (_MEMORY_TEMPERATURE, 1.0, "memory temperature", _ONES),
 }
-_NEVER_ZERO = ("power", "energy", "memory temperature")  # of a GPU that answers
+_NEVER_ZERO = ("power", "energy", "memory temperature")  # while the GPU answers at all
 _SCOPE_GPU, _SCOPE_MODULE = 0, 1
-# Architectures by nvmlDeviceGetArchitecture whose GetPowerUsage is not averaged over a second (Ampere: only GA100).
+# nvmlDeviceGetArchitecture: from Ampere on GetPowerUsage is averaged over a second, but for GA100; before it is not.
 _AMPERE = 7
+# nvml.h, nvmlValueType_t: the member of a field's union.
 _MEMBERS = {0: "dVal", 1: "uiVal", 2: "ulVal", 3: "ullVal", 4: "sllVal", 5: "siVal", 6: "usVal"}
-# Of how many samples a signal takes part in one. The driver itself averages utilisation over 1/6 s to 1 s, and each
-# call holds up the GPU's own work.
+# Signals are read in one of so many samples. The driver itself averages utilisation over 1/6 s to 1 s, and each call
+# holds up the GPU's own work.
 _OFTEN, _SELDOM, _SLOWLY = 2, 5, 10
 _GAIN = (0.05, "SC24 study of power sensors, arXiv 2312.02741: most cards within 5% of an external meter")
 
@@ -90,14 +91,14 @@ def open_backend() -> Backend:
     opened = nvml("nvmlInit")
     if isinstance(opened, NoReading):
         code = nvml.code
-        why = {
+        reason = {
             12: "libnvidia-ml.so.1 was not found: there is no NVIDIA driver here",
             9: "the NVIDIA driver is not loaded",
             4: "no permission to talk to the NVIDIA driver",
             18: "the NVIDIA driver was updated: its kernel module and library differ until the machine is restarted",
         }.get(code, opened.reason)
         fix = "restart the machine" if code == 18 else INSTALL
-        return Backend(VENDOR, LIBRARY, fault=NoReading(why, opened.status), fix=fix)
+        return Backend(VENDOR, LIBRARY, fault=NoReading(reason, opened.status), fix=fix)
     simulated = hasattr(pynvml.nvmlLib, "gpuprof_simulated_library")
     count = nvml("nvmlDeviceGetCount")
     if isinstance(count, NoReading):
@@ -117,11 +118,11 @@ def open_backend() -> Backend:
 
 
 class _Nvml:
-    """Calls by name; an error is a value, since on some device nearly every call has one."""
+    """Calls by name; an error is returned as a NoReading, since nearly every call fails on some device."""
 
     def __init__(self, module: Any) -> None:
         self.module = module
-        self.code = 0
+        self.code = 0  # of the newest error
 
     def __call__(self, name: str, *arguments: Any) -> Any:
         function = getattr(self.module, name, None)
@@ -138,11 +139,14 @@ class _Nvml:
 
 @functools.cache
 def absent(code: int, name: str, text: str = "") -> NoReading:
+    """The reading of a call that returned this error; `text` is NVML's own, for codes that are not known here."""
     status = _STATUS.get(code, "transient")
     return NoReading(f"{name}: {_SAID.get(code, text or 'failed')} (NVML error {code})", status)  # type: ignore[arg-type]
 
 
 class NvidiaDevice(Device):
+    """A whole GPU in NVML's list; its MIG instances are names of it (`uuids`), and share its power."""
+
     def __init__(self, nvml: _Nvml, handle: Any, index: int, *, simulated: bool = False) -> None:
         self._nvml = nvml
         self._handle = handle
@@ -167,27 +171,28 @@ class NvidiaDevice(Device):
         return self._nvml(name, self._handle, *arguments)
 
     def _instances(self) -> dict[str, Any]:
-        """MIG instances by UUID."""
-        found = {}
+        """Handles of the MIG instances by UUID."""
+        instances = {}
         for index in range(_or(self._ask("nvmlDeviceGetMaxMigDeviceCount"), 0)):
             handle = self._ask("nvmlDeviceGetMigDeviceHandleByIndex", index)
             if not isinstance(handle, NoReading):
                 uuid = self._nvml("nvmlDeviceGetUUID", handle)
                 if not isinstance(uuid, NoReading):
-                    found[uuid] = handle
-        return found
+                    instances[uuid] = handle
+        return instances
 
     def _power_scope(self) -> tuple[str, int]:
-        """On superchips only the module, CPU included, is measured: a quantity of its own."""
+        """(scope in words, NVML's scope id). On some superchips only the whole module, CPU included, is measured."""
         try:
             gpu, module = (self._fields((_INSTANT, scope))[0] for scope in (_SCOPE_GPU, _SCOPE_MODULE))
-        except Lost:  # is told by whoever reads it
+        except Lost:  # the next reading reports it
             return "board", _SCOPE_GPU
         if isinstance(gpu, NoReading) and gpu.status == "unsupported" and not isinstance(module, NoReading):
             return "module, CPU included", _SCOPE_MODULE
         return "board", _SCOPE_GPU
 
     def _averaged(self) -> bool:
+        """Whether GetPowerUsage gives the mean of a second."""
         architecture = self._ask("nvmlDeviceGetArchitecture")
         if isinstance(architecture, NoReading) or architecture < _AMPERE:
             return False
@@ -216,7 +221,7 @@ class NvidiaDevice(Device):
         if isinstance(memory, NoReading):  # an older driver; its `used` includes what the driver keeps for itself
             memory = self._ask("nvmlDeviceGetMemoryInfo")
         ecc = self._ask("nvmlDeviceGetEccMode")
-        found = {
+        facts = {
             "memory_total_bytes": mapped(memory, lambda m: _counted(m.total, "memory")),
             "memory_used_bytes": mapped(memory, lambda m: _counted(m.used, "memory")),
             "core_clock_max_hz": _scaled(self._ask("nvmlDeviceGetMaxClockInfo", 1), 1e6, "highest core clock"),
@@ -235,7 +240,7 @@ class NvidiaDevice(Device):
             ),
         }
         limits = self._fields(*((field, self._scope_id) for field in _LIMITS.values()))
-        found |= {key: _scaled(v, 1e-3, key) for key, v in zip(_LIMITS, limits, strict=True)}
+        facts |= {key: _scaled(v, 1e-3, key) for key, v in zip(_LIMITS, limits, strict=True)}
         older: dict[str, Callable[[], Any]] = {
             "power_limit_w": lambda: self._ask("nvmlDeviceGetEnforcedPowerLimit"),
             "power_limit_default_w": lambda: self._ask("nvmlDeviceGetPowerManagementDefaultLimit"),
@@ -246,10 +251,10 @@ class NvidiaDevice(Device):
                 self._ask("nvmlDeviceGetPowerManagementLimitConstraints"), lambda c: c[1]
             ),
         }
-        return found | {k: _scaled(ask(), 1e-3, k) for k, ask in older.items() if isinstance(found[k], NoReading)}
+        return facts | {k: _scaled(ask(), 1e-3, k) for k, ask in older.items() if isinstance(facts[k], NoReading)}
 
     def probes(self) -> list[Probe]:
-        """One call for power and memory temperature: the driver serialises calls with the GPU's own work."""
+        """As few calls as possible, and most of them seldom: the driver serialises them with the GPU's own work."""
         rates = self._nvml.module.c_nvmlUtilization_t()
         shares = functools.partial(_shares, type(rates))
         use = self._raw(("nvmlDeviceGetUtilizationRates",), rates)
@@ -260,12 +265,15 @@ class NvidiaDevice(Device):
             Probe(("core_clock_hz",), self._clock(1), _SELDOM, _clock),
             Probe(("memory_clock_hz",), self._clock(2), _SLOWLY, _clock),
             self._temperature(),
-            # Most reasons are counted by the driver; the bits of a moment tell of those that are not.
+            # The driver counts most reasons; the sampled bits are for the others.
             Probe(("throttle",), self._throttle(), _SLOWLY if counted else _OFTEN, _reasons),
         ]
 
     def _raw(self, names: tuple[str, ...], out: Any, *before: Any) -> Callable[[], bytes | NoReading]:
-        """A call of the first of these C functions that the driver has: the bytes of `out` afterwards."""
+        """A `fetch` that calls the first of these C functions that the driver has, and returns the bytes of `out`.
+
+        `before` are the arguments between handle and `out`.
+        """
         function = name = None
         for name in names:
             try:
@@ -285,47 +293,51 @@ class NvidiaDevice(Device):
         return fetch
 
     def _power_probes(self) -> list[Probe]:
-        """Power and memory temperature in one call, energy in another, as far as this driver has fields for them."""
+        """Power and memory temperature in one call, energy in another, as far as this driver has fields for them.
+
+        Power comes first; signals that will never have a value are in a last probe without a call.
+        """
         scopes = {key: self._scope_id if key.startswith("power") else 0 for key in _FIELDS}
         values = self._fields(*((_FIELDS[key][0], scope) for key, scope in scopes.items()))
-        found = dict(zip(_FIELDS, values, strict=True))
-        there = [key for key, v in found.items() if not isinstance(v, NoReading) or v.status not in LASTING]
+        answers = dict(zip(_FIELDS, values, strict=True))
+        offered = [key for key, v in answers.items() if not isinstance(v, NoReading) or v.status not in LASTING]
         probes = []
-        if not there or not there[0].startswith("power"):
+        if not offered or not offered[0].startswith("power"):
             probes.append(Probe(("power_instant_w", "power_average_w"), self._older_power))
-        if often := [key for key in there if key != "energy_j"]:
+        if often := [key for key in offered if key != "energy_j"]:
             probes.append(self._fetch_fields(often, scopes))
         # Apart and seldom: an H200's driver takes 3 ms for the counter and 0.01 ms for all the rest. A window's energy
-        # is read at its ends; samples only tell whether the counter ran backwards.
-        if "energy_j" in there:
+        # is read at its ends; samples only show whether the counter ran backwards.
+        if "energy_j" in offered:
             probes.append(self._fetch_fields(["energy_j"], scopes, _SLOWLY))
         else:
             probes.append(Probe(("energy_j",), lambda: (self.energy_j(),), _SLOWLY))
         answered = {key for probe in probes for key in probe.keys}
         missing = [key for key in _FIELDS if key not in answered]
-        return [*probes, Probe(tuple(missing), lambda: [found[key] for key in missing])]
+        return [*probes, Probe(tuple(missing), lambda: [answers[key] for key in missing])]
 
     def _fetch_fields(self, keys: Sequence[str], scopes: Mapping[str, int], every: int = 1) -> Probe:
+        """A probe of these fields with one call into an array that is filled anew each time."""
         kind = self._nvml.module.c_nvmlFieldValue_t * len(keys)
         fields = kind()
         for item, key in zip(fields, keys, strict=True):
             item.fieldId, item.scopeId = _FIELDS[key][0], scopes[key]
-        rows = [_FIELDS[key][1:] for key in keys]
+        specs = [_FIELDS[key][1:] for key in keys]
 
         def decode(raw: bytes) -> Sequence[float | NoReading]:
             items = kind.from_buffer_copy(raw)
             return [
-                _scaled(self._field(item), factor, what, limit)
-                for item, (factor, what, limit) in zip(items, rows, strict=True)
+                _scaled(self._field(item), factor, name, limit)
+                for item, (factor, name, limit) in zip(items, specs, strict=True)
             ]
 
         return Probe(tuple(keys), self._raw(("nvmlDeviceGetFieldValues",), fields, len(keys)), every, decode)
 
     def _older_power(self) -> Sequence[float | NoReading]:
-        """Drivers and cards without the fields: one older call, whose meaning depends on the architecture."""
+        """(instant, average) for drivers and cards without the fields: one older call, which is either of them."""
         watts = _scaled(self._alive(self._ask("nvmlDeviceGetPowerUsage")), 1e-3, "power")
-        no_other = NoReading("this driver has one kind of power reading only", "unsupported")
-        return (no_other, watts) if self._usage_is_average else (watts, no_other)
+        no_second = NoReading("this driver has one kind of power reading only", "unsupported")
+        return (no_second, watts) if self._usage_is_average else (watts, no_second)
 
     def energy_j(self) -> float | NoReading:
         return _scaled(self._alive(self._ask("nvmlDeviceGetTotalEnergyConsumption")), 1e-3, "energy", limit=2**64 - 1)
@@ -349,6 +361,7 @@ class NvidiaDevice(Device):
         return self._raw(names, ctypes.c_ulonglong())
 
     def throttle_counters(self) -> ThrottleCounters | NoReading:
+        """Nanoseconds by reason, beside CLOCK_MONOTONIC. Raises Lost."""
         now = time.monotonic_ns()
         values = self._fields(*((field, 0) for field, _ in _THROTTLE_TIMES))
         counts = tuple(
@@ -363,11 +376,11 @@ class NvidiaDevice(Device):
             raise Lost(value.reason)
         return value
 
-    def _fields(self, *wanted: tuple[int, int]) -> list[float | NoReading]:
-        """Field values by (field, scope). The call may succeed while each field has an error of its own."""
-        values = self._ask("nvmlDeviceGetFieldValues", list(wanted))
+    def _fields(self, *pairs: tuple[int, int]) -> list[float | NoReading]:
+        """The values of these (field, scope) pairs. The call may succeed while a field has an error of its own."""
+        values = self._ask("nvmlDeviceGetFieldValues", list(pairs))
         if isinstance(values, NoReading):
-            return [self._alive(values)] * len(wanted)
+            return [self._alive(values)] * len(pairs)
         return [self._field(value) for value in values]
 
     def _field(self, item: Any) -> float | NoReading:
@@ -399,40 +412,41 @@ def _reasons(raw: bytes) -> Sequence[float | NoReading]:
 
 @functools.cache
 def _unified(mask: int) -> float:
-    """NVML's bits as the signal `throttle` holds them."""
+    """NVML's bits as a mask of `throttling.REASONS`, as the signal `throttle` has it."""
     known = bits(*(name for bit, name in _REASONS if mask & bit))
     return float(known | (bits("other") if mask & ~sum(bit for bit, _ in _REASONS) else 0))
 
 
-def _scaled(value: Any, factor: float, what: str, limit: float = _ONES) -> Any:
+def _scaled(value: Any, factor: float, name: str, limit: float = _ONES) -> Any:
+    """The value times `factor`; from `limit` on, or below 0, it is none. `name` is what the reason calls it."""
     if isinstance(value, NoReading):
         return value
-    if value == 0 and what in _NEVER_ZERO:  # some drivers say 0 when asked again too soon
-        return NoReading(f"the device said 0 for its {what}", "transient")
-    # All ones is how firmware says "none"; a true 4.3 MW or 4.3 THz would be news.
+    if value == 0 and name in _NEVER_ZERO:  # some drivers report 0 when asked again too soon
+        return NoReading(f"the device said 0 for its {name}", "transient")
+    # Firmware reports "none" as all ones; no device draws 4.3 MW or runs at 4.3 PHz.
     if value >= limit or value < 0:
-        return NoReading(f"the device reports no {what} (sentinel {value})", "unsupported")
+        return NoReading(f"the device reports no {name} (sentinel {value})", "unsupported")
     return float(value * factor)
 
 
 def _fan(value: Any) -> Any:
-    """An H200, which has no fan, calls a question about fan 0 an invalid argument; to others it is a passing fault."""
+    """An H200 has no fan and calls fan 0 an invalid argument, which elsewhere counts as transient: there is no fan."""
     if isinstance(value, NoReading) and value.reason.endswith("(NVML error 2)"):
         return NoReading(f"the device has no fan that NVML knows: {value.reason}", "unsupported")
     return value
 
 
-def _counted(value: Any, what: str) -> Any:
-    """A number that may be 0."""
+def _counted(value: Any, name: str) -> Any:
+    """A number that may be 0; all ones is none."""
     if isinstance(value, NoReading) or value not in (_ONES, 2**64 - 1):
         return value if isinstance(value, NoReading) else int(value)
-    return NoReading(f"the device reports no {what} (sentinel {value})", "unsupported")
+    return NoReading(f"the device reports no {name} (sentinel {value})", "unsupported")
 
 
-def _named(value: Any, what: str) -> Any:
+def _named(value: Any, name: str) -> Any:
     if isinstance(value, NoReading) or value not in ("", "N/A"):
         return value
-    return NoReading(f"the device reports no {what}", "unsupported")
+    return NoReading(f"the device reports no {name}", "unsupported")
 
 
 def _state(value: int) -> str | NoReading:
@@ -444,9 +458,9 @@ def _celsius(value: int) -> float | NoReading:
     return float(value) if 0 < value < 200 else NoReading(f"no core temperature (sentinel {value})", "unsupported")
 
 
-def _percent(value: int, what: str) -> float | NoReading:
+def _percent(value: int, name: str) -> float | NoReading:
     return (
-        float(value) if value <= 100 else NoReading(f"the device reports no {what} (sentinel {value})", "unsupported")
+        float(value) if value <= 100 else NoReading(f"the device reports no {name} (sentinel {value})", "unsupported")
     )
 
 

@@ -110,7 +110,7 @@ def test_amd_sentinel_that_comes_later_is_no_sample(ask):
     """65535 W at 20 s: a line from 500 W at 10 s."""
     answers = {f"{METRICS}.current_socket_power": "@line -64535 6503.5"}
     code = """
-feed = sampler.Feed(gpus[0], 64); at(10); feed.settle(); feed.take(lambda: 1); at(20); feed.take(lambda: 1)
+feed = sampler.Feed(gpus[0], 64); at(10); feed.choose_probes(); feed.take(lambda: 1); at(20); feed.take(lambda: 1)
 say([str(feed.between(1, 1)["power_instant_w"]), feed.absent["power_instant_w"].status])
 """
     assert ask(many("mi300x_spx", [{"answers": answers}]), code) == ["[500.0, nan]", "unsupported"]
@@ -120,7 +120,7 @@ def test_amd_clock_that_sleeps_when_first_looked_at_is_sampled_once_it_is_awake(
     """An idle Radeon shows 0 MHz: nothing to measure now, and no reason to do without the clock for the whole run."""
     clocks = {f"{METRICS}.current_gfxclk": "@line -1000 100", f"{METRICS}.current_uclk": "@line -900 90"}
     code = """
-feed = sampler.Feed(gpus[0], 64); at(10); feed.settle(); feed.take(lambda: 1); at(20); feed.take(lambda: 1)
+feed = sampler.Feed(gpus[0], 64); at(10); feed.choose_probes(); feed.take(lambda: 1); at(20); feed.take(lambda: 1)
 say([str(feed.between(1, 1)[f"{which}_clock_hz"]) for which in ("core", "memory")])
 """
     said = ask(many("rx6900xt", [{"answers": NO_DIES | clocks}]), code)

@@ -116,7 +116,7 @@ def test_nvidia_sentinels_stay_out_of_every_later_sample(ask):
     code = """
 def known(gpu):
     feed = sampler.Feed(gpu, 64)
-    feed.settle()
+    feed.choose_probes()
     for i in range(10): at(10.4 + i / 10); feed.take(lambda: 1)
     return [sum(value == value for value in feed.between(1, 1)[key]) for key in
             ("power_instant_w", "power_average_w", "energy_j", "temperature_memory_c")]

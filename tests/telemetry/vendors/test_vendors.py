@@ -66,7 +66,7 @@ def test_codes_that_nobody_has_named_are_tried_again():
 def test_transient_failures_cost_their_own_samples_only(ask, like, counted):
     """Every third call fails, from the second on: the look at the device is over by then or it is not, all the same."""
     code = """
-feed = sampler.Feed(gpus[0], 64); feed.settle()
+feed = sampler.Feed(gpus[0], 64); feed.choose_probes()
 for i in range(30): at(11 + i / 10); feed.take(lambda: 1)
 columns = feed.between(1, 1)
 say([[value == value for value in columns[key]] for key in ("power_instant_w", "energy_j")] + [shown(feed.lost)])
@@ -96,7 +96,7 @@ def test_a_lost_gpu_raises_and_is_still_listed(ask, devices_command):
 def test_a_gpu_lost_later_is_lost_for_good_at_the_third_time(ask, like, code):
     scenario = many(like, [{"lost_at_s": 20, "lost_code": code}])
     said = ask(scenario, """
-feed = sampler.Feed(gpus[0], 64); feed.settle()
+feed = sampler.Feed(gpus[0], 64); feed.choose_probes()
 found = []
 for s in (19.8, 19.9, 20, 20.1, 20.2, 20.3): at(s); feed.take(lambda: 1); found.append([feed.count, bool(feed.lost)])
 def raises(call):
@@ -166,7 +166,7 @@ def test_instants_come_from_the_monotonic_clock(monkeypatch):
     monkeypatch.setattr("time.time", lambda: pytest.fail("wall clock"))
     monkeypatch.setattr("time.time_ns", lambda: pytest.fail("wall clock"))
     feed = sampler.Feed(host.HostDevice(Path("/nonexistent")), 8)
-    feed.settle()
+    feed.choose_probes()
     feed.take(sampler.Sampler([]).clock)
     assert feed.count == 1
     assert not any("time.time()" in Path(module.__file__).read_text() for module in (sampler, energy, nvidia, amd))
