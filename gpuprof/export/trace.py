@@ -54,11 +54,11 @@ def render(runs: Runs) -> str:
                 for event in _repeat(record, case, repeat, series):
                     at = offset_us + (event.pop("ns") - origin) / 1e3
                     events.append({**event, "pid": pid, "tid": tid, "ts": at})
-    other = {
+    metadata = {
         "gpuprof": __version__, "simulated": any(record.simulated for record, _ in runs),
         "clock": "microseconds; CLOCK_MONOTONIC within a run, runs placed by their wall-clock start",
     }  # fmt: skip
-    document = {"traceEvents": events, "displayTimeUnit": "ms", "otherData": other}
+    document = {"traceEvents": events, "displayTimeUnit": "ms", "otherData": metadata}
     return json.dumps(cleaned(document), allow_nan=False) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""The story of one run or of a whole store: what was measured on which device. It gives no verdicts; `compare` does."""
+"""The story of one run or of a whole store: all that was measured, by device. Verdicts are left to `compare`."""
 
 from __future__ import annotations
 
@@ -31,21 +31,26 @@ _JOULES = "energy_j_per_sample"
 
 @dataclass(frozen=True)
 class Overview:
-    what: str
-    devices: Sequence[Evidence]
-    skipped: Sequence[str]
+    """Runs by device model."""
+
+    what: str  # the run, selector or store that they come from
+    devices: Sequence[Evidence]  # GPUs first; a simulated device is one of its own
+    skipped: Sequence[str]  # records that could not be read, and why
     timeline: Timeline = field(default_factory=Timeline)
 
     @property
     def runs(self) -> int:
+        """Number of runs on all devices."""
         return sum(len(device.runs) for device in self.devices)
 
     @property
     def names(self) -> list[str]:
+        """Names of `devices`, in their order; simulated ones are marked."""
         return [_name(device) for device in self.devices]
 
     @property
     def simulated(self) -> bool:
+        """Whether any device is a simulated one."""
         return any(True in device.simulated for device in self.devices)
 
 
@@ -62,6 +67,7 @@ class _Row:
 
 
 def story(overview: Overview, now: str) -> Story:
+    """An overview as a report, made at the time `now` (ISO 8601)."""
     rows = _rows(overview)
     simulated = " and ".join(sorted({device.device for device in overview.devices if True in device.simulated}))
     sections = [Section(key, title, list(tell(overview, rows))) for key, title, tell in SECTIONS]
@@ -77,6 +83,7 @@ def story(overview: Overview, now: str) -> Story:
 
 
 def headline(overview: Overview, rows: Sequence[_Row]) -> str:
+    """Counts of runs, devices and cases (`rows`) in one sentence."""
     counts = (plural(overview.runs, "run"), plural(len(overview.devices), "device model"), plural(len(rows), "case"))
     return f"{counts[0]} on {counts[1]}, {counts[2]}: {listed(overview.names)}."
 
@@ -131,6 +138,7 @@ def _side(case: CaseEvidence, metric: str) -> Side:
 
 
 def _glance(overview: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
+    """A line for each case and device, without columns that are empty throughout."""
     table = []
     for row in rows:
         for position, (name, case) in enumerate(row.devices.items()):
@@ -154,7 +162,7 @@ def _glance(overview: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
 
 
 def _checks(case: CaseEvidence) -> Cell:
-    """The worst that any run said, in a word."""
+    """The worst correctness of any run, and whatever else is not as asked for."""
     verdicts = case.said["correctness"]
     words: list[str] = ["wrong" if "wrong" in verdicts else "drift" if "drift" in verdicts else "pass"]
     tone: Tone = "bad" if "wrong" in verdicts else "warn" if "drift" in verdicts else "plain"
@@ -206,7 +214,7 @@ def _against_cpu(overview: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
 
 
 def _cells(overview: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
-    """Everything that is known of each case, where there are few."""
+    """A table for each case with every metric and condition, unless there are too many cases."""
     if len(rows) > _MOST_CASES:
         yield Notice(f"{len(rows)} cases: name fewer runs to see each in full.", "dim")
         return
@@ -220,8 +228,8 @@ def _cells(overview: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
                 cells = [number(v.value, metric.unit, v.ci95) for v in values]
                 shorter = [replace(cell, note=shortened(cell.note)) for cell in cells]
                 lines.append([Cell(metric.title, note=better), *shorter])
-        for title, tell in CONDITIONS:
-            texts = [tell(case) for case in row.devices.values()]
+        for title, condition in CONDITIONS:
+            texts = [condition(case) for case in row.devices.values()]
             if any(texts):
                 lines.append([Cell(title), *(Cell(text or NONE, number=True) for text in texts)])
         yield Table(row.title, ("", *names), lines, folded=len(rows) > 2)
