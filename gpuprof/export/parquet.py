@@ -1,4 +1,4 @@
-"""parquet: the table with types; an absent value is null. Units stand in the metadata of the fields and the schema."""
+"""parquet: the table with types; an absent value is null. Units are in the metadata of fields and schema."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def _write(night: Night, file: Path, text: str) -> None:
 
 
 def _judge(night: Night, choice: Choice, last: int, least: float) -> Story:
-    """Fill in what is `judged` and `worse`, and tell it. `choice` has all runs of the store, oldest first."""
+    """Fill in what is `judged` and `worse`; gives the report. `choice` has all runs of the store, oldest first."""
     plan, tonight = night.plan, set(night.runs)
     # Tonight's runs are the newest of their series, in the order of `measured` (this plan's last), whatever the clock
     # says and whatever else was measured since. The sort is stable: all others keep their order before them.

@@ -14,7 +14,7 @@ from gpuprof.store import runs
 
 
 def _labels(series: following.Series) -> str:
-    """The labels of the run's own metrics, so that both can be joined, and what else tells series apart."""
+    """The labels of the run's own metrics, so that both can be joined, and whatever else tells series apart."""
     point = series.points[-1]
     facts = point.facts.data
     labels = {

@@ -35,7 +35,7 @@ BOTH = "isValid(datum.low) && isValid(datum.high)"
 def spec(data: list[Spec], *, params: Sequence[Spec] = (), columns: int = 2, **parts: Any) -> Spec:
     """A whole specification in the look that all charts share.
 
-    `columns` are those of legends. `parts` (layer, height, vconcat ...) stand at the top level.
+    `columns` are those of legends. `parts` (layer, height, vconcat ...) are put at the top level.
     """
     single = {"width": WIDTH, "autosize": {"type": "fit-x", "contains": "padding"}} if "layer" in parts else {}
     quiet = {"labelColor": "var(--soft)", "titleColor": "var(--soft)", "titleFontWeight": "normal"}

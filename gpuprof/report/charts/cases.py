@@ -125,7 +125,7 @@ def energy(rows: Sequence[Row], sides: Sequence[str] = ()) -> Spec:
         })  # fmt: skip
     names = axes.sides(data, sides)
     last: dict[str, Spec] = {}
-    for row in data:  # the name of a case stands beside its last side
+    for row in data:  # a case is named beside its last side
         last[row["label"]] = row
     named = [
         {**row, "name": row["label"][:60] if last[row["label"]] is row and len(last) <= 12 else ""} for row in data

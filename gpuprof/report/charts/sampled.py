@@ -33,7 +33,7 @@ def of(*sides: tuple[str, Evidence]) -> Timeline:
         try:
             raw = read_raw(Path(side.newest.where), prefix)
         except StoreError:
-            continue  # the record stands without its raw series
+            continue  # the record is of use without its raw series
         rows += _rows(raw, prefix, name)
         phases += [{"side": name, "name": phase, "start_s": start, "end_s": end} for phase, start, end in marks]
     return Timeline(rows, phases)

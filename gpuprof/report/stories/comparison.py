@@ -20,7 +20,7 @@ _UNITS = {"process": "processes", "run": "runs", "machine": "machines", "pair of
 def story(comparison: Comparison, now: str, timeline: Timeline | None = None) -> Story:
     """A comparison as a report, made at the time `now` (ISO 8601). Without a timeline that chart is left out."""
     subject = Subject(comparison, names(comparison.baseline, comparison.candidate), timeline or Timeline())
-    sections = [Section(key, title, list(tell(subject))) for key, title, tell in SECTIONS]
+    sections = [Section(key, title, list(blocks(subject))) for key, title, blocks in SECTIONS]
     overall, (answer, numbers) = comparison.overall, headline(comparison, subject.names)
     sides = (comparison.baseline, comparison.candidate)
     simulated = " and ".join(sorted({side.device for side in sides if True in side.simulated}))

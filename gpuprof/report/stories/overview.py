@@ -70,7 +70,7 @@ def story(overview: Overview, now: str) -> Story:
     """An overview as a report, made at the time `now` (ISO 8601)."""
     rows = _rows(overview)
     simulated = " and ".join(sorted({device.device for device in overview.devices if True in device.simulated}))
-    sections = [Section(key, title, list(tell(overview, rows))) for key, title, tell in SECTIONS]
+    sections = [Section(key, title, list(blocks(overview, rows))) for key, title, blocks in SECTIONS]
     return Story(
         title=f"gpuprof report: {shortened(overview.what)}",
         headline=headline(overview, rows),

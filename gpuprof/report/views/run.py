@@ -69,14 +69,14 @@ def title(case: Case) -> list[str]:
     """The case in words, one item each: workload, keys, parameters; "" for a key that it lacks."""
     return [
         case.workload,
-        *_said(case, "work", "shape"),
-        *_said(case, "setting", "unseen"),
+        *_words(case, "work", "shape"),
+        *_words(case, "setting", "unseen"),
         *(f"{key} {value}" for key, value in sorted(case.params.items())),
         "" if case.fallback_of is None else "fallback",
     ]
 
 
-def _said(case: Case, *roles: Role) -> list[str]:
+def _words(case: Case, *roles: Role) -> list[str]:
     """The keys of these roles in words; the precision is the one asked for."""
     values = case_keys.values(case) | {"precision": case.precision.requested}
     return [key.said(values[key.name]) for key in NAMED if key.role in roles]
@@ -127,7 +127,7 @@ def _card(case: Case, planned: int, source: TelemetrySource | None) -> Renderabl
     from rich.table import Table
     from rich.text import Text
 
-    heading = _joined([case.workload, *_said(case, "work", "shape"), title(case)[-1]])
+    heading = _joined([case.workload, *_words(case, "work", "shape"), title(case)[-1]])
     table = Table(title=heading, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_header=False)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column()
