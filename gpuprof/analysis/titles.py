@@ -27,9 +27,13 @@ def apart(works: Sequence[tuple[Sequence[str], Words]]) -> list[str]:
     ]
 
 
-def short(cases: Sequence[CaseDigest]) -> list[str]:
-    """Each case in as few words as tell it from the others of its workload and mode."""
-    return apart([(_work(case), words(_ran(case, (*SHAPE, *SETTINGS)), case.params)) for case in cases])
+def short(cases: Sequence[CaseDigest], *, but: Sequence[Collection[str]] = ()) -> list[str]:
+    """Each case in as few words as tell it from the others of its workload and mode.
+
+    `but` has the keys that each case's title does not name (empty: all may be named).
+    """
+    named = [[name for name in (*SHAPE, *SETTINGS) if name not in unsaid] for unsaid in but or [()] * len(cases)]
+    return apart([(_work(c), words(_ran(c, names), c.params)) for c, names in zip(cases, named, strict=True)])
 
 
 def full(cases: Sequence[CaseDigest], *, but: Collection[str]) -> list[str]:

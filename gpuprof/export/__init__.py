@@ -11,20 +11,20 @@ from typing import Any, NamedTuple
 
 
 class Format(NamedTuple):
-    """`render` takes runs (`gpuprof.export.runs.Runs`) and returns the text, or bytes where the format is binary."""
+    """A row of FORMATS."""
 
-    about: str
-    suffix: str
-    render: Callable[..., str | bytes]
-    compares: bool = False  # results for tools that compare them: a case that computed wrong results takes no part
+    about: str  # for the command's help
+    suffix: str  # of the written file, with its dot
+    render: Callable[..., str | bytes]  # from export.runs.Runs; bytes where the format is binary
+    compares: bool = False  # read by tools that compare results: cases with wrong results are left out
 
 
 def _from(module: str) -> Callable[..., str | bytes]:
     """The format's `render`, imported when it is called: the command's help lists formats and needs none of them."""
 
     def render(runs: Any, **options: Any) -> str | bytes:
-        found: str | bytes = importlib.import_module(f"gpuprof.export.{module}").render(runs, **options)
-        return found
+        rendered: str | bytes = importlib.import_module(f"gpuprof.export.{module}").render(runs, **options)
+        return rendered
 
     return render
 

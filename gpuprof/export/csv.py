@@ -1,8 +1,8 @@
 """csv: the table as comma-separated values, UTF-8, RFC 4180 quoting, one header line. An absent value is an empty cell.
 
 Spreadsheets run a cell that begins with = + - @ or a tab as a formula, and a device's name may come from anywhere. A
-text cell that begins so gets an apostrophe in front, and so does one that begins with an apostrophe: to have the exact
-text back, take one leading apostrophe off. Numbers are never touched.
+text cell that begins so gets an apostrophe in front, and so does one that begins with an apostrophe: to get the exact
+text back, remove one leading apostrophe. Numbers are never touched.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ _GUARDED = ("=", "+", "-", "@", "\t", "\r", "'", "＝", "＋", "－", "＠")
 
 
 def render(runs: Runs) -> str:
+    """The table of export.table: a header of COLUMNS, then its rows."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([column.name for column in COLUMNS])
@@ -32,5 +33,5 @@ def _cell(value: Cell) -> Cell:
 
 
 def guard(text: str) -> str:
-    """The text as a cell that no spreadsheet runs. Blanks in front do not hide a formula from all of them."""
+    """The text as a cell that no spreadsheet runs. Some find a formula also behind leading blanks."""
     return f"'{text}" if text.lstrip().startswith(_GUARDED) or text.startswith(_GUARDED) else text

@@ -21,6 +21,7 @@ _BETTER = {"bigger": "higher", "smaller": "lower"}
 
 
 def render(runs: Runs, direction: Direction = "bigger") -> str:
+    """A JSON array with an entry for each case and metric of which `direction` is better."""
     entries = []
     for record, case in newest(runs, benchmark_name):
         for metric in METRICS:
@@ -41,7 +42,7 @@ def render(runs: Runs, direction: Direction = "bigger") -> str:
 
 
 def _extra(record: RunRecord, case: Case) -> str:
-    """What a chart shows beside the value."""
+    """The lines that a chart shows beside the value."""
     lines = ["SIMULATED: no hardware was measured"] if record.simulated else []
     lines += [f"run {record.run_id}", f"started {record.started_at}", f"host {record.environment.hostname}"]
     lines.append(f"precision {case.precision.effective or 'not known'}")

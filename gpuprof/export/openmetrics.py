@@ -1,8 +1,7 @@
 """openmetrics: gauges in base units for node_exporter's textfile collector or any OpenMetrics reader.
 
-Of each label set the newest measurement; what it has no value for is left out, and so is a label without a value.
-Samples carry no timestamps, which the textfile collector refuses: `gpuprof_run_started_timestamp_seconds` tells how
-old they are.
+Each label set has its newest measurement. Metrics and labels without a value are left out. Samples carry no timestamps,
+which the textfile collector refuses: `gpuprof_run_started_timestamp_seconds` tells how old they are.
 https://prometheus.io/docs/specs/om/open_metrics_spec/
 """
 
@@ -19,7 +18,7 @@ from gpuprof.record.run import RunRecord
 from gpuprof.system.clock import moment
 from gpuprof.text import printable
 
-# Suffix of a key -> what stays of it, and the base unit that every name ends with. The first that fits.
+# Suffix of a key -> what stays of the suffix, and the base unit at the end of the name. The first match counts.
 _UNITS = (
     ("_j_per_sample", "_per_sample", "joules"), ("_per_s", "", "samples_per_second"), ("_s", "", "seconds"),
     ("_bytes", "", "bytes"), ("_w", "", "watts"), ("_c", "", "celsius"), ("_hz", "", "hertz"), ("_pct", "", "ratio"),
@@ -28,14 +27,17 @@ _UNITS = (
 
 
 class Sample(NamedTuple):
-    key: str  # as in METRICS
-    about: str
-    value: float | None
-    part: str = ""  # of an interval
-    more: tuple[tuple[str, str], ...] = ()  # labels
+    """One gauge of one case."""
+
+    key: str  # as in METRICS, with the unit as its suffix
+    about: str  # the HELP line
+    value: float | None  # in the key's unit; None is left out
+    part: str = ""  # ci95_low or ci95_high, where it is a bound of an interval
+    more: tuple[tuple[str, str], ...] = ()  # labels beside those of the case
 
 
 def render(runs: Runs) -> str:
+    """A whole exposition, `# EOF` included; the samples of a family stand together, as the format demands."""
     families: dict[str, list[str]] = {}
     for record, case in newest(runs, _identity):
         labels = _labels(record, case)
@@ -45,20 +47,20 @@ def render(runs: Runs) -> str:
             name, unit = family(sample.key, sample.part)
             head = [f"# TYPE {name} gauge", *([f"# UNIT {name} {unit}"] if unit else [])]
             lines = families.setdefault(name, [*head, f"# HELP {name} {escape(sample.about)}"])
-            # A share of one in place of per cent: the base unit.
+            # The base unit of a share is a ratio, not per cent.
             value = sample.value / 100 if sample.key.endswith("_pct") else sample.value
             lines.append(f"{name}{{{_text(labels | dict(sample.more))}}} {value!r}")
     return "".join(f"{line}\n" for lines in families.values() for line in lines) + "# EOF\n"
 
 
 def family(key: str, part: str = "") -> tuple[str, str]:
-    """Name and unit of the metric family, for instance `gpuprof_latency_p50_ci95_low_seconds`, `seconds`."""
+    """Name and unit (or "") of the metric family, such as `gpuprof_latency_p50_ci95_low_seconds`, `seconds`."""
     suffix, kept, unit = next((row for row in _UNITS if key.endswith(row[0])), ("", "", ""))
     return "_".join(filter(None, ("gpuprof", key.removesuffix(suffix) + kept, part, unit))), unit
 
 
 def escape(text: str) -> str:
-    """As label values and HELP want it."""
+    """The text with the escapes of label values and HELP lines."""
     return printable(text).replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
@@ -67,7 +69,7 @@ def _text(labels: Mapping[str, str | None]) -> str:
 
 
 def _labels(record: RunRecord, case: Case) -> dict[str, str | None]:
-    """`case` keeps apart what the others do not name: sequence length, threads, seed, parameters."""
+    """`case` tells apart what no other label names: sequence length, threads, seed, parameters."""
     device, environment = record.device, record.environment
     return {
         "gpu": None if device.index is None else str(device.index), "uuid": device.uuid, "pci_bus_id": device.pci,
@@ -86,7 +88,7 @@ def _identity(record: RunRecord, case: Case) -> str:
 def _samples(record: RunRecord, case: Case) -> Iterator[Sample]:
     base = ""
     for metric in METRICS:
-        # A title that begins with an ellipsis goes on with the one before.
+        # A title that begins with an ellipsis continues the title before it.
         base = base if metric.title.startswith("…") else metric.title
         about = f"{base}{metric.title[1:]}" if metric.title.startswith("…") else base
         reading = metric.read(case)
@@ -96,7 +98,7 @@ def _samples(record: RunRecord, case: Case) -> Iterator[Sample]:
         if reading.ci95 is not None:
             for part, bound in zip(("ci95_low", "ci95_high"), reading.ci95, strict=True):
                 yield Sample(metric.key, f"{about}: bound of the 95% interval over processes", bound, part)
-    # What is no headline number of its own, but explains one.
+    # Not headline numbers themselves, but they explain one.
     use, clock = case.gpu_utilization_pct, case.core_clock_hz
     for key, about, value in (
         ("idle_power_w", "power of the idle device with the process's context alive", case.idle_power_w),

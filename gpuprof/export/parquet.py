@@ -1,4 +1,4 @@
-"""parquet: the table with types; an absent value is null. Units stand in the metadata of the fields and the schema."""
+"""parquet: the table with types; an absent value is null. Units are in the metadata of fields and schema."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ NEEDED = "python -m pip install 'pyarrow>=15'   (what the extra gpuprof-dl[parqu
 
 
 def render(runs: Runs) -> bytes:
-    """Raises GpuprofError without pyarrow, ValueError or OverflowError for an integer of more than 64 bits."""
+    """The table of export.table as a Parquet file.
+
+    Raises GpuprofError without pyarrow, ValueError or OverflowError for an integer of more than 64 bits.
+    """
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq

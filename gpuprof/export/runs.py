@@ -1,4 +1,4 @@
-"""What the formats share: the runs and which measurement is the newest."""
+"""What the formats share: their input, and which measurement is the newest."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ from gpuprof.record.case import Case
 from gpuprof.record.run import RunRecord
 from gpuprof.text import one_line
 
-# Reads the run's raw.npz: series -> values. Empty where there is none to read.
+# Reads the run's raw.npz: name of a series -> its values. Empty without a file that can be read.
 RawReader = Callable[[], Mapping[str, Sequence[float]]]
 Runs = Sequence[tuple[RunRecord, RawReader]]
 
 
 def in_order(runs: Runs) -> list[tuple[RunRecord, RawReader]]:
-    """Oldest first."""
+    """The runs, oldest first."""
     return sorted(runs, key=lambda run: (run[0].started_at, run[0].run_id))
 
 
 def newest(runs: Runs, key: Callable[[RunRecord, Case], Hashable]) -> list[tuple[RunRecord, Case]]:
-    """Of each key the newest case that was measured.
+    """For each key the newest case that was measured.
 
-    One whose results are wrong is left out together with what it replaced: an older value is not today's.
+    If its results are wrong, the key is left out: an older value is not today's.
     """
-    found: dict[Hashable, tuple[RunRecord, Case]] = {}
+    cases: dict[Hashable, tuple[RunRecord, Case]] = {}
     for record, _ in in_order(runs):
-        found |= {key(record, case): (record, case) for case in record.cases if case.outcome == "ok"}
-    return [(record, case) for record, case in found.values() if not is_wrong(case)]
+        cases |= {key(record, case): (record, case) for case in record.cases if case.outcome == "ok"}
+    return [(record, case) for record, case in cases.values() if not is_wrong(case)]
 
 
 def is_wrong(case: Case) -> bool:
+    """Whether the correctness gate refused its results; False also where nothing was checked."""
     return case.correctness.verdict == "wrong"
 
 
 def benchmark_name(record: RunRecord, case: Case) -> str:
-    """Stable from run to run, so that a tool finds the history: what was measured, and on which model of device."""
+    """Case and model of the device, the same from run to run: tools follow a history under it."""
     return one_line(f"{case.case_id} on {record.device.name}{' (SIMULATED)' if record.simulated else ''}")

@@ -1,4 +1,4 @@
-"""Runs as one long, tidy table: a row a case and metric. What csv and parquet hold."""
+"""Runs as one long, tidy table for csv and parquet: a row for each case and metric."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ Cell = str | int | float | bool | None
 
 @dataclass(frozen=True)
 class Column:
+    """A column of the table."""
+
     name: str
-    type: Literal["text", "time", "flag", "count", "number"]
+    type: Literal["text", "time", "flag", "count", "number"]  # of its cells, each of which may be None
     about: str
     unit: str = ""
 
@@ -51,7 +53,7 @@ COLUMNS = (
 
 
 def rows(runs: Runs) -> Iterator[tuple[Cell, ...]]:
-    """In the order of COLUMNS; oldest run first. None is absent."""
+    """Rows of cells in the order of COLUMNS, oldest run first. None is absent."""
     for record, _ in in_order(runs):
         for case in record.cases:
             for metric in METRICS:
@@ -72,6 +74,7 @@ def _row(record: RunRecord, case: Case, metric: Metric) -> tuple[Cell, ...]:
 
 
 def _processes(case: Case, key: str) -> int | None:
+    """Fresh processes behind a metric; None where it is not measured, or no mean over processes."""
     part = case.latency_s if key.startswith("latency_") else getattr(case, key, None)
-    found: int | None = getattr(part, "processes", None)
-    return found
+    processes: int | None = getattr(part, "processes", None)
+    return processes

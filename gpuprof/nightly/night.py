@@ -17,37 +17,42 @@ METRIC = comparing.HEADLINE
 
 @dataclass
 class Night:
+    """One night, filled in as it goes on: measured, then judged, then written."""
+
     plan: Plan
-    measured: list[Measured]
+    measured: list[Measured]  # also what an earlier plan measured tonight
     worse: list[following.Regression] = field(default_factory=list)
-    judged: list[following.Series] = field(default_factory=list)
-    unwritten: list[str] = field(default_factory=list)  # what of the night's files, and why
+    judged: list[following.Series] = field(default_factory=list)  # those with a point of tonight, which is their last
+    unwritten: list[str] = field(default_factory=list)  # a fault for each file that could not be written
 
     @property
     def runs(self) -> list[str]:
-        return [run for one in self.measured for run in one.runs]
+        """Names of tonight's runs in the store."""
+        return [run for measured in self.measured for run in measured.runs]
 
     @property
     def failed(self) -> list[Measured]:
-        return [one for one in self.measured if one.fault]
+        """Configurations of which something was not measured; each has its `fault`."""
+        return [measured for measured in self.measured if measured.fault]
 
     @property
     def exit_code(self) -> int:
+        """A regression before a failure: EXIT_REGRESSION, EXIT_RUN_FAILED, EXIT_OK."""
         return EXIT_REGRESSION if self.worse else EXIT_RUN_FAILED if self.failed or self.unwritten else EXIT_OK
 
     @property
     def line(self) -> str:
-        """What a person reads in a mail."""
-        parts = [f"REGRESSED: {regression(one)}" for one in self.worse]
-        parts += [f"FAILED: {one.config}: {one.fault}" for one in self.failed]
-        parts += [f"FAILED: {one}" for one in self.unwritten]
+        """All of it in one line, for e-mail: the worst first, the report's path last."""
+        parts = [f"REGRESSED: {regression(worse)}" for worse in self.worse]
+        parts += [f"FAILED: {measured.config}: {measured.fault}" for measured in self.failed]
+        parts += [f"FAILED: {fault}" for fault in self.unwritten]
         if not self.worse and self.judged:
             parts.append("nothing slower")
-        alone = sum(series.newest is None for series in self.judged)
-        firsts = f", {alone} for the first time" if alone else ""
-        before = "" if any(one.fresh for one in self.measured) else " before (--again measures anew)"
+        first = sum(series.newest is None for series in self.judged)
+        firsts = f", {first} for the first time" if first else ""
+        before = "" if any(measured.fresh for measured in self.measured) else " before (--again measures anew)"
         parts.append(f"{plural(len(self.judged), 'case')} measured{before}{firsts}")
-        report = str(self.plan.place / "report.html")
-        if not any(one.startswith(report) for one in self.unwritten):
+        report = str(self.plan.directory / "report.html")
+        if not any(fault.startswith(report) for fault in self.unwritten):
             parts.append(f"report {report}")
         return one_line(f"gpuprof {self.plan.night} on {socket.gethostname()}: {'; '.join(parts)}")

@@ -1,4 +1,4 @@
-"""What a night found, as a textfile for node_exporter."""
+"""The result of a night as an OpenMetrics textfile for node_exporter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gpuprof.store import runs
 
 
 def _labels(series: following.Series) -> str:
-    """As those of the run's own metrics, to be joined on, and what else tells one series from another."""
+    """The labels of the run's own metrics, so that both can be joined, and whatever else tells series apart."""
     point = series.points[-1]
     facts = point.facts.data
     labels = {
@@ -26,16 +26,20 @@ def _labels(series: following.Series) -> str:
 
 
 def textfile(night: Night) -> str:
-    read = []
+    """Tonight's runs as `gpuprof export openmetrics` has them, then counts, ratios and the end of the night.
+
+    A run that cannot be read any more is left out.
+    """
+    records = []
     for name in night.runs:
-        with contextlib.suppress(StoreError):  # which was told
-            read.append((runs.read(night.plan.store / name), dict))
-    lines = openmetrics.render(read).removesuffix("# EOF\n").splitlines()
+        with contextlib.suppress(StoreError):  # the report and the line have it among the failures
+            records.append((runs.read(night.plan.store / name), dict))
+    lines = openmetrics.render(records).removesuffix("# EOF\n").splitlines()
     families = (
         ("gpuprof_nightly_regressions", "cases that became worse", [("", len(night.worse))]),
         ("gpuprof_nightly_failed", "configurations that were not measured", [("", len(night.failed))]),
         ("gpuprof_nightly_ratio", f"newest {METRIC} over the nights before", [
-            (f"{{{_labels(s)}}}", s.newest.ratio) for s in night.judged if s.newest is not None
+            (f"{{{_labels(series)}}}", series.newest.ratio) for series in night.judged if series.newest is not None
         ]),
         ("gpuprof_nightly_finished_timestamp_seconds", "end of the last night", [("", round(time.time(), 3))]),
     )  # fmt: skip

@@ -1,1 +1,1 @@
-"""Rendering: pure functions from records to text. Only the command line prints."""
+"""Rendering: pure functions from results to text. Only the command line prints."""

@@ -1,6 +1,6 @@
-"""What a report says, apart from how it looks: sections of blocks, which terminal, Markdown and HTML render alike.
+"""What a report says, apart from how it looks: sections of blocks, rendered alike in every form.
 
-Pure data. A text here is plain text, never markup: each renderer escapes it for its own form.
+Pure data. All text is plain text, never markup: each form escapes it in its own way.
 """
 
 from __future__ import annotations
@@ -14,24 +14,28 @@ Tone = Literal["plain", "strong", "dim", "good", "bad", "warn"]
 
 @dataclass(frozen=True)
 class Cell:
+    """A cell of a table."""
+
     text: str
     tone: Tone = "plain"
-    struck: bool = False  # shown, and not to be counted
+    struck: bool = False  # crossed out: a number that must not be compared
     number: bool = False  # right-aligned
     note: str = ""  # a second, smaller line: an interval, a reason
-    bar: tuple[float, float, float] | None = None  # low, middle, high of a small interval picture on the table's scale
+    bar: tuple[float, float, float] | None = None  # low, middle, high of a ratio, drawn on a scale the table shares
 
 
 @dataclass(frozen=True)
 class Table:
+    """Rows of cells, as many in each as `head` has names."""
+
     caption: str
     head: Sequence[str]
     rows: Sequence[Sequence[Cell]]
-    folded: bool = False  # long: closed until asked for, where the form can do that
+    folded: bool = False  # long: closed until clicked, where the form can do that
 
 
 def without_empty(table: Table) -> Table:
-    """The table less the columns in which no row says anything."""
+    """The table without the columns that are empty, or a dash without a note, in every row."""
     kept = [i for i in range(len(table.head)) if any(row[i].text not in ("", "–") or row[i].note for row in table.rows)]
     rows = [[row[i] for i in kept] for row in table.rows]
     return replace(table, head=[table.head[i] for i in kept], rows=rows)
@@ -39,7 +43,7 @@ def without_empty(table: Table) -> Table:
 
 @dataclass(frozen=True)
 class Notice:
-    """A sentence or two. `banner` cannot be overlooked."""
+    """A sentence or two; as a `banner`, set off so that nobody overlooks it."""
 
     text: str
     tone: Tone = "plain"
@@ -48,14 +52,16 @@ class Notice:
 
 @dataclass(frozen=True)
 class Bullets:
+    """A list of short texts."""
+
     items: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A Vega-Lite specification. `says` is the same in words, for readers and forms without pictures."""
+    """A Vega-Lite specification. `says` has its content in words, for readers and forms without pictures."""
 
-    key: str  # a name of [a-z0-9-] letters, unique in the story
+    key: str  # of [a-z0-9-], unique in the story
     title: str
     says: str
     spec: dict[str, Any]
@@ -66,6 +72,8 @@ Block = Table | Notice | Bullets | Chart
 
 @dataclass(frozen=True)
 class Section:
+    """A part of a story under a heading of its own."""
+
     key: str  # [a-z0-9-]: the anchor
     title: str
     blocks: Sequence[Block]
@@ -73,11 +81,13 @@ class Section:
 
 @dataclass(frozen=True)
 class Story:
+    """A whole report."""
+
     title: str
     headline: str  # one sentence: the answer
     tone: Tone
-    banners: Sequence[str]  # above everything, in every form, always
+    banners: Sequence[str]  # above everything, in every form
     sections: Sequence[Section]
-    made: str  # who made it, when, of what: one line at the foot
+    made: str  # by which version, when, from which records: one line at the foot
     detail: str = ""  # the headline's numbers
     facts: Sequence[tuple[str, str]] = field(default_factory=tuple)  # label, value: the sides at a glance

@@ -1,4 +1,4 @@
-"""Words and cells that every story uses: numbers with their units, intervals, ratios."""
+"""Words and cells that all stories share: numbers with their units, intervals, ratios."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIMULATED = "SIMULATED: a vendor simulator stood for {names}. What is said of it
 
 def number(value: float | Absent, unit: str, ci95: Interval | None = None, *, tone: Tone = "plain",
            struck: bool = False, terse: bool = False) -> Cell:  # fmt: skip
-    """A value with its interval below it, or a dash with the reason below that; no reason where it is to be `terse`."""
+    """A value (in `unit`) with its interval below, or a dash with the reason below; `terse` leaves out the reason."""
     if isinstance(value, Absent):
         return Cell(NONE, "dim", number=True, note="" if terse else value.reason)
     note = "" if ci95 is None else show_interval(ci95, "" if unit == "samples/s" else unit)
@@ -23,18 +23,19 @@ def number(value: float | Absent, unit: str, ci95: Interval | None = None, *, to
 
 
 def samples_a_joule(joules: float | Absent) -> Cell:
-    """From joules a sample."""
+    """The inverse of joules per sample; a dash where that is absent or 0."""
     if isinstance(joules, Absent) or not joules:
         return Cell(NONE, "dim", number=True)
     return Cell(units.number(1 / joules), number=True)
 
 
 def times(ratio: float) -> str:
-    """A ratio as a person says it: 1.38×, 0.951×, 12.0×."""
+    """A ratio in three significant digits: 1.38×, 0.951×, 12.0×."""
     return f"{_three(ratio)}×"
 
 
 def times_interval(ci95: Interval | None) -> str:
+    """The interval of a ratio, such as [1.31, 1.45]; empty for None."""
     return "" if ci95 is None else f"[{_three(ci95[0])}, {_three(ci95[1])}]"
 
 
@@ -44,12 +45,12 @@ def _three(ratio: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A relative difference: 0.2%, 3.4%, 25%."""
+    """A share (0.034) in per cent, in two significant digits: 0.2%, 3.4%, 25%."""
     return f"{100 * share:.2g}%" if share < 0.995 else f"{100 * share:.0f}%" if share < 10 else "over 1,000%"
 
 
 def ratio(effect: Effect | None, *, struck: bool = False) -> Cell:
-    """A ratio with its interval below it; struck where it may not be compared."""
+    """A ratio with its interval below and as a bar; struck, without a bar, where the pair may not be compared."""
     if effect is None:
         return Cell(NONE, "dim", number=True)
     bar = (effect.ci95[0], effect.ratio, effect.ci95[1]) if effect.ci95 and not struck else None

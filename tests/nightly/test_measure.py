@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import signal
@@ -11,7 +12,7 @@ import pytest
 
 from gpuprof.errors import LockedError, UsageError
 from gpuprof.nightly import measure as tonight
-from gpuprof.system.interrupts import terminate_as_interrupt
+from gpuprof.system.interrupts import terminate_as_interrupt, undisturbed
 from support.nights import night
 from support.running import gpuprof
 
@@ -106,6 +107,21 @@ def test_a_signal_while_a_run_is_started_leaves_none_behind(tmp_path, monkeypatc
     with pytest.raises(KeyboardInterrupt, match="SIGTERM"), terminate_as_interrupt():
         tonight._call(["sleep", "1000"], tmp_path / "log", 0, 100.0)
     assert started[0].returncode == -signal.SIGTERM
+
+
+def test_a_signal_just_before_a_run_is_started_is_an_interrupt(tmp_path, monkeypatch):
+    """There is no process yet that could be ended."""
+
+    @contextlib.contextmanager
+    def late(**more):
+        monkeypatch.setattr(tonight, "undisturbed", undisturbed)
+        signal.raise_signal(signal.SIGTERM)
+        with undisturbed(**more):
+            yield
+
+    monkeypatch.setattr(tonight, "undisturbed", late)
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"), terminate_as_interrupt():
+        tonight._call(["sleep", "1000"], tmp_path / "log", 0, 100.0)
 
 
 def test_a_log_is_not_written_through_a_link(tmp_path):

@@ -1,6 +1,6 @@
 """Charts as Vega-Lite specifications, from plain rows. Colours are CSS variables: one picture serves light and dark.
 
-A row's `label` and `side` are shown as they stand. Sides keep the order of `sides`, or of their first row: the first is
-the baseline. Every difference that has a colour has a shape, a dash or a place too. Values that cannot be drawn (none,
-not finite, not positive on a log axis) are left out.
+A row's `label` (a case) and `side` are shown as they are. Sides keep the order of `sides`, or of their first row; the
+first is the baseline. Whatever differs in colour differs in shape, dash or place as well. Values that cannot be drawn
+(None, not finite, not positive on a log axis) are left out.
 """

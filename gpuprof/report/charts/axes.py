@@ -1,4 +1,4 @@
-"""What charts have in common: their look, axes, scales, legends and numbers, as parts of Vega-Lite specifications."""
+"""What charts share: their look, axes, scales, legends and numbers, as parts of Vega-Lite specifications."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Row = Mapping[str, Any]
 Spec = dict[str, Any]
 
 WIDTH = 716
-POINTER = "-pointer"  # ends the names of layers that only a pointer needs
+POINTER = "-pointer"  # ends the names of layers that are there for tooltips alone; pictures leave them out
 _SERIES = ("var(--baseline)", "var(--candidate)", "var(--third)", "var(--fourth)")
 _SHAPES = ("circle", "diamond", "square", "triangle-up")
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
@@ -24,23 +24,26 @@ _RATIO_TICKS = (
     (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20),
     (0.001, 0.01, 0.1, 1, 10, 100, 1000),
 )
-_THIN = 120  # a line keeps the lowest and the highest of as many stretches
-_PAUSE = 3.5  # times the usual step: what is longer was not sampled
+_THIN = 120  # stretches of a line; of each the lowest and the highest point are kept
+_PAUSE = 3.5  # times the usual step: in a longer one nothing was sampled
 
-# Measuring a label to fit its place takes long where the label is long.
+# Vega takes long to measure long labels, so they are cut before.
 CUT = "length(datum.label) > 60 ? slice(datum.label, 0, 60) + '…' : datum.label"
 BOTH = "isValid(datum.low) && isValid(datum.high)"
 
 
 def spec(data: list[Spec], *, params: Sequence[Spec] = (), columns: int = 2, **parts: Any) -> Spec:
-    """A whole specification with the look that all charts share."""
+    """A whole specification in the look that all charts share.
+
+    `columns` are those of legends. `parts` (layer, height, vconcat ...) are put at the top level.
+    """
     single = {"width": WIDTH, "autosize": {"type": "fit-x", "contains": "padding"}} if "layer" in parts else {}
     quiet = {"labelColor": "var(--soft)", "titleColor": "var(--soft)", "titleFontWeight": "normal"}
     text = {"labelFontSize": 12, "titleFontSize": 12}
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "background": None,
-        # Room for readers whose font is wider than the one that was measured.
+        # Room for readers whose font is wider than the one measured here.
         "padding": {"left": 24, "top": 4, "right": 8, "bottom": 4},
         **single,
         **({"params": list(params)} if params else {}),
@@ -61,16 +64,19 @@ def spec(data: list[Spec], *, params: Sequence[Spec] = (), columns: int = 2, **p
 
 
 def x(field: str, title: str, scale: Spec, axis: Spec) -> Spec:
+    """A quantitative axis, horizontal or vertical."""
     return {"field": field, "type": "quantitative", "title": title, "scale": scale, "axis": axis}
 
 
 def y(data: Iterable[Row]) -> Spec:
+    """A vertical axis with the rows' labels, from the first at the top."""
     labels = list(dict.fromkeys(row["label"] for row in data))
     return {"field": "label", "type": "nominal", "title": None, "scale": {"domain": labels},
             "axis": {"domain": False, "ticks": False, "labelExpr": CUT}}  # fmt: skip
 
 
 def offset(names: Sequence[str]) -> Spec:
+    """A yOffset that puts the sides of a case below each other."""
     return {"field": "side", "type": "nominal", "sort": None, "scale": {"domain": list(names)}}
 
 
@@ -84,45 +90,54 @@ def series(names: Sequence[str]) -> Spec:
 
 
 def colour(names: Sequence[str]) -> Spec:
+    """Colour by side; from the fifth side on colours repeat, as shapes and dashes do."""
     scale = {"domain": list(names), "range": cycle(_SERIES, len(names))}
     return {"field": "side", "type": "nominal", "scale": scale, "legend": {"labelExpr": CUT}}
 
 
 def dash(names: Sequence[str]) -> Spec:
+    """Dash of a line by side."""
     return {"field": "side", "type": "nominal", "legend": {"symbolType": "stroke", "labelExpr": CUT},
             "scale": {"domain": list(names), "range": cycle(DASHES, len(names))}}  # fmt: skip
 
 
 def cycle(values: Sequence[Any], count: int) -> list[Any]:
+    """`count` of the values, from the first again when they run out."""
     return [values[i % len(values)] for i in range(count)]
 
 
 def tooltip(**titles: str) -> list[Spec]:
+    """A tooltip from field=title; fields are shown as they are, so numbers need one with their text."""
     return [{"field": field, "type": "nominal", "title": title} for field, title in titles.items()]
 
 
 def sides(rows: Iterable[Row], sides: Sequence[str]) -> list[str]:
+    """`sides` in their order, then those that only rows have."""
     return list(dict.fromkeys([*sides, *(row["side"] for row in rows)]))
 
 
 def picked(row: Row, *keys: str) -> Spec:
+    """The row with these keys alone: a specification holds no data that is not drawn."""
     return {key: row[key] for key in keys}
 
 
 def height(count: int, each: int) -> int:
+    """Pixels for `count` rows of `each` pixels."""
     return max(1, count) * each + 12
 
 
 def finite(value: Any) -> bool:
+    """Whether it is a finite number; None is not."""
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def positive(value: Any) -> bool:
+    """Whether it is a finite number above 0, which a log axis can show."""
     return finite(value) and value > 0
 
 
 def scale(values: Iterable[Any], *, log: bool = False) -> tuple[Spec, Spec]:
-    """Scale and axis: linear, or log with round ticks where values lie far apart."""
+    """Scale and axis for these values: linear from 0, or log (on demand, or from a ratio of 20) with round ticks."""
     drawn = [value for value in values if positive(value)]
     low, high = min(drawn, default=1), max(drawn, default=1)
     if not log and high < _WIDE_RANGE * low:
@@ -144,6 +159,7 @@ def _log_ticks(low: float, high: float) -> list[float]:
 
 
 def ratio_ticks(low: float, high: float) -> list[float]:
+    """Some ten round ratios within the range, which must hold 1; 1 is among them."""
     for ticks in _RATIO_TICKS:
         if ticks[0] <= low * 1.1 and high <= ticks[-1] * 1.1:
             break
@@ -152,11 +168,15 @@ def ratio_ticks(low: float, high: float) -> list[float]:
 
 
 def interval(low: Any, high: Any, unit: str) -> str:
+    """An interval in `unit` as text; "none" where a bound is not finite."""
     return show_interval((low, high), unit) if finite(low) and finite(high) else "none"
 
 
 def line(points: list[tuple[float, float]]) -> list[tuple[float, float | None]]:
-    """The points in time order, thinned, with a point without a value in each pause: no line is drawn across it."""
+    """The points (time, value) in time order, thinned.
+
+    At each pause in the samples a point without a value keeps the line from being drawn across it.
+    """
     points = sorted(points)
     steps = sorted(after[0] - before[0] for before, after in itertools.pairwise(points))
     pause = _PAUSE * steps[len(steps) // 2] if steps else 0
@@ -169,7 +189,7 @@ def line(points: list[tuple[float, float]]) -> list[tuple[float, float | None]]:
 
 
 def _thinned(points: list[tuple[float, float]], size: int) -> list[tuple[float, float]]:
-    """Of each stretch of `size` points the lowest and the highest, so that no peak is lost."""
+    """Of each stretch of `size` points the lowest and the highest: no peak is lost."""
     if size <= 2:
         return points
     kept: list[tuple[float, float]] = []

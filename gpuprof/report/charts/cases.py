@@ -10,7 +10,7 @@ from gpuprof.report.charts.axes import Row, Spec
 from gpuprof.units import joules, number, show
 
 _NOT_COMPARABLE = "not comparable"
-# What a ratio was found to be: colour, shape, filled.
+# Verdict on a ratio -> colour and shape, in the legend's order.
 _VERDICTS = {
     "faster": ("var(--good)", "triangle-right"),
     "no difference shown": ("var(--soft)", "circle"),
@@ -22,7 +22,7 @@ _PERCENTILES = ("p50", "p90", "p99")
 
 
 def ratios(rows: Sequence[Row]) -> Spec:
-    """Forest plot of candidate over baseline: `label`, `ratio`, `low`, `high` (or None), `verdict`, `allowed`."""
+    """Forest plot of candidate over baseline. Rows: `label`, `ratio`, `low`, `high` (or None), `verdict`, `allowed`."""
     data = []
     for row in rows:
         if not axes.positive(row["ratio"]):
@@ -64,7 +64,7 @@ def _times(low: Any, high: Any) -> str:
 
 
 def throughput(rows: Sequence[Row], sides: Sequence[str] = ()) -> Spec:
-    """Each case's throughput by side, with its interval: `label`, `side`, `value`, `low`, `high` in samples/s."""
+    """Throughput of each case by side. Rows: `label`, `side`, `value`, `low`, `high` (or None) in samples/s."""
     data = [
         {**axes.picked(row, "label", "side", "value", "low", "high"), "shown": show(row["value"], "samples/s"),
          "interval": axes.interval(row["low"], row["high"], "samples/s")}
@@ -85,7 +85,7 @@ def throughput(rows: Sequence[Row], sides: Sequence[str] = ()) -> Spec:
 
 
 def latency(rows: Sequence[Row], sides: Sequence[str] = ()) -> Spec:
-    """Each case's latency by side and percentile: `label`, `side`, `percentile` (p50, p90, p99), `value_s`."""
+    """Latency of each case by side. Rows: `label`, `side`, `percentile` (p50, p90, p99), `value_s`."""
     data = [
         {**axes.picked(row, "label", "side", "percentile"), "ms": row["value_s"] * 1e3,
          "shown": show(row["value_s"], "s")}
@@ -109,9 +109,9 @@ def latency(rows: Sequence[Row], sides: Sequence[str] = ()) -> Spec:
 
 
 def energy(rows: Sequence[Row], sides: Sequence[str] = ()) -> Spec:
-    """Energy a sample against throughput, a case's sides joined.
+    """Energy per sample against throughput, with a line between the sides of a case.
 
-    Rows: `label`, `side`, `throughput`, `energy_j`, and its interval `low`, `high` (or None).
+    Rows: `label`, `side`, `throughput` in samples/s, `energy_j`, and its interval `low`, `high` in J (or None).
     """
     drawn = [row for row in rows if axes.positive(row["throughput"]) and axes.positive(row["energy_j"])]
     factor, unit = joules([row["energy_j"] for row in drawn])
@@ -125,7 +125,7 @@ def energy(rows: Sequence[Row], sides: Sequence[str] = ()) -> Spec:
         })  # fmt: skip
     names = axes.sides(data, sides)
     last: dict[str, Spec] = {}
-    for row in data:  # the name of a case stands beside its last side
+    for row in data:  # a case is named beside its last side
         last[row["label"]] = row
     named = [
         {**row, "name": row["label"][:60] if last[row["label"]] is row and len(last) <= 12 else ""} for row in data
@@ -152,7 +152,7 @@ def energy(rows: Sequence[Row], sides: Sequence[str] = ()) -> Spec:
 
 
 def sweep(rows: Sequence[Row], sides: Sequence[str] = ()) -> Spec:
-    """Throughput against batch size, both log: `side`, `label`, `batch_size`, `value`, `low`, `high` in samples/s."""
+    """Throughput against batch size, both log. Rows: as `throughput` has them, and `batch_size`."""
     data = [
         {**axes.picked(row, "label", "side", "batch_size", "value", "low", "high"),
          "shown": show(row["value"], "samples/s"),

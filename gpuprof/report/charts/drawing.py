@@ -1,4 +1,4 @@
-"""Pictures of Vega-Lite specifications, and the scripts that make them live. Nothing here uses the network."""
+"""Pictures of Vega-Lite specifications, and the scripts that make charts interactive. Nothing here uses the network."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ DARK = {
 
 
 def svg(spec: Mapping[str, Any]) -> str:
-    """The specification as an SVG picture."""
+    """The specification as an SVG picture, in CSS variables. Raises GpuprofError without vl-convert."""
     return str(_library().vegalite_to_svg(_still(spec), allowed_base_urls=[]))
 
 
 def _still(part: Any) -> Any:
-    """The specification less what only a pointer needs: it would cost a third of the time."""
+    """The specification without what only a pointer needs, which would take a third of the time."""
     if isinstance(part, Mapping):
         kept = {key: value for key, value in part.items() if key not in ("tooltip", "params")}
         return {key: value if key == "data" else _still(value) for key, value in kept.items()}
@@ -45,24 +45,27 @@ def _for_pointer(layer: Mapping[str, Any]) -> bool:
 
 
 def concrete(picture: str) -> str:
-    """The picture in the colours of the light theme, for readers that know no CSS variables."""
-    return re.sub(r"var\(--([a-z]+)\)", lambda found: LIGHT.get(found[1], found[0]), picture)
+    """The picture in the colours of the light theme, for viewers without CSS variables."""
+    return re.sub(r"var\(--([a-z]+)\)", lambda match: LIGHT.get(match[1], match[0]), picture)
 
 
 def bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed in one script. Building it takes seconds, so it is kept in the user's cache."""
+    """Vega, Vega-Lite and Vega-Embed in one script, ready to stand inside a script element.
+
+    Building it takes seconds, so it is kept in the user's cache. Raises GpuprofError without vl-convert.
+    """
     library = _library()
     file = cache_directory() / f"vega-{library.__version__}.js"
     with contextlib.suppress(OSError, UnicodeDecodeError):
         if script := file.read_text("utf-8"):
             return script
     script = str(library.javascript_bundle())
-    # What ends a script element, or is changed by an HTML parser, must not stand in one.
+    # HTML parsers turn \r into \n, so that the script missed its hash in the policy; the others break its element.
     for risky, safe in (("\r\n", "\n"), ("\r", "\n"), ("</script", "<\\/script"), ("<!--", "<\\!--")):
         script = script.replace(risky, safe)
     with contextlib.suppress(OSError, GpuprofError):
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        to_file(file, script.encode(), mode=0o600)  # a script: nobody else's to change
+        to_file(file, script.encode(), mode=0o600)  # nobody else may change a script
     return script
 
 

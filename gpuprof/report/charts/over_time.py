@@ -1,4 +1,4 @@
-"""Charts over time: what was sampled in a run, and a metric over many runs."""
+"""Charts over time: the signals sampled in a run, and a metric over many runs."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from gpuprof.report.charts import axes
 from gpuprof.report.charts.axes import POINTER, Row, Spec
 from gpuprof.units import number, show
 
-# What a timeline shows, top to bottom: the start of the quantity's name, title, unit.
+# The panels of a timeline, top to bottom: the start of the quantity's name, title, unit.
 _PANELS = (("power", "Power", "W"), ("temperature", "Temperature", "°C"), ("core", "Core clock", "MHz"))
 
 
 def timeline(rows: Sequence[Row], phases: Sequence[Row] = (), sides: Sequence[str] = ()) -> Spec:
     """Power, temperature and core clock over one time axis that can be dragged and zoomed, phases as bands.
 
-    Rows: `t_s`, `side`, `quantity` (begins with power, temperature or core; `..._hz` is turned into MHz), `value`.
+    Rows: `t_s`, `side`, `quantity` (begins with power, temperature or core), `value` in W, °C or MHz; a quantity whose
+    name ends with `_hz` is in Hz and converted. A panel without values is left out.
     Phases: `side`, `name`, `start_s`, `end_s`.
     """
     names = axes.sides([*rows, *phases], sides)
@@ -101,7 +102,7 @@ def history(rows: Sequence[Row], changes: Sequence[Row], title: str, unit: str) 
     ]  # fmt: skip
     scale, axis = axes.scale([row["value"] for row in data])
     if "zero" in scale:
-        scale["zero"] = False  # points and lines: a step of some percent is what is looked for
+        scale["zero"] = False  # points and lines, in which a step of a few per cent must be seen
     time = {"field": "at", "type": "temporal", "title": None, "scale": {"type": "utc", "padding": 8}}
     states = {"regression": ("var(--bad)", [6, 3]), "improvement": ("var(--good)", [2, 2])}
     seen = [state for state in states if any(mark["state"] == state for mark in marks)]

@@ -1,4 +1,4 @@
-"""Which charts a report has: cases on several sides as the rows that `charts` draws."""
+"""Which charts a report has, and the rows for each from cases on several sides."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from gpuprof.units import show
 
 _JOULES = "energy_j_per_sample"
 _PERCENTILES = ("p50", "p90", "p99")
-Shown = tuple[str, str, CaseEvidence]  # title of the case, name of the side
+Shown = tuple[str, str, CaseEvidence]  # title of the case, name of the side, the case on that side
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """Sampled signals of each side's newest run, as over_time.timeline wants them."""
+    """Sampled signals of each side's newest run, in the rows of over_time.timeline; without rows there is no chart."""
 
     rows: Sequence[dict[str, Any]] = ()
     phases: Sequence[dict[str, Any]] = ()
 
 
 def of_claims(claims: Iterable[Claim], sides: tuple[str, str]) -> Iterable[Chart]:
+    """The forest plot of throughput ratios; nothing where no claim has one. `sides` are baseline and candidate."""
     drawn = [c for c in claims if c.metric == HEADLINE and c.ratio is not None]
     rows: list[dict[str, Any]] = [
         {"label": c.case if c.view != "all workloads" else f"overall: {c.case}", "ratio": c.ratio,
@@ -39,29 +40,29 @@ def of_claims(claims: Iterable[Claim], sides: tuple[str, str]) -> Iterable[Chart
         for c in drawn
     ]  # fmt: skip
     if rows:
-        said = "; ".join(f"{c.case} {times(c.ratio)} {c.verdict or ''}" for c in drawn if c.ratio is not None)
-        yield Chart("ratios", f"Throughput: {sides[1]} over {sides[0]}", shortened(said, 600), charts.ratios(rows))
+        in_words = "; ".join(f"{c.case} {times(c.ratio)} {c.verdict or ''}" for c in drawn if c.ratio is not None)
+        yield Chart("ratios", f"Throughput: {sides[1]} over {sides[0]}", shortened(in_words, 600), charts.ratios(rows))
 
 
 def of_cases(cases: Sequence[Shown], sides: Sequence[str], timeline: Timeline, whose: str) -> Iterable[Chart]:
-    """Those that there are numbers for. `whose` newest run the timeline shows: each side's, each device's."""
+    """The charts that there are numbers for. `whose` is for the timeline's title: "each side's", "each device's"."""
     if rows := _points(cases, HEADLINE):
-        yield Chart("throughput", "Throughput", _said(rows, "samples/s"), charts.throughput(rows, sides))
+        yield Chart("throughput", "Throughput", _in_words(rows, "samples/s"), charts.throughput(rows, sides))
     latency = [
         {**row, "percentile": p, "value_s": row["value"]}
         for case in cases for p in _PERCENTILES for row in _points([case], f"latency_{p}_s")
     ]  # fmt: skip
     if latency:
-        said = _said([{**row, "label": f"{row['label']} {row['percentile']}"} for row in latency], "s")
-        yield Chart("latency", "Latency of single requests", said, charts.latency(latency, sides))
+        in_words = _in_words([{**row, "label": f"{row['label']} {row['percentile']}"} for row in latency], "s")
+        yield Chart("latency", "Latency of single requests", in_words, charts.latency(latency, sides))
     energy = [
         {**row, "energy_j": row["value"], "throughput": rate}
         for case in cases for row in _points([case], _JOULES)
         if not isinstance(rate := _value(case[2], HEADLINE).value, Absent)
     ]  # fmt: skip
     if energy:
-        said = _said(energy, "J")
-        yield Chart("energy", "Energy a sample against throughput", said, charts.energy(energy, sides))
+        in_words = _in_words(energy, "J")
+        yield Chart("energy", "Energy a sample against throughput", in_words, charts.energy(energy, sides))
     if timeline.rows:
         yield Chart("timeline", f"Power, temperature and clock of {whose} newest run",
                     "Sampled over one process, its phases marked.",
@@ -71,9 +72,11 @@ def of_cases(cases: Sequence[Shown], sides: Sequence[str], timeline: Timeline, w
         {**row, "label": label, "batch_size": case[2].newest.batch_size}
         for case, label in zip(cases, unbatched, strict=True) for row in _points([case], HEADLINE)
     ]  # fmt: skip
-    swept = {r["label"] for r in sweep if len({o["batch_size"] for o in sweep if o["label"] == r["label"]}) > 1}
-    if sweep := [row for row in sweep if row["label"] in swept]:
-        yield Chart("sweep", "Throughput against batch size", _said(sweep, "samples/s"), charts.sweep(sweep, sides))
+    sizes: dict[str, set[int]] = {}
+    for row in sweep:
+        sizes.setdefault(row["label"], set()).add(row["batch_size"])
+    if sweep := [row for row in sweep if len(sizes[row["label"]]) > 1]:
+        yield Chart("sweep", "Throughput against batch size", _in_words(sweep, "samples/s"), charts.sweep(sweep, sides))
 
 
 def _value(case: CaseEvidence, metric: str) -> Side:
@@ -81,11 +84,12 @@ def _value(case: CaseEvidence, metric: str) -> Side:
 
 
 def _points(cases: Sequence[Shown], metric: str) -> list[dict[str, Any]]:
+    """A row for each case that has the metric: value and interval in its unit."""
     return [
         {"label": title, "side": name, "value": v.value, "low": v.ci95 and v.ci95[0], "high": v.ci95 and v.ci95[1]}
         for title, name, case in cases if not isinstance((v := _value(case, metric)).value, Absent)
     ]  # fmt: skip
 
 
-def _said(rows: Sequence[dict[str, Any]], unit: str) -> str:
+def _in_words(rows: Sequence[dict[str, Any]], unit: str) -> str:
     return shortened("; ".join(f"{r['label']}, {r['side']}: {show(r['value'], unit)}" for r in rows), 600)

@@ -11,6 +11,7 @@ from gpuprof.errors import StoreError
 from gpuprof.report.charts.pictures import Timeline
 from gpuprof.store.raw import read_raw
 
+# Quantity, the signals that have it (the first that was sampled counts), and the factor to the chart's unit.
 _QUANTITIES = (
     ("power", ("power_instant_w", "power_average_w"), 1.0),
     ("temperature", ("temperature_core_c", "temperature_hotspot_c"), 1.0),
@@ -19,7 +20,10 @@ _QUANTITIES = (
 
 
 def of(*sides: tuple[str, Evidence]) -> Timeline:
-    """Of each side's newest run, under the side's name; nothing where a run has no samples."""
+    """The signals of each side's newest run, under the side's name.
+
+    A run without samples, or whose raw.npz cannot be read, has no rows.
+    """
     rows: list[dict[str, Any]] = []
     phases: list[dict[str, Any]] = []
     for name, side in sides:
@@ -29,7 +33,7 @@ def of(*sides: tuple[str, Evidence]) -> Timeline:
         try:
             raw = read_raw(Path(side.newest.where), prefix)
         except StoreError:
-            continue  # the record stands without its raw series
+            continue  # the record is of use without its raw series
         rows += _rows(raw, prefix, name)
         phases += [{"side": name, "name": phase, "start_s": start, "end_s": end} for phase, start, end in marks]
     return Timeline(rows, phases)

@@ -1,4 +1,4 @@
-"""A comparison as one JSON document, for machines. Numbers in SI units, unrounded."""
+"""A comparison or an overview as one JSON document, for programs. Numbers in SI units, unrounded."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ SCHEMA = "gpuprof.comparison/1"
 OVERVIEW = "gpuprof.overview/1"
 
 
-def document(found: Comparison, now: str) -> dict[str, Any]:
+def document(comparison: Comparison, now: str) -> dict[str, Any]:
+    """A comparison (SCHEMA), made at the time `now` (ISO 8601)."""
     return {
         "schema": SCHEMA,
         "gpuprof": gpuprof.__version__,
         "made_at": now,
-        "simulated": found.simulated,
-        "headline": " ".join(headline(found, names(found.baseline, found.candidate))).strip(),
-        "baseline": _side(found.baseline),
-        "candidate": _side(found.candidate),
-        "vary": list(found.vary),
-        "machine_spread": found.machine_spread,
-        "overall": _claim(found.overall),
-        "claims": [_claim(claim) for claim in found.claims],
-        "ledger": [asdict(entry) for entry in found.ledger],
-        "cases": [_case(case) for case in found.cases],
-        "only_baseline": [case.newest.case_id for case in found.only_baseline],
-        "only_candidate": [case.newest.case_id for case in found.only_candidate],
-        "skipped": sorted({*found.baseline.skipped, *found.candidate.skipped}),
+        "simulated": comparison.simulated,
+        "headline": " ".join(headline(comparison, names(comparison.baseline, comparison.candidate))).strip(),
+        "baseline": _side(comparison.baseline),
+        "candidate": _side(comparison.candidate),
+        "vary": list(comparison.vary),
+        "machine_spread": comparison.machine_spread,
+        "overall": _claim(comparison.overall),
+        "claims": [_claim(claim) for claim in comparison.claims],
+        "ledger": [asdict(entry) for entry in comparison.ledger],
+        "cases": [_case(case) for case in comparison.cases],
+        "only_baseline": [case.newest.case_id for case in comparison.only_baseline],
+        "only_candidate": [case.newest.case_id for case in comparison.only_candidate],
+        "skipped": sorted({*comparison.baseline.skipped, *comparison.candidate.skipped}),
     }
 
 
@@ -85,12 +86,13 @@ def _value(side: Side) -> dict[str, Any]:
             "absent": why or None}  # fmt: skip
 
 
-def overview(found: Overview, now: str) -> dict[str, Any]:
+def overview(overview: Overview, now: str) -> dict[str, Any]:
+    """An overview (OVERVIEW), made at the time `now`: each device's cases with all metrics; no comparison."""
     return {
         "schema": OVERVIEW,
         "gpuprof": gpuprof.__version__,
         "made_at": now,
-        "simulated": found.simulated,
+        "simulated": overview.simulated,
         "devices": [
             {
                 **_side(device),
@@ -105,7 +107,7 @@ def overview(found: Overview, now: str) -> dict[str, Any]:
                     for case in device.cases.values()
                 ],
             }
-            for device in found.devices
+            for device in overview.devices
         ],
-        "skipped": sorted(found.skipped),
+        "skipped": sorted(overview.skipped),
     }

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from gpuprof.report.story import Block, Bullets, Cell, Chart, Notice, Story, Table
 from gpuprof.text import unbroken
 
-# What Markdown, the HTML in it or a page of GitHub would read as more than text; addresses become links by themselves.
+# Characters that Markdown, HTML in it or GitHub would read as more than text. "://" and "www." would become links.
 _MARKS = re.compile(r"([\\`*_{}\[\]<>()#!|~&$]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
 
 
 def render(story: Story) -> str:
+    """The whole story; of a chart only its words. Every text is escaped."""
     return "\n\n".join(_lines(story)) + "\n"
 
 

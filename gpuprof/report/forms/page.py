@@ -1,4 +1,4 @@
-"""A story as one self-contained HTML page: no request leaves it, and without scripts all of it can be read."""
+"""A story as one self-contained HTML page: it makes no request, and can be read in full without scripts."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ _BAR = (84, 12)  # width and height of a cell's interval picture
 
 
 def render(story: Story, *, interactive: bool = True, colours: Literal["theme", "light"] = "theme") -> str:
-    """The page. Interactive, its charts answer the pointer once scripts run; its pictures are there from the start.
+    """The page as HTML. Charts are pictures; if `interactive`, scripts replace them by ones that answer the pointer.
 
-    Pictures follow the page's theme, or are `light` for readers that know no CSS variables in them.
+    Pictures follow the page's theme, or are `light` for viewers without CSS variables. Raises GpuprofError for a story
+    with charts without vl-convert.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -36,7 +37,7 @@ def render(story: Story, *, interactive: bool = True, colours: Literal["theme", 
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     charts = [block for section in story.sections for block in section.blocks if isinstance(block, Chart)]
-    # Without $schema, which would only make the library complain of another version of itself.
+    # Without $schema: the library would only warn about its version.
     specs = {chart.key: _finite(cleaned({k: v for k, v in chart.spec.items() if k != "$schema"})) for chart in charts}
     live = interactive and bool(charts)
     loader = (_TEMPLATES / "charts.js").read_text("utf-8") if live else ""
@@ -60,13 +61,13 @@ def render(story: Story, *, interactive: bool = True, colours: Literal["theme", 
 
 
 def _lead(fact: str) -> tuple[str, str]:
-    """What names a side, and the rest."""
+    """The device of a side's facts, and the rest."""
     first, *rest = re.split(r"\n| · ", fact, maxsplit=1)
     return first, "".join(rest)
 
 
 def _finite(value: Any) -> Any:
-    """Plain data without numbers that JSON does not know."""
+    """Plain data with None in place of infinities and NaN, which JSON lacks."""
     if isinstance(value, dict):
         return {key: _finite(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -75,13 +76,13 @@ def _finite(value: Any) -> Any:
 
 
 def _json(spec: Any) -> str:
-    """JSON that can stand inside a script element."""
+    """JSON that may stand inside a script element."""
     text = json.dumps(spec, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _policy(scripts: Iterable[str]) -> str:
-    """The Content-Security-Policy: nothing from anywhere, and no script but these."""
+    """The Content-Security-Policy: nothing is loaded, and no script runs but these."""
     digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests) or "'none'"
     return (
@@ -95,7 +96,7 @@ def _scale(table: Table) -> tuple[float, float] | None:
     values = [value for row in table.rows for cell in row for value in cell.bar or () if _drawable(value)]
     if not values:
         return None
-    # One interval without bounds to speak of must not make points of all the others: it runs out of its picture.
+    # A very wide interval would shrink all others to points, so the scale ends at 0.2 and 5 and it runs off the edge.
     low, high = math.log(max(0.2, min([*values, 0.95]))), math.log(min(5.0, max([*values, 1.05])))
     pad = 0.06 * (high - low)
     return low - pad, high + pad
@@ -108,10 +109,10 @@ def _bar(cell: Cell, scale: tuple[float, float] | None) -> str:
     width, height = _BAR
     places = ((math.log(v) - scale[0]) / (scale[1] - scale[0]) * width for v in cell.bar)
     low, middle, high = (min(max(place, 0.0), float(width)) for place in places)
-    one = -scale[0] / (scale[1] - scale[0]) * width
+    rule = -scale[0] / (scale[1] - scale[0]) * width
     return (
         f'<svg class="bar" width="{width}" height="{height}" viewBox="0 0 {width} {height}" aria-hidden="true">'
-        f'<path d="M{one:.1f} 0V{height}" stroke="var(--faint)" stroke-dasharray="2 2"/>'
+        f'<path d="M{rule:.1f} 0V{height}" stroke="var(--faint)" stroke-dasharray="2 2"/>'
         f'<path d="M{low:.1f} {height / 2}H{high:.1f}" stroke="var(--ink)" stroke-width="1.5"/>'
         f'<circle cx="{middle:.1f}" cy="{height / 2}" r="3" fill="var(--ink)"/></svg>'
     )

@@ -1,4 +1,4 @@
-"""The page on paper."""
+"""A story as a PDF: the page, printed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from gpuprof.report.story import Story
 
 
 def render(story: Story) -> bytes:
-    """The story as a PDF document."""
+    """The bytes of a PDF document. Raises GpuprofError without weasyprint and Pango."""
     try:
         from weasyprint import HTML
-    except (ImportError, OSError) as error:  # OSError: Pango, which it loads, is not installed
+    except (ImportError, OSError) as error:  # OSError: Pango, which weasyprint loads, is missing
         raise GpuprofError(
             f"a PDF needs weasyprint and its libraries ({_first_line(error)}): python -m pip install "
             "'gpuprof-dl[pdf]', and Pango from the system's packages; a browser prints the HTML report just as well"

@@ -1,4 +1,4 @@
-"""A story in a terminal: everything but the pictures and what is folded away. Pure."""
+"""A story in a terminal: all but charts, folded tables and the section of raw numbers. Pure."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _STYLES: dict[Tone, str] = {
 
 
 def render(story: Story) -> Iterator[RenderableType]:
+    """What to print, from top to bottom; the last line names what only the page has."""
     from rich.text import Text
 
     for banner in story.banners:
@@ -27,7 +28,7 @@ def render(story: Story) -> Iterator[RenderableType]:
         yield Text.assemble((f"{unbroken(label):<10} ", "cyan"), unbroken(value))
     folded = [b for s in story.sections for b in s.blocks if isinstance(b, Table) and b.folded]
     for section in story.sections:
-        if section.key == "raw":  # for the page: it is longer than everything else
+        if section.key == "raw":  # longer than all the others: left to the page
             continue
         parts = [part for block in section.blocks for part in _block(block)]
         if parts:

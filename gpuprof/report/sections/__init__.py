@@ -1,1 +1,1 @@
-"""The sections of a comparison, a file each: `blocks` gives what stands in it. stories/comparison.py orders them."""
+"""The sections of a comparison, a file each: `blocks` yields its content. stories/comparison.py orders them."""

@@ -1,4 +1,4 @@
-"""Case by case: every metric of a case on both sides, and the conditions that it was measured under."""
+"""Case by case: every metric of a case on both sides, and the conditions it was measured under."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from gpuprof.throttling import throttled
 from gpuprof.units import show
 
 _MOST_CASES = 40
-_FEW = 3  # cases that are shown in full without being asked
+_FEW = 3  # cases whose tables are open from the start
 
 
 def blocks(subject: Subject) -> Iterable[Block]:
-    if len(subject.found.cases) > _MOST_CASES:
-        yield Notice(
-            f"The first {_MOST_CASES} of {len(subject.found.cases)} cases; name fewer to see each in full.", "dim"
-        )
-    for case in subject.found.cases[:_MOST_CASES]:
+    """A table for each of the first 40 cases: metrics that either side has, then conditions."""
+    cases = subject.comparison.cases
+    if len(cases) > _MOST_CASES:
+        yield Notice(f"The first {_MOST_CASES} of {len(cases)} cases; name fewer to see each in full.", "dim")
+    for case in cases[:_MOST_CASES]:
         struck = not case.pair.allowed
         rows = []
         for metric in METRICS:
@@ -34,20 +34,22 @@ def blocks(subject: Subject) -> Iterable[Block]:
             sides = [number(s.value, metric.unit, s.ci95) for s in (difference.baseline, difference.candidate)]
             better = f"{metric.better} is better" if metric.ratio else ""
             rows.append([Cell(metric.title, note=better), *sides, ratio(difference.effect, struck=struck)])
-        for title, tell in CONDITIONS:
-            texts = [tell(side) for side in (case.pair.baseline, case.pair.candidate)]
+        for title, condition in CONDITIONS:
+            texts = [condition(side) for side in (case.pair.baseline, case.pair.candidate)]
             if any(texts):
                 rows.append([Cell(title), *(Cell(text or NONE, number=True) for text in texts), Cell("")])
         reason = f" (not comparable: {'; '.join(case.pair.reasons)})" if struck else ""
-        yield Table(case.title + reason, ("", *subject.names, "ratio"), rows, folded=len(subject.found.cases) > _FEW)
+        yield Table(case.title + reason, ("", *subject.names, "ratio"), rows, folded=len(cases) > _FEW)
 
 
 def _fact(name: str, spell: Callable[[Any], str]) -> Callable[[CaseEvidence], str]:
-    def tell(case: CaseEvidence) -> str:
+    """A fact of the newest run in words; empty where it has none."""
+
+    def condition(case: CaseEvidence) -> str:
         value = case.newest.facts.get(name)
         return "" if value is None else spell(value)
 
-    return tell
+    return condition
 
 
 def _setting(name: str) -> Callable[[CaseEvidence], str]:
@@ -63,6 +65,7 @@ def _temperatures(case: CaseEvidence) -> str:
     return "" if start is None or end is None else f"{start:.0f} to {end:.0f} °C"
 
 
+# Title, and the condition of a side's newest run in words, "" for unknown. A row appears if either side has words.
 CONDITIONS: tuple[tuple[str, Callable[[CaseEvidence], str]], ...] = (
     ("regime", lambda case: case.newest.regime or ""),
     ("precision that ran", lambda case: case.newest.precision or "unknown"),

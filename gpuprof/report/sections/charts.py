@@ -1,4 +1,4 @@
-"""Charts of the claims, and of every case that may be compared."""
+"""Charts of the claims, and of all cases that may be compared."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from gpuprof.report.story import Block
 
 
 def blocks(subject: Subject) -> Iterable[Block]:
+    """The forest plot of ratios, then the charts of both sides that there are numbers for."""
     cases = [
         (case.title, name, evidence)
-        for case in subject.found.cases if case.pair.allowed
+        for case in subject.comparison.cases if case.pair.allowed
         for name, evidence in zip(subject.names, (case.pair.baseline, case.pair.candidate), strict=True)
     ]  # fmt: skip
-    yield from pictures.of_claims((subject.found.overall, *subject.found.claims), subject.names)
+    yield from pictures.of_claims((subject.comparison.overall, *subject.comparison.claims), subject.names)
     yield from pictures.of_cases(cases, subject.names, subject.timeline, "each side's")

@@ -1,4 +1,4 @@
-"""Decision numbers: what a buyer looks at first, and what is systematic in it."""
+"""Decision numbers: what a buyer looks at first, and its systematic errors."""
 
 from __future__ import annotations
 
@@ -17,37 +17,38 @@ from gpuprof.units import show
 
 
 def blocks(subject: Subject) -> Iterable[Block]:
-    found, sides = subject.found, subject.names
-    limits = [_limit(side) for side in (found.baseline, found.candidate)]
+    """A table of the comparable cases; the energies' systematic errors, or why none is compared; break-even."""
+    compared, sides = subject.comparison, subject.names
+    limits = [_limit(side) for side in (compared.baseline, compared.candidate)]
     rows: list[list[Cell]] = []
-    for case in found.cases:
+    for case in compared.cases:
         if case.pair.allowed:
             rows += _decision_rows(case, sides, limits)
     if rows:
         heads = ("case", "side", "throughput", "energy a sample", "samples a joule", "power", "memory", "first step")
         yield without_empty(Table("What decides, case by case", heads, rows))
-    if all(case.differences["energy_j_per_sample"].effect is None for case in found.cases):
-        energies = [side.value for case in found.cases for side in _both(case, "energy_j_per_sample")]
+    if all(case.differences["energy_j_per_sample"].effect is None for case in compared.cases):
+        energies = [side.value for case in compared.cases for side in _both(case, "energy_j_per_sample")]
         reasons = sorted({value.reason for value in energies if isinstance(value, Absent) and value.reason})
         yield Notice(f"No energy is compared: {'; '.join(reasons) or 'not measured on both sides'}.", "dim")
     else:
-        yield Notice(_sensors(found))
-    # Where no difference in speed was shown there is nothing to make good with.
-    decided = {c.case for c in found.claims if c.metric == HEADLINE and c.verdict in ("faster", "slower")}
-    said = [f"{case.title}: {_said(case.break_even)}" for case in found.cases if case.title in decided]
-    if said:
+        yield Notice(_sensors(compared))
+    # One-time costs pay off through a difference in speed; where none was shown there is no break-even.
+    decided = {c.case for c in compared.claims if c.metric == HEADLINE and c.verdict in ("faster", "slower")}
+    paid = [f"{case.title}: {_break_even(case.break_even)}" for case in compared.cases if case.title in decided]
+    if paid:
         yield Notice("First step and break-even: how long one-time tuning and compilation take to pay for themselves.")
-        yield Bullets(said)
+        yield Bullets(paid)
 
 
-def _said(even: BreakEven | Absent) -> str:
+def _break_even(even: BreakEven | Absent) -> str:
     return even.reason if isinstance(even, Absent) else f"{even.steps:,.0f} steps; {even.says}"
 
 
 def _limit(side: Evidence) -> str | None:
-    """The power limit of its devices, as they reported it."""
-    found = [show(float(v), "W") for v in side.facts.get("power_limit_w", {}) if v.replace(".", "", 1).isdigit()]
-    return listed(sorted(found)) or None
+    """The power limits that its devices reported, in words; None where none did."""
+    reported = [show(float(v), "W") for v in side.facts.get("power_limit_w", {}) if v.replace(".", "", 1).isdigit()]
+    return listed(sorted(reported)) or None
 
 
 def _both(case: Compared, metric: str) -> tuple[Side, Side]:
@@ -55,6 +56,7 @@ def _both(case: Compared, metric: str) -> tuple[Side, Side]:
 
 
 def _decision_rows(case: Compared, sides: tuple[str, str], limits: Sequence[str | None]) -> list[list[Cell]]:
+    """A row for each side and one of ratios; `limits` are the sides' power limits."""
     rows = []
     for position, name in enumerate(sides):
         values = {key: _both(case, key)[position] for key in BY_KEY}
@@ -87,10 +89,10 @@ def _value(side: Side, metric: str) -> Cell:
     return number(side.value, BY_KEY[metric].unit, side.ci95, terse=True)
 
 
-def _sensors(found: Comparison) -> str:
-    """What is systematic in the energies, beside the scatter that the intervals show."""
-    said = []
-    for name, side in (("baseline", found.baseline), ("candidate", found.candidate)):
+def _sensors(comparison: Comparison) -> str:
+    """The systematic errors of the energies, which their intervals do not show."""
+    parts = []
+    for name, side in (("baseline", comparison.baseline), ("candidate", comparison.candidate)):
         gains = [float(v) for v in side.facts.get("gain_error", {})]
         scope = listed(sorted(side.facts.get("scope", {}))) or "unknown"
         gain = (
@@ -98,5 +100,5 @@ def _sensors(found: Comparison) -> str:
             if gains
             else "unknown: no comparison with a meter is published"
         )
-        said.append(f"{name}: covers {scope}, gain error of the sensor {gain}")
-    return "Energy intervals show scatter only. Systematic and on top of it: " + "; ".join(said) + "."
+        parts.append(f"{name}: covers {scope}, gain error of the sensor {gain}")
+    return "Energy intervals show scatter only. Systematic and on top of it: " + "; ".join(parts) + "."

@@ -1,4 +1,4 @@
-"""The fairness ledger: every difference between the sides, and what each is worth."""
+"""The fairness ledger: every difference between the sides, and how much it weighs."""
 
 from __future__ import annotations
 
@@ -13,25 +13,27 @@ _WEIGHTS: dict[str, Tone] = {"blocks": "bad", "weakens": "warn", "noted": "dim"}
 
 
 def blocks(subject: Subject) -> Iterable[Block]:
-    found = subject.found
-    if found.ledger:
+    """The ledger as a table, cases that one side lacks, records that could not be read."""
+    compared, count = subject.comparison, len(subject.comparison.cases)
+    if compared.ledger:
         yield Table(
             "Every difference between the sides", ("weight", "what", *subject.names, "why it matters", "case"),
             [
                 [Cell(e.weight, _WEIGHTS[e.weight]), Cell(e.key), Cell(shortened(e.baseline or NONE, 200)),
-                 Cell(shortened(e.candidate or NONE, 200)), Cell(e.why), Cell(_about(e.cases, len(found.cases)), "dim")]
-                for e in found.ledger
+                 Cell(shortened(e.candidate or NONE, 200)), Cell(e.why), Cell(_about(e.cases, count), "dim")]
+                for e in compared.ledger
             ],
         )  # fmt: skip
     else:
         yield Notice("No difference between the sides was found but the devices themselves.", "good")
-    for name, cases in ((subject.names[0], found.only_baseline), (subject.names[1], found.only_candidate)):
+    for name, cases in ((subject.names[0], compared.only_baseline), (subject.names[1], compared.only_candidate)):
         if cases:
             yield Notice(f"Only on {name}: " + listed([case.newest.case_id for case in cases], 10), "dim")
-    if skipped := {*found.baseline.skipped, *found.candidate.skipped}:
+    if skipped := {*compared.baseline.skipped, *compared.candidate.skipped}:
         yield Notice(f"{plural(len(skipped), 'record')} could not be read and were left out:", "warn")
         yield Bullets([shortened(line, 300) for line in sorted(skipped)[:20]])
 
 
 def _about(cases: Sequence[str], count: int) -> str:
+    """The cases that an entry concerns, of `count` in all; an entry without cases concerns the whole side."""
     return "all" if not cases or len(cases) == count else listed(cases, 4)

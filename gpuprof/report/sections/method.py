@@ -1,4 +1,4 @@
-"""Raw numbers, where they stand, and how they were made."""
+"""Raw numbers, where they are stored, and how they were made."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ _MOST_RUNS = 50
 
 
 def blocks(subject: Subject) -> Iterable[Block]:
+    """Each process's throughput in the newest runs, the newest 50 runs of each side, and METHOD."""
     rows = []
-    for case in subject.found.cases:
+    for case in subject.comparison.cases:
         for name, side in zip(subject.names, (case.pair.baseline, case.pair.candidate), strict=True):
             values = side.newest.processes.get(HEADLINE, [])
             shown = listed([units.number(value) for value in values], 12) or NONE
@@ -25,8 +26,8 @@ def blocks(subject: Subject) -> Iterable[Block]:
         yield Table("Throughput of each process of the newest run, samples/s, and where it stands",
                     ("case", "side", "processes", "run", "case in its record.json"), rows, folded=True)  # fmt: skip
     runs = []
-    for name, whole in zip(subject.names, (subject.found.baseline, subject.found.candidate), strict=True):
-        newest = sorted(whole.runs, key=lambda run: run[1], reverse=True)
+    for name, evidence in zip(subject.names, (subject.comparison.baseline, subject.comparison.candidate), strict=True):
+        newest = sorted(evidence.runs, key=lambda run: run[1], reverse=True)
         runs += [[Cell(name), Cell(run), Cell(start), Cell(where)] for run, start, where in newest[:_MOST_RUNS]]
         if len(newest) > _MOST_RUNS:
             runs.append([Cell(name), Cell(f"and {len(newest) - _MOST_RUNS:,} older runs", "dim"), Cell(""), Cell("")])

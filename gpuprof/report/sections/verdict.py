@@ -1,4 +1,4 @@
-"""Verdicts with their intervals, pairs that may not be compared, and what the verdicts are about."""
+"""Verdicts with their intervals, pairs that may not be compared, and the scope of the verdicts."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from gpuprof.report.wording import NONE, percent, times, times_interval
 
 
 def blocks(subject: Subject) -> Iterable[Block]:
-    found, (one, other) = subject.found, subject.names
-    struck = [case for case in found.cases if not case.pair.allowed]
-    made = [claim for claim in found.claims if claim.allowed]
-    if found.overall.allowed and len([claim for claim in made if claim.metric == HEADLINE]) > 1:
-        made = [found.overall, *made]
-    rows = [_claim_row(claim) for claim in made]
+    """A table of the claims (the overall one first, if there are several), one of struck pairs, and the scope."""
+    compared, (baseline, candidate) = subject.comparison, subject.names
+    struck = [case for case in compared.cases if not case.pair.allowed]
+    claims = [claim for claim in compared.claims if claim.allowed]
+    if compared.overall.allowed and len([claim for claim in claims if claim.metric == HEADLINE]) > 1:
+        claims = [compared.overall, *claims]
+    rows = [_claim_row(claim) for claim in claims]
     if rows:
-        yield Table(
-            f"Claims: {other} over {one}", ("claim", "measure", "verdict", "ratio", "95% interval", "MDE"), rows
-        )
+        heads = ("claim", "measure", "verdict", "ratio", "95% interval", "MDE")
+        yield Table(f"Claims: {candidate} over {baseline}", heads, rows)
     if struck:
         yield Table(
             "Pairs that may not be compared, and why", ("case", "ratio", "reason"),
             [[Cell(case.title), _struck_ratio(case), Cell("; ".join(case.pair.reasons), "warn")] for case in struck],
         )  # fmt: skip
-    yield Notice(_scope(found))
+    yield Notice(_scope(compared))
 
 
 def _claim_row(claim: Claim) -> list[Cell]:
@@ -51,19 +51,19 @@ def _struck_ratio(case: Compared) -> Cell:
     return Cell(NONE, "dim", number=True) if effect is None else Cell(times(effect.ratio), struck=True, number=True)
 
 
-def _scope(found: Comparison) -> str:
-    """What the verdict is about, in words that cannot be read as more."""
-    one, other = found.baseline, found.candidate
-    made = [claim for claim in (*found.claims, found.overall) if claim.verdict is not None]
-    if not made:
+def _scope(comparison: Comparison) -> str:
+    """The machines that the verdicts hold for, and no more."""
+    baseline, candidate = comparison.baseline.machines, comparison.candidate.machines
+    decided = [claim for claim in (*comparison.claims, comparison.overall) if claim.verdict is not None]
+    if not decided:
         return "No verdict is given; what stands in the way is named above and in the fairness ledger."
-    spread = percent(max(claim.spread for claim in made))
-    if one.machines.keys() == other.machines.keys() and len(one.machines) == 1:
+    spread = percent(max(claim.spread for claim in decided))
+    if baseline.keys() == candidate.keys() and len(baseline) == 1:
         about = "Both sides ran on one machine: the verdict is about that machine with these two settings or runs."
-        if max(claim.spread for claim in made) > 0:
+        if max(claim.spread for claim in decided) > 0:
             about += f" Runs that did not take turns differ by themselves: {spread} was added for that."
-    elif len(one.machines) > 1 and len(other.machines) > 1:
-        about = f"{len(one.machines)} and {len(other.machines)} machines: the verdict is about the device models."
+    elif len(baseline) > 1 and len(candidate) > 1:
+        about = f"{len(baseline)} and {len(candidate)} machines: the verdict is about the device models."
     else:
         about = f"One machine cannot speak for its model: {spread} was added for machines that nobody measured."
     return (

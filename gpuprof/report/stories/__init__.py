@@ -1,1 +1,1 @@
-"""What a report says, apart from how it looks. Each story is sections of blocks (story.py)."""
+"""The reports, apart from how they look: `story()` of each file makes sections of blocks (report/story.py)."""

@@ -1,4 +1,4 @@
-"""The story of a comparison. SECTIONS is its table of contents; each has `blocks`, of the subject."""
+"""The story of a comparison. SECTIONS is its table of contents: `blocks` of each file in sections/."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from gpuprof.text import listed, plural, shortened
 _UNITS = {"process": "processes", "run": "runs", "machine": "machines", "pair of processes": "pairs of processes"}
 
 
-def story(found: Comparison, now: str, timeline: Timeline | None = None) -> Story:
-    """`now` is the time of making it (ISO 8601)."""
-    subject = Subject(found, names(found.baseline, found.candidate), timeline or Timeline())
-    sections = [Section(key, title, list(tell(subject))) for key, title, tell in SECTIONS]
-    overall, (answer, numbers) = found.overall, headline(found, subject.names)
-    simulated = " and ".join(sorted({s.device for s in (found.baseline, found.candidate) if True in s.simulated}))
+def story(comparison: Comparison, now: str, timeline: Timeline | None = None) -> Story:
+    """A comparison as a report, made at the time `now` (ISO 8601). Without a timeline that chart is left out."""
+    subject = Subject(comparison, names(comparison.baseline, comparison.candidate), timeline or Timeline())
+    sections = [Section(key, title, list(blocks(subject))) for key, title, blocks in SECTIONS]
+    overall, (answer, numbers) = comparison.overall, headline(comparison, subject.names)
+    sides = (comparison.baseline, comparison.candidate)
+    simulated = " and ".join(sorted({side.device for side in sides if True in side.simulated}))
     return Story(
         title=f"{subject.names[1]} against {subject.names[0]}",
         headline=answer,
@@ -31,39 +32,42 @@ def story(found: Comparison, now: str, timeline: Timeline | None = None) -> Stor
         banners=[SIMULATED.format(names=simulated)] if simulated else [],
         sections=[section for section in sections if section.blocks],
         made=f"gpuprof {gpuprof.__version__}, {now}, from the records of "
-        f"{plural(len(found.baseline.runs), 'run')} and {plural(len(found.candidate.runs), 'run')}",
-        facts=[("Baseline", _side_facts(found.baseline)),
-               ("Candidate", _side_facts(found.candidate)), ("Inference", _inference(overall))],
+        f"{' and '.join(plural(len(side.runs), 'run') for side in sides)}",
+        facts=[("Baseline", _side_facts(sides[0])), ("Candidate", _side_facts(sides[1])),
+               ("Inference", _inference(overall))],
     )  # fmt: skip
 
 
-def headline(found: Comparison, sides: tuple[str, str]) -> tuple[str, str]:
-    """The answer in one sentence, and its numbers."""
-    overall, (one, other) = found.overall, sides
+def headline(comparison: Comparison, sides: tuple[str, str]) -> tuple[str, str]:
+    """The answer in one sentence, and its numbers in another ("" if there are none).
+
+    `sides` are the names of baseline and candidate.
+    """
+    overall, (baseline, candidate) = comparison.overall, sides
     if not overall.allowed or overall.ratio is None:
         return f"No verdict: {overall.reason}.", ""
     scope = f"over {overall.case}" if overall.case[0].isdigit() else f"on {overall.case}"
     numbers = f"{times(overall.ratio)} the throughput {scope}"
     if overall.ci95 is None:
-        return f"No verdict: {overall.reason}.", f"{other} showed {numbers}."
+        return f"No verdict: {overall.reason}.", f"{candidate} showed {numbers}."
     interval = f"95% interval {times_interval(overall.ci95)}"
-    if split := _split(found, other):
+    if split := _split(comparison, candidate):
         return split, f"Over all: {numbers}, {interval}."
     if overall.verdict == "no difference shown":
         low, high = overall.ci95
         room = f"anything from {low - 1:+.0%} to {high - 1:+.0%} remains possible; MDE {percent(overall.mde or 0.0)}"
-        return f"No difference shown between {one} and {other}.", f"{numbers}, {interval}: {room}."
-    return f"{other} is {overall.verdict} than {one}.", f"{numbers}, {interval}."
+        return f"No difference shown between {baseline} and {candidate}.", f"{numbers}, {interval}: {room}."
+    return f"{candidate} is {overall.verdict} than {baseline}.", f"{numbers}, {interval}."
 
 
-def _split(found: Comparison, other: str) -> str:
-    """Where cases have verdicts that contradict each other, or the whole: no one word would be true."""
-    made = [c for c in found.claims if c.metric == HEADLINE and c.view == "iso-batch"]
-    words = {w: [c.case for c in made if c.verdict == w] for w in ("faster", "slower")}
-    contradicted = {"faster": "slower", "slower": "faster"}.get(found.overall.verdict or "")
-    if all(words.values()) or (contradicted and words[contradicted]):
-        said = (f"{word} on {listed(cases)}" for word, cases in words.items() if cases)
-        return f"It depends: {other} is {', and '.join(said)}."
+def _split(comparison: Comparison, candidate: str) -> str:
+    """The answer where cases' verdicts contradict each other or the overall one; "" where they do not."""
+    claims = [c for c in comparison.claims if c.metric == HEADLINE and c.view == "iso-batch"]
+    by_verdict = {verdict: [c.case for c in claims if c.verdict == verdict] for verdict in ("faster", "slower")}
+    opposite = {"faster": "slower", "slower": "faster"}.get(comparison.overall.verdict or "")
+    if all(by_verdict.values()) or (opposite and by_verdict[opposite]):
+        parts = (f"{verdict} on {listed(cases)}" for verdict, cases in by_verdict.items() if cases)
+        return f"It depends: {candidate} is {', and '.join(parts)}."
     return ""
 
 
@@ -78,6 +82,7 @@ def _side_facts(side: Evidence) -> str:
 
 
 def _inference(claim: Claim) -> str:
+    """The units that the claim rests on, with their number on each side."""
     if not claim.unit:
         return "none"
     unit = _UNITS.get(claim.unit, claim.unit)

@@ -1,4 +1,4 @@
-"""The story of a metric over time, and the same as a document. Pure."""
+"""The story of a metric over time, and the same as a JSON document. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gpuprof.analysis.history import (
 )
 from gpuprof.analysis.suspects import Suspect
 from gpuprof.metrics import BY_KEY
-from gpuprof.report.charts.over_time import history
+from gpuprof.report.charts import over_time
 from gpuprof.report.story import Block, Bullets, Cell, Chart, Notice, Section, Story, Table
 from gpuprof.report.wording import NONE, SIMULATED, number, times, times_interval
 from gpuprof.text import listed, plural, shortened
@@ -34,67 +34,72 @@ _MOST_SUSPECTS = 6
 
 @dataclass(frozen=True)
 class History:
-    what: str
-    metric: str
+    """A metric over time in every series, and what is worse now."""
+
+    what: str  # the selector or the store that the runs come from
+    metric: str  # a key of METRICS
     series: Sequence[Series]
     worse: Sequence[Regression]
-    skipped: Sequence[str] = ()
-    last: int = RECENT
-    ended: Sequence[Series] = ()  # of `series`, not judged
+    skipped: Sequence[str] = ()  # records that could not be read, and why
+    last: int = RECENT  # runs within which a change counts as a regression
+    ended: Sequence[Series] = ()  # those of `series` that are too old to be judged
 
     @property
     def simulated(self) -> list[str]:
-        """Devices that a simulator stood for."""
+        """Models of the devices that a simulator took the place of."""
         return sorted({series.device for series in self.series if series.simulated})
 
 
-def story(found: History, now: str) -> Story:
+def story(history: History, now: str) -> Story:
+    """A history as a report, made at the time `now` (ISO 8601)."""
     sections = [
-        Section("series", "Series", list(_series(found))),
-        Section("changes", "Changes", list(_changes(found))),
-        Section("charts", "Over time", list(_charts(found))),
+        Section("series", "Series", list(_series(history))),
+        Section("changes", "Changes", list(_changes(history))),
+        Section("charts", "Over time", list(_charts(history))),
         Section("raw", "Method", [Bullets(_METHOD)]),
     ]
-    runs = {point.run_id for series in found.series for point in series.points}
+    runs = {point.run_id for series in history.series for point in series.points}
     return Story(
-        title=f"{BY_KEY[found.metric].title} over time: {shortened(found.what)}",
-        headline=headline(found),
-        tone="bad" if found.worse else "plain",
-        banners=[SIMULATED.format(names=" and ".join(found.simulated))] if found.simulated else [],
+        title=f"{BY_KEY[history.metric].title} over time: {shortened(history.what)}",
+        headline=headline(history),
+        tone="bad" if history.worse else "plain",
+        banners=[SIMULATED.format(names=" and ".join(history.simulated))] if history.simulated else [],
         sections=[section for section in sections if section.blocks],
         made=f"gpuprof {gpuprof.__version__}, {now}, from {plural(len(runs), 'run')}",
     )
 
 
-def headline(found: History) -> str:
-    if found.worse:
-        return "Worse: " + "; ".join(regression(one) for one in found.worse) + "."
-    changes = sum(len(series.changes) for series in found.series)
-    short = sum(bool(series.short) for series in found.series)
+def headline(history: History) -> str:
+    """The answer in one sentence: each regression, or that there is none."""
+    if history.worse:
+        return "Worse: " + "; ".join(map(regression, history.worse)) + "."
+    changes = sum(len(series.changes) for series in history.series)
+    short = sum(bool(series.short) for series in history.series)
     unclear = f", {short} too short to tell" if short else ""
-    if found.ended:
-        unclear += f", {len(found.ended)} not judged (no run in {ENDED} days before the newest of all)"
+    if history.ended:
+        unclear += f", {len(history.ended)} not judged (no run in {ENDED} days before the newest of all)"
     return (
-        f"No new regression in {plural(len(found.series), 'series', 'series')}: {plural(changes, 'change')}{unclear}."
+        f"No new regression in {plural(len(history.series), 'series', 'series')}: {plural(changes, 'change')}{unclear}."
     )
 
 
-def regression(one: Regression) -> str:
-    """In the words of a mail: which, how much, since when, and what else changed."""
-    metric = BY_KEY[one.series.metric].title
-    why = suspects(one.suspects, most=3)
-    since = f"since {one.since.at[:10]}" if one.settled else f"in the run of {one.since.at[:10]}"
-    said = "; ".join([why or ("" if one.cautions else "nothing else changed"), *one.cautions]).strip("; ")
-    return f"{one.series.title}: {times(one.ratio)} {metric} {since} ({said})"
+def regression(worse: Regression) -> str:
+    """A regression in one line, for e-mail: which case, how much, since when, and what else changed."""
+    series, since = worse.series, worse.since
+    metric = BY_KEY[series.metric].title
+    when = f"since {since.at[:10]}" if worse.settled else f"in the run of {since.at[:10]}"
+    why = suspects(worse.suspects, most=3) or ("" if worse.cautions else "nothing else changed")
+    reasons = "; ".join([why, *worse.cautions]).strip("; ")
+    return f"{series.title}: {times(worse.ratio)} {metric} {when} ({reasons})"
 
 
-def suspects(found: Sequence[Suspect], most: int = _MOST_SUSPECTS) -> str:
-    said = [f"{s.name} {shortened(s.before, 40)} → {shortened(s.after, 40)}" for s in found]
-    return listed(said, most)
+def suspects(changed: Sequence[Suspect], most: int = _MOST_SUSPECTS) -> str:
+    """What else changed, each with the value before and after; "" where nothing did."""
+    return listed([f"{s.name} {shortened(s.before, 40)} → {shortened(s.after, 40)}" for s in changed], most)
 
 
 def sparkline(values: Sequence[float], width: int = _MOST_BARS) -> str:
-    """The last values as bars, on a logarithmic scale from the smallest to the largest."""
+    """The last `width` values as bars, on a logarithmic scale from the smallest to the largest of them."""
     logs = [math.log(value) for value in values[-width:]]
     low, high = min(logs), max(logs)
     if high - low < 1e-9:
@@ -102,11 +107,12 @@ def sparkline(values: Sequence[float], width: int = _MOST_BARS) -> str:
     return "".join(_BARS[round((log - low) / (high - low) * (len(_BARS) - 1))] for log in logs)
 
 
-def _series(found: History) -> Iterable[Block]:
-    unit = BY_KEY[found.metric].unit
-    worse, ended = {id(one.series): one for one in found.worse}, set(map(id, found.ended))
+def _series(history: History) -> Iterable[Block]:
+    """A row for each series, those that are worse first."""
+    unit = BY_KEY[history.metric].unit
+    worse, ended = {id(regression.series): regression for regression in history.worse}, set(map(id, history.ended))
     rows = []
-    for series in sorted(found.series, key=lambda s: id(s) not in worse):
+    for series in sorted(history.series, key=lambda s: id(s) not in worse):
         change = series.changes[-1] if series.changes else None
         newest = series.newest
         verdict = Cell(series.short or "steady", "dim")
@@ -124,42 +130,43 @@ def _series(found: History) -> Iterable[Block]:
             Cell(sparkline(series.values)),
         ])  # fmt: skip
     yield Table(
-        f"{BY_KEY[found.metric].title}, {BY_KEY[found.metric].better} is better",
+        f"{BY_KEY[history.metric].title}, {BY_KEY[history.metric].better} is better",
         ("case", "verdict", "device", "runs", "newest run", "over those of its level", "last runs"), rows,
     )  # fmt: skip
-    if found.skipped:
-        yield Notice(f"{plural(len(found.skipped), 'record')} could not be read and were left out:", "warn")
-        yield Bullets([shortened(line, 300) for line in sorted(found.skipped)[:20]])
+    if history.skipped:
+        yield Notice(f"{plural(len(history.skipped), 'record')} could not be read and were left out:", "warn")
+        yield Bullets([shortened(line, 300) for line in sorted(history.skipped)[:20]])
 
 
 def _direction(change: Change) -> str:
     return "regression" if change.worse else "improvement"
 
 
-def _changes(found: History) -> Iterable[Block]:
-    unit = BY_KEY[found.metric].unit
+def _changes(history: History) -> Iterable[Block]:
+    """Every change of level, the newest first in its series; then newest runs that are worse by themselves."""
+    unit = BY_KEY[history.metric].unit
     rows = [
         [Cell(series.title), Cell(change.at[:10], note=change.run_id),
          Cell(_direction(change), "bad" if change.worse else "good"),
          Cell(times(change.ratio), "strong", number=True), number(change.before, unit), number(change.after, unit),
          Cell(suspects(change.suspects) or "nothing that the records hold", "plain" if change.suspects else "dim")]
-        for series in found.series for change in reversed(series.changes)
+        for series in history.series for change in reversed(series.changes)
     ]  # fmt: skip
     rows += [
-        [Cell(one.series.title), Cell(one.since.at[:10], note=one.since.run_id), Cell("newest run is worse", "bad"),
-         Cell(times(one.ratio), "strong", number=True), number(one.since.value / one.ratio, unit),
-         number(one.since.value, unit), Cell("; ".join(filter(None, [suspects(one.suspects), *one.cautions]))
+        [Cell(new.series.title), Cell(new.since.at[:10], note=new.since.run_id), Cell("newest run is worse", "bad"),
+         Cell(times(new.ratio), "strong", number=True), number(new.since.value / new.ratio, unit),
+         number(new.since.value, unit), Cell("; ".join(filter(None, [suspects(new.suspects), *new.cautions]))
                                              or "nothing that the records hold")]
-        for one in found.worse if not one.settled
+        for new in history.worse if not new.settled
     ]  # fmt: skip
     if rows:
         heads = ("case", "first run after", "direction", "ratio", "before", "after", "what else changed there")
         yield Table("Where the level changed", heads, rows)
 
 
-def _charts(found: History) -> Iterable[Block]:
-    metric = BY_KEY[found.metric]
-    drawn = [series for series in found.series if len(series.points) > 1]
+def _charts(history: History) -> Iterable[Block]:
+    metric = BY_KEY[history.metric]
+    drawn = [series for series in history.series if len(series.points) > 1]
     if len(drawn) > _MOST_CHARTS:
         yield Notice(f"The first {_MOST_CHARTS} of {len(drawn)} series are drawn.", "dim")
     for position, series in enumerate(drawn[:_MOST_CHARTS]):
@@ -171,7 +178,7 @@ def _charts(found: History) -> Iterable[Block]:
         ]
         says = f"{plural(len(series.points), 'run')}, {plural(len(series.changes), 'change')} as in the table above."
         title = f"{series.title} on {series.device}"
-        yield Chart(f"history-{position}", title, says, history(rows, changes, metric.title, metric.unit))
+        yield Chart(f"history-{position}", title, says, over_time.history(rows, changes, metric.title, metric.unit))
 
 
 _METHOD = (
@@ -183,25 +190,26 @@ _METHOD = (
 )
 
 
-def document(found: History, now: str) -> dict[str, Any]:
-    metric, ended = BY_KEY[found.metric], set(map(id, found.ended))
+def document(history: History, now: str) -> dict[str, Any]:
+    """A history as a JSON document (SCHEMA), in SI units, unrounded."""
+    metric, ended = BY_KEY[history.metric], set(map(id, history.ended))
     return {
         "schema": SCHEMA,
         "gpuprof": gpuprof.__version__,
         "made_at": now,
-        "simulated": bool(found.simulated),
+        "simulated": bool(history.simulated),
         "metric": {"key": metric.key, "unit": metric.unit, "better": metric.better},
-        "last": found.last,
-        "headline": headline(found),
+        "last": history.last,
+        "headline": headline(history),
         "regressions": [
             {"case": r.series.title, "workload": r.series.workload, "device": r.series.device,
              "machine": r.series.machine, "ratio": r.ratio, "since": r.since.run_id, "at": r.since.at,
              "kind": "change" if r.settled else "newest run", "suspects": [asdict(s) for s in r.suspects],
              "cautions": r.cautions}
-            for r in found.worse
+            for r in history.worse
         ],
-        "series": [_document(series) | {"judged": id(series) not in ended} for series in found.series],
-        "skipped": sorted(found.skipped),
+        "series": [_document(series) | {"judged": id(series) not in ended} for series in history.series],
+        "skipped": sorted(history.skipped),
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The story of one run or of a whole store: what was measured on which device. It gives no verdicts; `compare` does."""
+"""The story of one run or of a whole store: all that was measured, by device. Verdicts are left to `compare`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import gpuprof
 from gpuprof.absent import Absent
 from gpuprof.analysis import effect, titles
 from gpuprof.analysis.compare import HEADLINE, Side, side
-from gpuprof.analysis.evidence import CaseEvidence, Evidence, Key
-from gpuprof.case_keys import SELECTED, SETTINGS
+from gpuprof.analysis.evidence import CaseEvidence, Evidence
+from gpuprof.case_keys import SELECTED, SETTINGS, WORK
+from gpuprof.index.brief import as_text
 from gpuprof.index.digest import CaseDigest
 from gpuprof.metrics import BY_KEY, METRICS
 from gpuprof.report.charts import pictures
@@ -30,21 +31,26 @@ _JOULES = "energy_j_per_sample"
 
 @dataclass(frozen=True)
 class Overview:
-    what: str
-    devices: Sequence[Evidence]
-    skipped: Sequence[str]
+    """Runs by device model."""
+
+    what: str  # the run, selector or store that they come from
+    devices: Sequence[Evidence]  # GPUs first; a simulated device is one of its own
+    skipped: Sequence[str]  # records that could not be read, and why
     timeline: Timeline = field(default_factory=Timeline)
 
     @property
     def runs(self) -> int:
+        """Number of runs on all devices."""
         return sum(len(device.runs) for device in self.devices)
 
     @property
     def names(self) -> list[str]:
+        """Names of `devices`, in their order; simulated ones are marked."""
         return [_name(device) for device in self.devices]
 
     @property
     def simulated(self) -> bool:
+        """Whether any device is a simulated one."""
         return any(True in device.simulated for device in self.devices)
 
 
@@ -54,30 +60,32 @@ def _name(device: Evidence) -> str:
 
 @dataclass(frozen=True)
 class _Row:
-    """One case with every device that has it."""
+    """One case on every device of a kind (GPU, CPU) that ran it, by the device's name."""
 
     title: str
     devices: dict[str, CaseEvidence]
 
 
-def story(found: Overview, now: str) -> Story:
-    rows = _rows(found)
-    simulated = " and ".join(sorted({device.device for device in found.devices if True in device.simulated}))
-    sections = [Section(key, title, list(tell(found, rows))) for key, title, tell in SECTIONS]
+def story(overview: Overview, now: str) -> Story:
+    """An overview as a report, made at the time `now` (ISO 8601)."""
+    rows = _rows(overview)
+    simulated = " and ".join(sorted({device.device for device in overview.devices if True in device.simulated}))
+    sections = [Section(key, title, list(blocks(overview, rows))) for key, title, blocks in SECTIONS]
     return Story(
-        title=f"gpuprof report: {shortened(found.what)}",
-        headline=headline(found, rows),
+        title=f"gpuprof report: {shortened(overview.what)}",
+        headline=headline(overview, rows),
         tone="plain",
         banners=[SIMULATED.format(names=simulated)] if simulated else [],
         sections=[section for section in sections if section.blocks],
-        made=f"gpuprof {gpuprof.__version__}, {now}, from {plural(found.runs, 'run')}",
-        facts=[(name, _facts(device)) for name, device in zip(found.names, found.devices, strict=True)][:4],
+        made=f"gpuprof {gpuprof.__version__}, {now}, from {plural(overview.runs, 'run')}",
+        facts=[(name, _facts(device)) for name, device in zip(overview.names, overview.devices, strict=True)][:4],
     )
 
 
-def headline(found: Overview, rows: Sequence[_Row]) -> str:
-    counts = (plural(found.runs, "run"), plural(len(found.devices), "device model"), plural(len(rows), "case"))
-    return f"{counts[0]} on {counts[1]}, {counts[2]}: {listed(found.names)}."
+def headline(overview: Overview, rows: Sequence[_Row]) -> str:
+    """Counts of runs, devices and cases (`rows`) in one sentence."""
+    counts = (plural(overview.runs, "run"), plural(len(overview.devices), "device model"), plural(len(rows), "case"))
+    return f"{counts[0]} on {counts[1]}, {counts[2]}: {listed(overview.names)}."
 
 
 def _facts(device: Evidence) -> str:
@@ -88,28 +96,49 @@ def _facts(device: Evidence) -> str:
     return " · ".join(parts)
 
 
-def _rows(found: Overview) -> list[_Row]:
-    cases: dict[Key, dict[str, CaseEvidence]] = {}
-    for name, device in zip(found.names, found.devices, strict=True):
-        for key, case in device.cases.items():
-            # Settings are the host's; on a GPU they make no other case of the same work, but where both ran.
-            work = key if "cpu" in device.kinds else (*key[: -len(SETTINGS)], *[""] * len(SETTINGS))
-            cases.setdefault(key if name in cases.get(work, {}) else work, {})[name] = case
-    named = titles.short([next(iter(members.values())).newest for members in cases.values()])
-    rows = [_Row(title, members) for title, members in zip(named, cases.values(), strict=True)]
-    return sorted(rows, key=lambda row: _order(next(iter(row.devices.values()))))
+def _rows(overview: Overview) -> list[_Row]:
+    """A row for each case, with every device of a kind that ran it.
+
+    Settings (CPU threads) are the host's. They tell a CPU's cases apart. GPUs share a row whatever their hosts'
+    settings, unless one of them ran the same work under several: then there is a row for each.
+    """
+    by_work: dict[tuple[Any, ...], list[tuple[str, CaseEvidence]]] = {}
+    for name, device in zip(overview.names, overview.devices, strict=True):
+        for case in device.cases.values():
+            by_work.setdefault(("cpu" in device.kinds, *_work(case)), []).append((name, case))
+    shared: list[dict[str, CaseEvidence]] = []
+    for (on_cpu, *_), members in by_work.items():
+        if not on_cpu and len({name for name, _ in members}) == len(members):
+            shared.append(dict(members))
+            continue
+        by_settings: dict[tuple[Any, ...], dict[str, CaseEvidence]] = {}
+        for name, case in members:
+            by_settings.setdefault(tuple(case.fields[key] for key in SETTINGS), {})[name] = case
+        shared += by_settings.values()
+    newest = [[case.newest for case in devices.values()] for devices in shared]
+    # A title must be true of every device of its row.
+    unsaid = [[name for name in SETTINGS if len({getattr(c, name) for c in cases}) > 1] for cases in newest]
+    named = titles.short([cases[0] for cases in newest], but=unsaid)
+    rows = [_Row(title, devices) for title, devices in zip(named, shared, strict=True)]
+    return sorted(rows, key=lambda row: _order(next(iter(row.devices.values())).newest))
 
 
-def _order(case: CaseEvidence) -> tuple[Any, ...]:
-    c = case.newest
-    return (c.workload, *(getattr(c, key.name) or ("" if key.words else 0) for key in SELECTED))
+def _work(case: CaseEvidence) -> tuple[str, ...]:
+    """What a case computes and at which size: all that tells cases apart but the host's settings."""
+    fields = [value for name, value in case.fields.items() if name not in SETTINGS]
+    return case.newest.workload, *(getattr(case.newest, name) for name in WORK), *map(as_text, fields)
+
+
+def _order(case: CaseDigest) -> tuple[Any, ...]:
+    return (case.workload, *(getattr(case, key.name) or ("" if key.words else 0) for key in SELECTED))
 
 
 def _side(case: CaseEvidence, metric: str) -> Side:
     return side(case, BY_KEY[metric])
 
 
-def _glance(found: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
+def _glance(overview: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
+    """A line for each case and device, without columns that are empty throughout."""
     table = []
     for row in rows:
         for position, (name, case) in enumerate(row.devices.items()):
@@ -127,13 +156,13 @@ def _glance(found: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
     yield Notice(
         "Differences between rows are not tested here: `gpuprof compare` does that, with a fairness audit.", "dim"
     )
-    if found.skipped:
-        yield Notice(f"{plural(len(found.skipped), 'record')} could not be read and were left out:", "warn")
-        yield Bullets([shortened(line, 300) for line in sorted(found.skipped)[:20]])
+    if overview.skipped:
+        yield Notice(f"{plural(len(overview.skipped), 'record')} could not be read and were left out:", "warn")
+        yield Bullets([shortened(line, 300) for line in sorted(overview.skipped)[:20]])
 
 
 def _checks(case: CaseEvidence) -> Cell:
-    """The worst that any run said, in a word."""
+    """The worst correctness of any run, and whatever else is not as asked for."""
     verdicts = case.said["correctness"]
     words: list[str] = ["wrong" if "wrong" in verdicts else "drift" if "drift" in verdicts else "pass"]
     tone: Tone = "bad" if "wrong" in verdicts else "warn" if "drift" in verdicts else "plain"
@@ -146,27 +175,28 @@ def _checks(case: CaseEvidence) -> Cell:
     return Cell(", ".join(words), tone if len(words) == 1 or tone == "bad" else "warn")
 
 
-def _against_cpu(found: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
-    """The claim of many an article: how much faster than the CPU."""
-    hosts = [name for name, device in zip(found.names, found.devices, strict=True) if "cpu" in device.kinds]
-    if not hosts or len(hosts) == len(found.devices):
+def _against_cpu(overview: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
+    """Each GPU over each CPU in the same work, as many articles have it; a simulated GPU over simulated CPUs alone.
+
+    Rows hold GPUs or CPUs, so cases are matched by their work. Left out is what has no throughput of processes, wrong
+    results or an unknown precision: of unknown arithmetic nobody can say that it is the same.
+    """
+    devices = dict(zip(overview.names, overview.devices, strict=True))
+    cpus = {name for name, device in devices.items() if "cpu" in device.kinds}
+    if not cpus or len(cpus) == len(devices):
         return
-    simulated = {name: True in device.simulated for name, device in zip(found.names, found.devices, strict=True)}
     by_work: dict[tuple[Any, ...], list[tuple[str, CaseEvidence]]] = {}
     for row in rows:
         for name, case in row.devices.items():
-            fields = case.fields | dict.fromkeys(SETTINGS, "")
-            # A simulator measures no hardware, and arithmetic that nobody knows is not the same as any other.
-            work = (simulated[name], case.newest.workload, case.newest.mode, *map(str, fields.values()))
             sound = "wrong" not in case.said["correctness"] and case.newest.precision is not None
             if case.level(HEADLINE) is not None and sound:
-                by_work.setdefault(work, []).append((name, case))
+                by_work.setdefault((True in devices[name].simulated, *_work(case)), []).append((name, case))
     table: list[list[Cell]] = []
-    said: list[CaseDigest] = []
+    cases: list[CaseDigest] = []
     for members in by_work.values():
         for name, case in members:
-            for host, base in members:
-                if name in hosts or host not in hosts:
+            for cpu, base in members:
+                if name in cpus or cpu not in cpus:
                     continue
                 levels = (base.level(HEADLINE), case.level(HEADLINE))
                 if levels[0] is None or levels[1] is None:
@@ -174,15 +204,17 @@ def _against_cpu(found: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
                 ratio = effect.between(levels[0], levels[1])
                 bar = (ratio.ci95[0], ratio.ratio, ratio.ci95[1]) if ratio.ci95 else None
                 over = Cell(times(ratio.ratio), "strong", number=True, note=times_interval(ratio.ci95), bar=bar)
-                said.append(case.newest)
-                table.append([Cell(name), Cell(f"{host}, {plural(base.newest.threads, 'thread')}"), over])
+                several = [member for member, _ in members].count(name) > 1  # one GPU under several settings
+                gpu = f"{name}, {plural(case.newest.threads, 'thread')}" if several else name
+                cases.append(case.newest)
+                table.append([Cell(gpu), Cell(f"{cpu}, {plural(base.newest.threads, 'thread')}"), over])
     if table:
-        table = [[Cell(title), *row] for title, row in zip(titles.full(said, but=SETTINGS), table, strict=True)]
+        table = [[Cell(title), *row] for title, row in zip(titles.full(cases, but=SETTINGS), table, strict=True)]
         yield Table("Throughput of each GPU over the CPU", ("case", "GPU", "CPU", "ratio, 95%"), table)
 
 
-def _cells(found: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
-    """Everything that is known of each case, where there are few."""
+def _cells(overview: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
+    """A table for each case with every metric and condition, unless there are too many cases."""
     if len(rows) > _MOST_CASES:
         yield Notice(f"{len(rows)} cases: name fewer runs to see each in full.", "dim")
         return
@@ -196,23 +228,23 @@ def _cells(found: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
                 cells = [number(v.value, metric.unit, v.ci95) for v in values]
                 shorter = [replace(cell, note=shortened(cell.note)) for cell in cells]
                 lines.append([Cell(metric.title, note=better), *shorter])
-        for title, tell in CONDITIONS:
-            texts = [tell(case) for case in row.devices.values()]
+        for title, condition in CONDITIONS:
+            texts = [condition(case) for case in row.devices.values()]
             if any(texts):
                 lines.append([Cell(title), *(Cell(text or NONE, number=True) for text in texts)])
         yield Table(row.title, ("", *names), lines, folded=len(rows) > 2)
 
 
-def _charts(found: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
-    names, shown = found.names, rows[:_MOST_CASES]
+def _charts(overview: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
+    names, shown = overview.names, rows[:_MOST_CASES]
     if len(rows) > _MOST_CASES:
         yield Notice(f"The first {_MOST_CASES} of {len(rows)} cases are drawn.", "dim")
     cases = [(row.title, name, case) for row in shown for name, case in row.devices.items()]
-    yield from pictures.of_cases(cases, names, found.timeline, "each device's")
+    yield from pictures.of_cases(cases, names, overview.timeline, "each device's")
 
 
-def _raw(found: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
-    runs = sorted(((start, run, name, where) for name, device in zip(found.names, found.devices, strict=True)
+def _raw(overview: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
+    runs = sorted(((start, run, name, where) for name, device in zip(overview.names, overview.devices, strict=True)
                    for run, start, where in device.runs), reverse=True)  # fmt: skip
     table = [[Cell(name), Cell(run), Cell(start), Cell(where)] for start, run, name, where in runs[:_MOST_RUNS]]
     older = f", the newest {_MOST_RUNS} of {len(runs):,}" if len(runs) > _MOST_RUNS else ""

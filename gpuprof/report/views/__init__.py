@@ -1,1 +1,1 @@
-"""What a terminal shows of one run, or of devices, apart from stories."""
+"""Views in a terminal that are no stories: one run, devices, a monitored command."""

@@ -1,4 +1,4 @@
-"""A record as a person reads it in a terminal."""
+"""A run's record in a terminal."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 _VERDICTS = {"pass": "green", "drift": "yellow", "wrong": "bold red"}
 _OUTCOMES = {"ok": "green", "partial": "yellow", "interrupted": "yellow"}
+# Metrics of sensors; their rows are left out where they are absent, since the row of the energy says why.
 _SENSED = ("energy_above_idle_j_per_sample", "power_mean_w", "temperature_max_c")
 _METHODS = {"counter": "energy counter", "power_trapezoid": "integrated power"}
-_MANY = 2
-NARROW = 110
+_MOST_CARDS = 2  # cases
+NARROW = 110  # columns below which a table leaves out some
 _COLUMNS = {
     "throughput_per_s": "samples/s",
     "latency_p50_s": "latency p50",
@@ -38,7 +39,10 @@ _COLUMNS = {
 
 
 def render(record: RunRecord, width: int = 132) -> Iterator[RenderableType]:
-    """One card a case for up to two cases, one row a case for more; then whatever a reader must know."""
+    """A card for each case of up to two, else a row for each; then warnings, outcome and run id.
+
+    `width` is the terminal's, in columns.
+    """
     from rich.text import Text
 
     record = type(record).model_validate(cleaned(record.model_dump(mode="json", by_alias=True), unbroken))
@@ -50,7 +54,7 @@ def render(record: RunRecord, width: int = 132) -> Iterator[RenderableType]:
     yield Text.assemble((where, "bold"), f"   {build}   {record.protocol.name} protocol{part}")
     if record.simulated:
         yield Text("SIMULATED: these numbers come from a vendor simulator and measure no hardware", "bold red")
-    if len(record.cases) <= _MANY:
+    if len(record.cases) <= _MOST_CARDS:
         for case in record.cases:
             yield _card(case, record.protocol.repeats, record.telemetry)
     else:
@@ -62,24 +66,24 @@ def render(record: RunRecord, width: int = 132) -> Iterator[RenderableType]:
 
 
 def title(case: Case) -> list[str]:
-    """The case in words."""
+    """The case in words, one item each: workload, keys, parameters; "" for a key that it lacks."""
     return [
         case.workload,
-        *_said(case, "work", "shape"),
-        *_said(case, "setting", "unseen"),
+        *_words(case, "work", "shape"),
+        *_words(case, "setting", "unseen"),
         *(f"{key} {value}" for key, value in sorted(case.params.items())),
         "" if case.fallback_of is None else "fallback",
     ]
 
 
-def _said(case: Case, *roles: Role) -> list[str]:
-    """The keys of these roles in words."""
+def _words(case: Case, *roles: Role) -> list[str]:
+    """The keys of these roles in words; the precision is the one asked for."""
     values = case_keys.values(case) | {"precision": case.precision.requested}
     return [key.said(values[key.name]) for key in NAMED if key.role in roles]
 
 
 def _headings(cases: list[Case]) -> tuple[str, list[str]]:
-    """What all cases share, and what is left to name each of them."""
+    """What all cases share, and for each a name of what is left; case ids where that is not unique."""
     titles = [title(case) for case in cases]
     if len({len(words) for words in titles}) != 1:
         return "", [_joined(words) for words in titles]
@@ -90,7 +94,7 @@ def _headings(cases: list[Case]) -> tuple[str, list[str]]:
 
 
 def _grouped(warnings: list[str]) -> Iterator[str]:
-    """One line for what several repeats say in the same words, whatever their figures."""
+    """The warnings, with one line for those of several repeats that differ in their figures alone."""
     groups: dict[str, list[tuple[str, str]]] = {}
     for warning in warnings:
         repeat, colon, message = warning.partition(": ")
@@ -98,15 +102,16 @@ def _grouped(warnings: list[str]) -> Iterator[str]:
             repeat, message = "", warning
         groups.setdefault(re.sub(r"[-+0-9.]+", "#", message), []).append((repeat.removeprefix("repeat "), message))
     for members in groups.values():
-        (first, message), *others = members
-        figures = (f"{number}: {_figure(other)}" if _figure(other) else number for number, other in others)
-        also = f"   (likewise repeat {', '.join(figures)})" if others and first else ""
+        (first, message), *further = members
+        figures = (f"{number}: {_figure(text)}" if _figure(text) else number for number, text in further)
+        also = f"   (likewise repeat {', '.join(figures)})" if further and first else ""
         yield (f"repeat {first}: " if first else "") + message + also
 
 
 def _figure(message: str) -> str:
-    found = re.search(r"[-+]?[0-9][0-9.]*%", message)
-    return found[0] if found else ""
+    """Its first percentage, or ""."""
+    match = re.search(r"[-+]?[0-9][0-9.]*%", message)
+    return match[0] if match else ""
 
 
 def _threads(counts: list[int]) -> str:
@@ -122,7 +127,7 @@ def _card(case: Case, planned: int, source: TelemetrySource | None) -> Renderabl
     from rich.table import Table
     from rich.text import Text
 
-    heading = _joined([case.workload, *_said(case, "work", "shape"), title(case)[-1]])
+    heading = _joined([case.workload, *_words(case, "work", "shape"), title(case)[-1]])
     table = Table(title=heading, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_header=False)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column()
@@ -166,7 +171,7 @@ def _card(case: Case, planned: int, source: TelemetrySource | None) -> Renderabl
 
 
 def _beside(key: str, case: Case, source: TelemetrySource | None) -> str:
-    """What a reader must know of a value."""
+    """What a reader must know beside a value: its items, its error, its scope, its range; "" for other metrics."""
     if key == "throughput_per_s" and case.throughput_per_s is not None and case.item != "sample":
         return f"= {show(case.throughput_per_s.value * case.items_per_sample, f'{case.item}s/s')}"
     error = case.energy_error_j_per_sample
@@ -187,7 +192,7 @@ def _beside(key: str, case: Case, source: TelemetrySource | None) -> str:
 
 
 def _throttled(case: Case) -> str:
-    """Shares of the window in which something slowed the device down."""
+    """Shares of the throughput window in which each reason held the device back; "no" for none."""
     slow = throttled(case.throttled_share or {})
     return ", ".join(f"{name.replace('_', ' ')} {share:.0%}" for name, share in slow.items()) or "no"
 
@@ -252,7 +257,7 @@ def _verdict(case: Case, *, wide: bool = True) -> RenderableType:
 
 
 def _interval(reading: Reading | Absent) -> str:
-    """The interval for a table cell; as a factor where it is so wide that its ends say less than that."""
+    """The interval for a table cell; as one factor (×/÷) where its ends are a factor of four or more apart."""
     if isinstance(reading, Absent) or reading.ci95 is None:
         return ""
     low, high = reading.ci95
@@ -260,7 +265,7 @@ def _interval(reading: Reading | Absent) -> str:
 
 
 def _checks(case: Case) -> Text:
-    """Whatever is not as it should be, in a few words; the verdict alone otherwise."""
+    """The verdict on the results, and whatever is not as it should be, in a few words."""
     from rich.text import Text
 
     if case.outcome != "ok":

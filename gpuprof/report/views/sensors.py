@@ -1,4 +1,4 @@
-"""Devices, a monitored command and the live table, as a person reads them in a terminal. Pure."""
+"""Devices, a monitored command and the live table in a terminal. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _NONE = "–"
-# Heading, unit, and the metrics that may stand there, the first that has a value.
+# Heading, unit, and the signals for it: the first that has a value is shown.
 _COLUMNS = (
     ("power", "W", ("power_instant_w", "power_average_w")),
     ("temp", "°C", ("temperature_core_c", "temperature_hotspot_c")),
@@ -28,7 +28,7 @@ _WIDE = (
     ("clock", "Hz", ("core_clock_hz",)),
 )
 _LIVE = (*_COLUMNS[:3], ("clock", "Hz", ("core_clock_hz",)))
-WIDE = 110
+WIDE = 110  # columns of a terminal from which on _WIDE is shown
 _SUMMARIES = (
     ("power", "W", ("power_instant_w", "power_average_w")),
     ("temperature", "°C", ("temperature_core_c", "temperature_hotspot_c")),
@@ -39,23 +39,26 @@ _SUMMARIES = (
 SIMULATED = "SIMULATED: a vendor simulator answers here, and no hardware"
 
 
-def devices(listed: Sequence[Mapping[str, Any]], faults: Sequence[str], width: int = 132) -> Iterator[RenderableType]:
-    """One row a device; below it what each vendor's library had to say where it has none."""
+def devices(devices: Sequence[Mapping[str, Any]], faults: Sequence[str], width: int = 132) -> Iterator[RenderableType]:
+    """A row for each device (as `gpuprof devices --json` has it), its addresses, then `faults` of vendors' libraries.
+
+    `width` is the terminal's, in columns.
+    """
     from rich.text import Text
 
-    if any(device["simulated"] for device in listed):
+    if any(device["simulated"] for device in devices):
         yield Text(SIMULATED, "bold red")
     wide = width >= WIDE
     columns = (*_COLUMNS, *(_WIDE if wide else ()))
     table = _table("device", "name", *(heading for heading, _, _ in columns), *(("driver",) if wide else ()))
-    for device in listed:
+    for device in devices:
         metrics = device["metrics"]
         cells = [_first(metrics, keys, unit) for _, unit, keys in columns]
         if wide:
             cells.append(str(metrics.get("driver_version", {}).get("value") or _NONE))
         table.add_row(*_texts(device["id"], device["name"] or _NONE, *cells))
     yield table
-    for device in listed:
+    for device in devices:
         where = [str(device[key]) for key in ("uuid", "pci_bus_id") if device[key]]
         partition = device["metrics"].get("partition", {}).get("value")
         if partition not in (None, "none"):
@@ -64,7 +67,7 @@ def devices(listed: Sequence[Mapping[str, Any]], faults: Sequence[str], width: i
             yield Text(printable(f"  {device['id']:<10}{'   '.join(where)}"), "dim")
     for fault in faults:
         yield Text(printable(fault), "dim")
-    if any(reading["value"] is None for device in listed for reading in device["metrics"].values()):
+    if any(reading["value"] is None for device in devices for reading in device["metrics"].values()):
         yield Text(f"{_NONE} is not measured; `gpuprof devices --json` says why", "dim")
 
 
@@ -78,7 +81,7 @@ def _value(value: float, unit: str) -> str:
 
 
 def monitored(document: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """Energy first, then the range of each signal."""
+    """For each device its energy, then the range of each signal. `document` is that of `gpuprof monitor --json`."""
     from rich.table import Table
     from rich.text import Text
 
@@ -118,23 +121,23 @@ def _energy(device: Mapping[str, Any]) -> RenderableType:
 
 
 def _range(metrics: Mapping[str, Any], keys: Sequence[str], unit: str) -> str | None:
-    found = next((metrics[key] for key in keys if "mean" in metrics.get(key, {})), None)
-    if found is None:
+    signal = next((metrics[key] for key in keys if "mean" in metrics.get(key, {})), None)
+    if signal is None:
         return None
-    low, mean, high = (_value(found[name], unit) for name in ("min", "mean", "max"))
+    low, mean, high = (_value(signal[name], unit) for name in ("min", "mean", "max"))
     if unit == "°C":
-        return f"{_value(found['start'], unit)} at start, {_value(found['end'], unit)} at end, at most {high}"
+        return f"{_value(signal['start'], unit)} at start, {_value(signal['end'], unit)} at end, at most {high}"
     return f"mean {mean}, {low} to {high}"
 
 
 def _throttled(shares: Mapping[str, float]) -> str:
     slow = throttled(shares)
-    listed = (f"{n.replace('_', ' ')} {s:.0%}" for n, s in sorted(slow.items(), key=lambda item: -item[1]))
-    return ", ".join(listed) or "no"
+    shown = (f"{n.replace('_', ' ')} {s:.0%}" for n, s in sorted(slow.items(), key=lambda item: -item[1]))
+    return ", ".join(shown) or "no"
 
 
 def live(rows: Sequence[tuple[str, str, Mapping[str, float]]]) -> Table:
-    """(id, name, newest values by signal) of each device."""
+    """The live table. Rows: id and name of a device, and its newest values by signal, absent ones left out."""
     table = _table("device", "name", *(heading for heading, _, _ in _LIVE), "throttled")
     for name, title, values in rows:
         cells = [next((_value(values[key], unit) for key in keys if key in values), _NONE) for _, unit, keys in _LIVE]
@@ -143,7 +146,7 @@ def live(rows: Sequence[tuple[str, str, Mapping[str, float]]]) -> Table:
 
 
 def _texts(*cells: str) -> list[Text]:
-    """Cells as they are: a name may hold what rich takes for markup."""
+    """Cells as plain text: rich would read markup in a name."""
     from rich.text import Text
 
     return [Text(unbroken(cell)) for cell in cells]
