@@ -115,8 +115,7 @@ def compare(
     baseline: Evidence, candidate: Evidence, *, vary: AbstractSet[str] = frozenset(),
     machine_spread: float = effects.MACHINE_SPREAD,
 ) -> Comparison:  # fmt: skip
-    for one in (baseline, candidate):
-        unify(one)
+    unify(baseline, candidate)
     pairing = pair(baseline, candidate, vary)
     called = titles.short([p.baseline.newest for p in pairing.pairs])
     named = {id(p): title for p, title in zip(pairing.pairs, called, strict=True)}

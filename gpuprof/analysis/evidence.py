@@ -23,7 +23,7 @@ _SAID = (
 )  # fmt: skip
 
 
-_LAST = "\U0010fffd"  # before a host's name: sorts it after every card
+_HOST = "\U0010fffd"  # begins a host's name in `unify`, and sorts it after every card's
 
 
 @dataclass
@@ -186,29 +186,37 @@ def fold(side: Evidence, one: Brief, wanted: set[str] | None, find: Callable[[],
         known.rows.append((machine, numbers))
 
 
-def unify(side: Evidence) -> None:
-    """Cards of one host, and hosts of one card, become one machine.
+def unify(baseline: Evidence, candidate: Evidence) -> None:
+    """Make one machine of cards that stand together, over both sides: `machines` and `rows` are renamed in place.
 
-    Containers give a host new names, and cards in one chassis share its cooling, its CPU and its day. A machine is
-    named after its first card, so that it is the same one on the other side as well.
+    Cards in one chassis share its cooling, its CPU and its day, and containers give a host new names. So on each side a
+    host joins its cards, and a card its hosts; a card that both sides have joins their machines. The name of a host
+    alone does not join the sides: unrelated hosts may have the same, and the spread between machines would be left out.
+
+    Call it before anything asks for a level, since levels are kept. A second call changes nothing.
     """
-    roots: dict[str, str] = {}
+    # Union-find over cards and hosts. Each name points at a smaller one of its group, the smallest at itself: a card,
+    # since hosts sort last. So a machine is named after its first card, on both sides alike.
+    smaller: dict[str, str] = {}
 
-    def root(name: str) -> str:
-        while (above := roots.setdefault(name, name)) != name:
-            name = above
+    def first(name: str) -> str:
+        while (next_name := smaller.setdefault(name, name)) != name:
+            name = next_name
         return name
 
-    for head in side.heads:
-        both = root(head.data["machine"]), root(f"{_LAST}{head.data['host']}")
-        roots[max(both)] = min(both)
-    machines: dict[str, int] = {}
-    for name, count in side.machines.items():
-        machines[root(name)] = machines.get(root(name), 0) + count
-    side.machines = machines
-    for case in side.cases.values():
-        case.rows = [(root(machine), numbers) for machine, numbers in case.rows]
-        case.forget()
+    sides = (baseline, candidate)
+    for number, side in enumerate(sides):
+        for head in side.heads:
+            card, host = first(head.data["machine"]), first(f"{_HOST}{number} {head.data['host']}")
+            smaller[max(card, host)] = min(card, host)
+    for side in sides:
+        machines: dict[str, int] = {}
+        for name, count in side.machines.items():
+            machines[first(name)] = machines.get(first(name), 0) + count
+        side.machines = machines
+        for case in side.cases.values():
+            case.rows = [(first(machine), numbers) for machine, numbers in case.rows]
+            case.forget()
 
 
 def complete(side: Evidence) -> None:
