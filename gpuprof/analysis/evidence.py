@@ -21,8 +21,6 @@ _SAID = (
     "outcome", "correctness", "steady", "regime", "energy_method", "fallback", "requested", "flags", "slowed",
     "clocks_held", "doubtful", "crowded", "memory_scope", "weights",
 )  # fmt: skip
-
-
 _HOST = "\U0010fffd"  # begins a host's name in `unify`, and sorts it after every card's
 
 
@@ -55,7 +53,7 @@ class CaseEvidence:
     def samples(self, metric: str) -> list[tuple[str, float, float, float]]:
         """One for each run whose processes have values: Sample as a plain tuple, since thousands are made."""
         i = _AT[metric]
-        return [(machine, x[i], x[i + 1], x[i + 2]) for machine, x in self.rows if x[i] == x[i]]
+        return [(machine, x[i], x[i + 1], x[i + 2]) for machine, x in self.rows if x[i] == x[i]]  # not NaN
 
     def values(self, metric: str) -> list[float]:
         """The headline of each run that has one, in the metric's unit."""
