@@ -205,7 +205,7 @@ def unify(baseline: Evidence, candidate: Evidence) -> None:
     host joins its cards, and a card its hosts; a card that both sides have joins their machines. The name of a host
     alone does not join the sides: unrelated hosts may have the same, and the spread between machines would be left out.
 
-    Call it before anything asks for a level, since levels are kept. A second call changes nothing.
+    Levels that were computed before are forgotten, so call it before anything uses one. A second call changes nothing.
     """
     # Union-find over cards and hosts. Each name points at a smaller one of its group, the smallest at itself: a card,
     # since hosts sort last. So a machine is named after its first card, on both sides alike.
