@@ -17,20 +17,20 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 Mode = Literal["train", "infer"]
 Precision = Literal["ieee", "tf32", "bf16", "fp16"]
 Variant = Literal["eager", "compile", "graph"]
-# What another value makes of a case, for whoever compares:
-# work      other work, which is never compared with this
+# What a case with another value is, for whoever compares:
+# work      other work, never compared with this
 # shape     another experiment: not compared, unless --vary names it
-# setting   the same work under another setting of the machine: compared, and the ledger says so
+# setting   the same work under another setting of the machine: compared, with an entry in the ledger
 # unseen    a repeat of the same case
 Role = Literal["work", "shape", "setting", "unseen"]
 
 
 @dataclass(frozen=True)
 class CaseKey:
-    """One key. `default` is a configuration's; of a length it is None, and the workload has a default of its own."""
+    """One key: what it is, which values it takes, and how ids and titles write them."""
 
     about: str
-    default: Any
+    default: Any  # of a configuration; None where the workload (a length) or the supervisor (`resolved`) has one
     role: Role = "shape"
     least: int = 1
     most: int = 1 << 30
@@ -38,7 +38,7 @@ class CaseKey:
     # A length belongs to the workloads that declare it, and is None for the others: "the workload has no sequence".
     length: bool = False
     without: str = "has no such length"
-    # None in a configuration leaves the value to the supervisor: a worker is told one, and a record holds it.
+    # None in a configuration leaves the value to the supervisor: it sends the worker one, and the record holds it.
     resolved: bool = False
     # Names and titles first say what is computed, then how.
     how: bool = False
@@ -46,11 +46,11 @@ class CaseKey:
     id_always: bool = False  # others stand in a case's id where they differ from their default
     say: Callable[[Any], str] | None = None
     heading: str = ""  # where a reason or a ledger names the key
-    # Where it is not there, a record was made before the key came, and ran with its default.
+    # A record without it is older than the key, and ran with its default.
     in_old_records: bool = False
-    # Both from the field.
+    # Both from the field of CaseKeys.
     name: str = ""
-    words: tuple[str, ...] = ()  # its values; whole numbers from `least` to `most` where there are none
+    words: tuple[str, ...] = ()  # its values; none where it takes whole numbers from `least` to `most`
 
     @property
     def optional(self) -> bool:
@@ -58,12 +58,12 @@ class CaseKey:
         return self.default is None and not self.resolved
 
     def in_id(self, value: Any) -> Iterator[str]:
-        """Its part of a case's id, if any."""
+        """The value's part of a case's id; nothing for None, nor for the default of most keys."""
         if value is not None and (self.id_always or value != self.default):
             yield self.id_form.format(value)
 
     def said(self, value: Any) -> str:
-        """Its value as a title says it; nothing for None."""
+        """A value as a title has it; "" for None."""
         return "" if value is None else self.say(value) if self.say else f"{self.heading} {value}"
 
 
@@ -73,7 +73,7 @@ def _threads(count: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseKeys:
-    """The values of one case. In the order in which a reader wants to know of a difference."""
+    """The values of one case, in the order in which a reader wants to know of differences."""
 
     mode: Annotated[
         Mode,
@@ -121,19 +121,19 @@ def _rows(table: type) -> Iterator[CaseKey]:
 
 
 KEYS: Mapping[str, CaseKey] = {key.name: key for key in _rows(CaseKeys)}
-# As names and titles have them.
+# In the order of ids and titles.
 NAMED = tuple(sorted(KEYS.values(), key=lambda key: key.how))
 LENGTHS = tuple(key for key in KEYS.values() if key.length)
-# By which cases are selected.
+# Those that select cases.
 SELECTED = tuple(key for key in KEYS.values() if key.role != "unseen")
 WORK = tuple(name for name, key in KEYS.items() if key.role == "work")
 SHAPE = tuple(name for name, key in KEYS.items() if key.role == "shape")
 SETTINGS = tuple(name for name, key in KEYS.items() if key.role == "setting")
-# What tells cases of one workload and mode apart, the workload's parameters among it.
+# What tells cases of one workload and mode apart, the workload's parameters included.
 FIELDS = (*SHAPE, "params", *SETTINGS)
 HEADINGS = {"params": "parameters"} | {name: key.heading for name, key in KEYS.items()}
 
 
 def values(case: Any, *, but: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The keys of a case, a record's or a digest's, by name, without those of `but`."""
+    """By name, the values of a case's keys, a record's or a digest's, without those named in `but`."""
     return {name: getattr(case, name) for name in KEYS if name not in but}

@@ -16,16 +16,16 @@ EXIT_INTERRUPTED = 130
 
 
 class GpuprofError(Exception):
-    """Foreseen fault; its message is shown as it stands, without a traceback."""
+    """A fault that was foreseen; the command shows its message as it is, without a traceback."""
 
     exit_code = EXIT_RUN_FAILED
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One fault in a configuration. `where` is `file:line:column` or the option that brought the value."""
+    """One fault in a configuration."""
 
-    where: str
+    where: str  # `file:line:column`, or the option that brought the value
     key: str
     message: str
 
@@ -66,7 +66,7 @@ class PublishError(GpuprofError):
 
 
 class LockedError(GpuprofError):
-    """Another process is at the same work."""
+    """Another process is doing the same work."""
 
     exit_code = EXIT_LOCKED
 

@@ -1,4 +1,4 @@
-"""THE table of headline numbers: what each is called, in which unit, which way is better, and where a case holds it."""
+"""THE table of headline numbers: name, unit, which way is better, and where a case holds it."""
 
 from __future__ import annotations
 
@@ -24,18 +24,16 @@ class Reading:
 
 @dataclass(frozen=True)
 class Metric:
-    """`read` gives a case's value or why it has none.
-
-    `each` is the value of one process, where a process has one: what intervals are made of.
-    """
+    """One headline number of a case."""
 
     key: str
     title: str
     unit: str
     better: Literal["higher", "lower"]
-    read: Callable[[Case], Reading | Absent]
+    read: Callable[[Case], Reading | Absent]  # the case's value, or why it has none
+    # The value of one process, from which intervals are made. No function where only a case has the number.
     each: Callable[[Case, Repeat], float | None] | None = None
-    ratio: bool = True  # whether "so many times as much" means something
+    ratio: bool = True  # whether "twice as much" means anything: of temperatures it does not
 
 
 def _why(part: Part, name: str) -> Absent:
@@ -79,16 +77,16 @@ def _summary(name: str, statistic: str) -> Callable[[Case], Reading | Absent]:
 
 def _of(part: str, field: str) -> Callable[[Case, Repeat], float | None]:
     def each(case: Case, repeat: Repeat) -> float | None:
-        found: Any = getattr(repeat, part)
-        return None if found is None else getattr(found, field)
+        holder: Any = getattr(repeat, part)
+        return None if holder is None else getattr(holder, field)
 
     return each
 
 
 def joules_per_sample(repeat: Repeat, batch_size: int, field: str, method: str | None) -> float | None:
-    """A field of the throughput window's energy over the samples of that window.
+    """A field (in joules) of the throughput window's energy, over the number of samples in that window.
 
-    None where the process has no energy by this method: another method's is no repeat of the same measurement.
+    None where the process has no energy by this method: one by another method is no repeat of the same measurement.
     """
     telemetry, window = repeat.telemetry, repeat.throughput
     energy = None if telemetry is None else telemetry.energy.get("throughput")
@@ -100,6 +98,7 @@ def joules_per_sample(repeat: Repeat, batch_size: int, field: str, method: str |
 
 def _joules(field: str) -> Callable[[Case, Repeat], float | None]:
     def each(case: Case, repeat: Repeat) -> float | None:
+        # Only what is above 0: intervals are made of logarithms.
         joules = joules_per_sample(repeat, case.batch_size, field, case.energy_method)
         return None if joules is None or joules <= 0 else joules
 
@@ -108,8 +107,8 @@ def _joules(field: str) -> Callable[[Case, Repeat], float | None]:
 
 def _sensed(signal: str, statistic: str) -> Callable[[Case, Repeat], float | None]:
     def each(case: Case, repeat: Repeat) -> float | None:
-        found = None if repeat.telemetry is None else repeat.telemetry.window.get(signal)
-        return None if found is None else getattr(found, statistic)
+        summary = None if repeat.telemetry is None else repeat.telemetry.window.get(signal)
+        return None if summary is None else getattr(summary, statistic)
 
     return each
 

@@ -11,12 +11,12 @@ Interval = tuple[float, float]
 
 
 def finite_exp(x: float) -> float:
-    """exp(x), held within 1e-100 and 1e100: a damaged record must not end in an overflow, here or in a chart."""
+    """exp(x), kept within 1e-100 and 1e100: a damaged record must not end in an overflow, here or in a chart."""
     return math.exp(max(-230.0, min(230.0, x)))
 
 
 def geometric_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, Interval | None]:
-    """Geometric mean of positive per-process values and its Student t interval on logarithms.
+    """Geometric mean of positive per-process values (at least one), and its Student t interval on logarithms.
 
     The interval is None for fewer than two values.
     """
@@ -29,7 +29,7 @@ def geometric_interval(values: Sequence[float], confidence: float = 0.95) -> tup
 
 
 def quantile(ordered: Sequence[float], q: float) -> float:
-    """Empirical q-quantile of ascending values: the smallest value with at least a share q at or below it."""
+    """Empirical q-quantile of ascending values (at least one): the smallest with a share q or more at or below it."""
     return ordered[max(0, math.ceil(q * len(ordered)) - 1)]
 
 
@@ -37,7 +37,8 @@ def quantile_upper_bound(ordered: Sequence[float], q: float, confidence: float =
     """Distribution-free upper confidence bound of the q-quantile from order statistics of ascending values.
 
     The k-th smallest value with the smallest k such that P(Binomial(n, q) <= k - 1) >= confidence; None where even the
-    largest value does not reach it (q = 0.99 and 95% need n >= 299). Takes the values as independent.
+    largest value does not reach it (q = 0.99 and 95% need n >= 299). Takes the values as independent. Probabilities are
+    summed from logarithms, since binomial coefficients of thousands overflow.
     """
     n = len(ordered)
     if n == 0 or q**n > 1 - confidence:
@@ -53,7 +54,10 @@ def quantile_upper_bound(ordered: Sequence[float], q: float, confidence: float =
 
 
 def mann_kendall_z(values: Sequence[float]) -> float:
-    """Normal score of the Mann-Kendall trend test, corrected for ties; 0 for fewer than three values."""
+    """Normal score of the Mann-Kendall trend test, corrected for ties; positive for values that rise.
+
+    0 for fewer than three values: no trend can be shown.
+    """
     n = len(values)
     if n < 3:
         return 0.0
@@ -64,7 +68,10 @@ def mann_kendall_z(values: Sequence[float]) -> float:
 
 
 def spread(values: Sequence[float]) -> float:
-    """Standard deviation estimated from the median absolute deviation (x 1.4826: consistent for a normal)."""
+    """Standard deviation, estimated as 1.4826 median absolute deviations (consistent for a normal).
+
+    0 where more than half of the values are equal.
+    """
     middle = statistics.median(values)
     return 1.4826 * statistics.median(abs(v - middle) for v in values)
 

@@ -1,4 +1,4 @@
-"""What holds a device back: one vocabulary over the vendors, and which of it is against the device's will."""
+"""Reasons for throttling: one vocabulary for all vendors, and which of them are against the device's will."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Iterable, Mapping
 
 IDLE, CLOCKS_SETTING = "idle", "clocks_setting"
 NONE = "none"  # stands beside the reasons in shares of a window: nothing held the device back
-# The position is the bit in the signal `throttle`.
+# A reason's position is its bit in the signal `throttle`.
 REASONS = (
     IDLE, CLOCKS_SETTING, "power_cap", "thermal", "hw_slowdown", "power_brake", "current_limit", "sync_boost", "other",
 )  # fmt: skip
-# What slows nothing down that was asked for: an idle device, and clocks that somebody set.
+# Reasons that slow nothing down against a request: an idle device, and clocks that somebody set.
 _WILLED = (IDLE, CLOCKS_SETTING, NONE)
 
 
 def bits(*reasons: str) -> int:
-    """The reasons as the signal `throttle` holds them."""
+    """The reasons as a value of the signal `throttle`. Raises ValueError for one that is not in REASONS."""
     return sum(1 << REASONS.index(reason) for reason in set(reasons))
 
 
@@ -25,10 +25,10 @@ def reasons(mask: int) -> list[str]:
 
 
 def against_its_will(reasons: Iterable[str]) -> list[str]:
-    """Those of the reasons that slow a device down although it was asked for more; unknown ones are among them."""
+    """The reasons that slow a device down although more was asked of it; unknown ones are counted among them."""
     return [reason for reason in reasons if reason not in _WILLED]
 
 
 def throttled(shares: Mapping[str, float]) -> dict[str, float]:
-    """Of the shares of a window by reason, those in which the device was slowed down against its will."""
+    """Shares of a window by reason, only those in which the device was slowed down against its will."""
     return {reason: shares[reason] for reason in against_its_will(shares)}

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-Prefixes = tuple[tuple[float, str], ...]  # what a value is multiplied by, and the prefix it then has; largest first
+Prefixes = tuple[tuple[float, str], ...]  # factor for the value, and the prefix it then takes; largest prefix first
 
 _LARGE: Prefixes = ((1e-15, "P"), (1e-12, "T"), (1e-9, "G"), (1e-6, "M"), (1e-3, "k"), (1.0, ""))
 _SMALL: Prefixes = ((1e3, "m"), (1e6, "µ"), (1e9, "n"))
-# A unit that is not here takes no prefix: watts are compared with one another, samples and plain numbers are counted.
+# Any other unit takes no prefix: watts are compared with one another, samples and plain numbers are counted.
 _PREFIXES: dict[str, Prefixes] = {
     "B": ((2.0**-40, "Ti"), (2.0**-30, "Gi"), (2.0**-20, "Mi"), (2.0**-10, "Ki"), (1.0, "")),
     "B/s": _LARGE,  # powers of ten, as data sheets have it
     "FLOP/s": _LARGE,
-    "Hz": _LARGE[3:],  # clocks are told in MHz, also above 1 GHz
+    "Hz": _LARGE[3:],  # clocks are given in MHz, also above 1 GHz
     "J": (*_LARGE[3:], *_SMALL),
     "s": ((1.0, ""), *_SMALL),
 }
@@ -26,7 +26,7 @@ _POWERS = (-5, 9)  # outside of these powers of ten a number in full is mostly z
 def show(value: float, unit: str) -> str:
     """A value with its unit, for instance `6.574 ms`, `2.850 TB/s`, `4,648 samples/s`."""
     if unit == "°C":
-        return f"{value:.1f} °C"  # its zero is no beginning, so that significant digits say nothing
+        return f"{value:.1f} °C"  # its zero is arbitrary, so that significant digits mean nothing
     if unit == "B" and abs(value) < 1024 and value == int(value):
         return f"{value:.0f} B"
     factor, prefix = _prefix(value, unit)
@@ -34,7 +34,7 @@ def show(value: float, unit: str) -> str:
 
 
 def show_interval(interval: tuple[float, float], unit: str) -> str:
-    """Both bounds; the unit stands once where they share it without a prefix."""
+    """Both bounds; the unit stands only once where neither has a prefix."""
     low, high = (show(bound, unit) for bound in interval)
     return f"{low.removesuffix(f' {unit}') if high.endswith(f' {unit}') else low} – {high}"
 
@@ -52,13 +52,13 @@ def number(value: float) -> str:
 
 
 def joules(values: Sequence[float]) -> tuple[float, str]:
-    """The factor and the unit in which all of these energies read well: those of the smallest."""
+    """The factor for all of these energies (in J), and the unit they then have: the one that suits the smallest."""
     factor, prefix = _prefix(min(values, default=1.0), "J")
     return factor, f"{prefix}J"
 
 
 def _prefix(value: float, unit: str) -> tuple[float, str]:
-    """The largest prefix that leaves 1 or more, as it will be rounded; of a value too small for all, the smallest."""
+    """Factor and prefix: the largest prefix that leaves 1 or more when rounded, else the smallest there is."""
     prefixes = _PREFIXES.get(unit, ((1.0, ""),))
     if value == 0:
         return 1.0, ""

@@ -1,4 +1,4 @@
-"""Two sides of evidence -> what may be claimed. Pure; the report and the JSON form are made of what comes out.
+"""Two sides of evidence -> what may be claimed. Pure; the report and the JSON form are made from the result.
 
 Ratios are candidate / baseline of the metric itself. Claims, which get a verdict, are made of speed alone; energy and
 the rest are shown with their ratios and intervals.
@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from gpuprof.absent import Absent
-from gpuprof.analysis import effect as effects
 from gpuprof.analysis import fairness, titles
-from gpuprof.analysis.effect import LEVEL, Effect
+from gpuprof.analysis.effect import LEVEL, MACHINE_SPREAD, Effect, between, holm, mde, paired, together
 from gpuprof.analysis.evidence import CaseEvidence, Evidence, typical, unify
 from gpuprof.analysis.pairing import Pair, pair, pairs_within_runs
 from gpuprof.case_keys import WORK
@@ -33,12 +32,12 @@ INCOMPLETE = "not every process has this value, and so there is no interval"
 
 @dataclass(frozen=True)
 class Side:
-    """One side's value of one metric; `units` of inference, each a `unit`, stand behind it."""
+    """One side's value of one metric, in its unit, from `units` units of inference (machines, runs or processes)."""
 
     value: float | Absent
     ci95: Interval | None = None
     units: int = 0
-    unit: str = ""
+    unit: str = ""  # of inference: machine, run or process
 
 
 @dataclass(frozen=True)
@@ -53,20 +52,25 @@ class Difference:
 
 @dataclass(frozen=True)
 class Claim:
-    workload: str
-    case: str
+    """What a report says of one ratio, candidate / baseline, with its verdict or the reason why there is none.
+
+    Without an effect all numbers are None; without an interval all but the ratio.
+    """
+
+    workload: str  # "all" for the claim over all of them
+    case: str  # its title
     metric: str
     view: View
     ratio: float | None
     ci95: Interval | None
-    mde: float | None
-    p_adjusted: float | None
+    mde: float | None  # smallest relative difference that 80% of such comparisons would show
+    p_adjusted: float | None  # by Holm, over the claims of the report; None where the claim is not allowed
     verdict: Verdict | None
     allowed: bool
-    reason: str | None
-    unit: str
-    units: tuple[int, int]
-    spread: float
+    reason: str | None  # why it is not allowed, or has no interval
+    unit: str  # of inference
+    units: tuple[int, int]  # baseline's, candidate's
+    spread: float  # coefficient of variation added to the ratio, for machines or runs that nobody measured
     se: float | None = None  # standard error of the ratio's logarithm, with its degrees of freedom
     freedom: float | None = None
 
@@ -81,16 +85,18 @@ class BreakEven:
 
 @dataclass(frozen=True)
 class Compared:
-    """A pair of cases with everything that is known of both."""
+    """A pair of cases with all that they differ in."""
 
     title: str
     pair: Pair
-    differences: dict[str, Difference]
+    differences: dict[str, Difference]  # by metric
     break_even: BreakEven | Absent  # none where the shorter first step is the faster side's
 
 
 @dataclass(frozen=True)
 class Comparison:
+    """Everything that a report of two sides is made from."""
+
     baseline: Evidence
     candidate: Evidence
     vary: tuple[str, ...]
@@ -104,28 +110,35 @@ class Comparison:
 
     @property
     def simulated(self) -> bool:
+        """Whether any run of either side was simulated."""
         return True in self.baseline.simulated | self.candidate.simulated
 
     @property
     def blocked(self) -> list[fairness.Entry]:
+        """Entries of the ledger that forbid a verdict, on the sides or on some pairs."""
         return [entry for entry in self.ledger if entry.weight == "blocks"]
 
 
 def compare(
     baseline: Evidence, candidate: Evidence, *, vary: AbstractSet[str] = frozenset(),
-    machine_spread: float = effects.MACHINE_SPREAD,
+    machine_spread: float = MACHINE_SPREAD,
 ) -> Comparison:  # fmt: skip
-    for one in (baseline, candidate):
-        unify(one)
+    """Pair the cases of two sides, and say how they differ and what may be claimed of it.
+
+    `vary` are case keys that differ on purpose. `machine_spread` is the coefficient of variation between machines of
+    one model, added for each side that is one machine. The sides' machines are renamed in place (`evidence.unify`).
+    """
+    unify(baseline, candidate)
     pairing = pair(baseline, candidate, vary)
-    called = titles.short([p.baseline.newest for p in pairing.pairs])
-    named = {id(p): title for p, title in zip(pairing.pairs, called, strict=True)}
-    entries = fairness.ledger(baseline, candidate, pairing.pairs, lambda p: named[id(p)], set(vary))
-    mixed = next((e.why for e in entries if e.weight == "blocks" and not e.cases and e.why != fairness.NOTHING), "")
-    pairs = [replace(p, reasons=(*p.reasons, mixed)) if mixed else p for p in pairing.pairs]
+    case_titles = titles.short([p.baseline.newest for p in pairing.pairs])
+    title_of = {id(p): title for p, title in zip(pairing.pairs, case_titles, strict=True)}
+    entries = fairness.ledger(baseline, candidate, pairing.pairs, lambda p: title_of[id(p)], set(vary))
+    # What blocks the sides as a whole forbids each pair.
+    veto = next((e.why for e in entries if e.weight == "blocks" and not e.cases and e.why != fairness.NOTHING), "")
+    pairs = [replace(p, reasons=(*p.reasons, veto)) if veto else p for p in pairing.pairs]
     cases = [
         _compared(p, title, machine_spread, interleaved=pairs_within_runs(p, baseline, candidate))
-        for p, title in zip(pairs, called, strict=True)
+        for p, title in zip(pairs, case_titles, strict=True)
     ]
     claims = [_claim(case, metric) for case in cases for metric in CLAIMED]
     claims += _best_batches(baseline, candidate, cases, machine_spread)
@@ -151,7 +164,7 @@ def _difference(p: Pair, metric: Metric, machine_spread: float, *, interleaved: 
     level_b, level_c = p.baseline.level(metric.key), p.candidate.level(metric.key)
     if level_b is not None and level_c is not None:
         logs = _pairs_of_processes(p, metric.key) if interleaved else []
-        effect = effects.paired(logs) if logs else effects.between(level_b, level_c, machine_spread=machine_spread)
+        effect = paired(logs) if logs else between(level_b, level_c, machine_spread=machine_spread)
     elif min(baseline.value, candidate.value) <= 0:  # energy above idle may be less than nothing
         return Difference(metric.key, baseline, candidate, None)
     else:
@@ -173,9 +186,12 @@ def side(case: CaseEvidence, metric: Metric) -> Side:
 
 
 def _pairs_of_processes(p: Pair, metric: str) -> list[float]:
-    one, other = p.baseline.newest, p.candidate.newest
-    left, right = (dict(zip(c.order, c.processes.get(metric, []), strict=False)) for c in (one, other))
-    return [math.log(right[i] / left[i]) for i in sorted(left.keys() & right.keys())]
+    """Log ratios, candidate / baseline, of processes that were the same repeat of one run."""
+    baseline, candidate = (
+        dict(zip(case.order, case.processes.get(metric, []), strict=False))
+        for case in (p.baseline.newest, p.candidate.newest)
+    )
+    return [math.log(candidate[i] / baseline[i]) for i in sorted(baseline.keys() & candidate.keys())]
 
 
 def _break_even(p: Pair) -> BreakEven | Absent:
@@ -208,19 +224,19 @@ def _claim(case: Compared, metric: str) -> Claim:
     elif not reason and effect is not None and effect.ci95 is None:
         levels = (p.baseline.level(metric), p.candidate.level(metric))
         reason = INCOMPLETE if None in levels else ONE_PROCESS
-    return _made(p.baseline.newest.workload, case.title, metric, "iso-batch", effect, p.allowed, reason or None)
+    return _untested(p.baseline.newest.workload, case.title, metric, "iso-batch", effect, p.allowed, reason or None)
 
 
-def _made(
-    workload: str, case: str, metric: str, view: View, found: Effect | None, allowed: bool, reason: str | None
+def _untested(
+    workload: str, case: str, metric: str, view: View, effect: Effect | None, allowed: bool, reason: str | None
 ) -> Claim:
-    """Not yet tested: `p_adjusted` is still this claim's own p."""
-    if found is None:
+    """A claim without a verdict: until `_with_verdicts`, `p_adjusted` is its own p, not adjusted for the others."""
+    if effect is None:
         return Claim(workload, case, metric, view, None, None, None, None, None, False, reason, "", (0, 0), 0.0)
-    units = (found.baseline_units, found.candidate_units)
+    units = (effect.baseline_units, effect.candidate_units)
     return Claim(
-        workload, case, metric, view, found.ratio, found.ci95, found.mde, found.p, None, allowed, reason,
-        found.unit, units, found.spread, found.se, found.freedom,
+        workload, case, metric, view, effect.ratio, effect.ci95, effect.mde, effect.p, None, allowed, reason,
+        effect.unit, units, effect.spread, effect.se, effect.freedom,
     )  # fmt: skip
 
 
@@ -229,33 +245,34 @@ def _best_batches(
 ) -> list[Claim]:
     """Where a sweep allows: each side at the batch size, of all it ran, at which it is fastest.
 
-    Only for work of which some pair may be compared; what forbids pairs of cases forbids these as well.
+    Only for work with at least one pair that may be compared; what forbids pairs of cases forbids these as well.
     """
-    done: dict[tuple[tuple[str, ...], ...], Claim] = {}
+    claims: dict[tuple[tuple[str, ...], ...], Claim] = {}
     for case in cases:
         p = case.pair
         works = (_unbatched(p.baseline), _unbatched(p.candidate))
-        if works in done or not p.allowed or "batch_size" in p.differs:
+        if works in claims or not p.allowed or "batch_size" in p.differs:
             continue
         swept = [
-            [c for c in s.cases.values() if _unbatched(c) == work and _ranked(c)]
-            for s, work in zip((baseline, candidate), works, strict=True)
+            [c for c in evidence.cases.values() if _unbatched(c) == work and _ranked(c)]
+            for evidence, work in zip((baseline, candidate), works, strict=True)
         ]
         if max(map(len, swept)) < 2 or not all(swept):
             continue
-        one, other = (max(found, key=lambda c: typical(c, HEADLINE) or 0.0) for found in swept)
-        levels = (one.level(HEADLINE), other.level(HEADLINE))
-        same = next((c for c in cases if c.pair.baseline is one and c.pair.candidate is other), None)
-        found = same.differences[HEADLINE].effect if same is not None else None
-        if found is None and levels[0] is not None and levels[1] is not None:
-            found = effects.between(levels[0], levels[1], machine_spread=machine_spread)
-        if found is None:
+        left, right = (max(side_cases, key=lambda c: typical(c, HEADLINE) or 0.0) for side_cases in swept)
+        levels = (left.level(HEADLINE), right.level(HEADLINE))
+        # The effect of a pair that is there already is taken as it is: `_with_verdicts` knows the two claims by it.
+        as_pair = next((c for c in cases if c.pair.baseline is left and c.pair.candidate is right), None)
+        effect = as_pair.differences[HEADLINE].effect if as_pair is not None else None
+        if effect is None and levels[0] is not None and levels[1] is not None:
+            effect = between(levels[0], levels[1], machine_spread=machine_spread)
+        if effect is None:
             continue
-        c = one.newest
-        title = f"{c.workload} · {c.mode} · best batch, {c.batch_size} against {other.newest.batch_size}"
-        why = ONE_PROCESS if found.ci95 is None else None
-        done[works] = _made(c.workload, title, HEADLINE, "best-batch", found, True, why)
-    return list(done.values())
+        newest = left.newest
+        title = f"{newest.workload} · {newest.mode} · best batch, {newest.batch_size} against {right.newest.batch_size}"
+        why = ONE_PROCESS if effect.ci95 is None else None
+        claims[works] = _untested(newest.workload, title, HEADLINE, "best-batch", effect, True, why)
+    return list(claims.values())
 
 
 def _unbatched(case: CaseEvidence) -> tuple[str, ...]:
@@ -265,44 +282,57 @@ def _unbatched(case: CaseEvidence) -> tuple[str, ...]:
 
 
 def _ranked(case: CaseEvidence) -> bool:
+    """Whether the case may be its side's fastest."""
     good = "ok" in case.said["outcome"] and "wrong" not in case.said["correctness"]
     return good and case.level(HEADLINE) is not None
 
 
 def _overall(cases: Sequence[Compared]) -> Claim:
     """Geometric mean of throughput over workloads, each workload with the same weight, for this set of workloads."""
-    found: dict[str, list[Effect]] = {}
+    by_workload: dict[str, list[Effect]] = {}
     for case in cases:
-        one = case.differences[HEADLINE].effect
-        if case.pair.allowed and one is not None:
-            found.setdefault(case.pair.baseline.newest.workload, []).append(one)
-    if not found:
+        effect = case.differences[HEADLINE].effect
+        if case.pair.allowed and effect is not None:
+            by_workload.setdefault(case.pair.baseline.newest.workload, []).append(effect)
+    if not by_workload:
         reason = "no pair of cases may be compared" if cases else "the sides have no case in common"
-        return _made("all", "all workloads", HEADLINE, "all workloads", None, False, reason)
-    weighted = [(one, 1 / len(found) / len(several)) for several in found.values() for one in several]
-    whole = effects.together(weighted)
-    title = f"{len(found)} workloads" if len(found) > 1 else next(iter(found))
+        return _untested("all", "all workloads", HEADLINE, "all workloads", None, False, reason)
+    # A workload's cases share its weight, so that the weights sum to 1.
+    weighted = [(effect, 1 / len(by_workload) / len(effects)) for effects in by_workload.values() for effect in effects]
+    whole = together(weighted)
+    title = f"{len(by_workload)} workloads" if len(by_workload) > 1 else next(iter(by_workload))
     why = ONE_PROCESS if whole.ci95 is None else None
-    return _made("all", title, HEADLINE, "all workloads", whole, True, why)
+    return _untested("all", title, HEADLINE, "all workloads", whole, True, why)
 
 
 def _with_verdicts(claims: Sequence[Claim]) -> list[Claim]:
-    """Holm's correction over all claims that may be made, then words. A claim made twice counts once."""
-    tested = [c for c in claims if c.allowed and c.p_adjusted is not None]
-    # With one case in all, "overall" is that case again and no further test.
-    same = {(c.metric, c.ratio, c.ci95) for c in tested}
-    first = {mark: next(c for c in tested if (c.metric, c.ratio, c.ci95) == mark) for mark in same}
-    family = [c for c in tested if first[(c.metric, c.ratio, c.ci95)] is c]
-    adjusted = dict(zip(map(id, family), effects.holm([c.p_adjusted or 0.0 for c in family]), strict=True))
-    done = []
+    """The same claims, in their order, with p adjusted by Holm over those that are allowed, MDE and verdict.
+
+    A test may be claimed twice: with one case in all "overall" is that case, and a best batch may be a pair. Both then
+    come from one Effect, so that ratio and interval are equal to the last bit. The test counts once, and both get its
+    adjusted p.
+    """
+    own_p: dict[_Test, float] = {}
     for claim in claims:
-        mark = (claim.metric, claim.ratio, claim.ci95)
-        p = adjusted[id(first[mark])] if mark in first and claim.allowed else None
-        seen = claim.mde
+        if claim.allowed and claim.p_adjusted is not None:
+            own_p.setdefault(_test(claim), claim.p_adjusted)
+    adjusted = dict(zip(own_p, holm(list(own_p.values())), strict=True))
+    judged = []
+    for claim in claims:
+        p = adjusted.get(_test(claim)) if claim.allowed else None
+        least = claim.mde
         if claim.se is not None and claim.freedom is not None:
-            seen = effects.mde(claim.se, claim.freedom, len(family))  # as one of so many, like its verdict
-        done.append(replace(claim, p_adjusted=p, mde=seen, verdict=None if p is None else _verdict(claim, p)))
-    return done
+            least = mde(claim.se, claim.freedom, len(adjusted))  # as one of so many, like its verdict
+        judged.append(replace(claim, p_adjusted=p, mde=least, verdict=None if p is None else _verdict(claim, p)))
+    return judged
+
+
+_Test = tuple[str, float | None, Interval | None]
+
+
+def _test(claim: Claim) -> _Test:
+    """What two claims of one test have in common."""
+    return claim.metric, claim.ratio, claim.ci95
 
 
 def _verdict(claim: Claim, p: float) -> Verdict:

@@ -21,42 +21,42 @@ _SAID = (
     "outcome", "correctness", "steady", "regime", "energy_method", "fallback", "requested", "flags", "slowed",
     "clocks_held", "doubtful", "crowded", "memory_scope", "weights",
 )  # fmt: skip
-
-
-_LAST = "\U0010fffd"  # before a host's name: sorts it after every card
+_HOST = "\U0010fffd"  # begins a host's name in `unify`, and sorts it after every card's
 
 
 @dataclass
 class CaseEvidence:
     """One case over all runs of a side that have it."""
 
-    static: Shared
-    find: Callable[[], CaseDigest]  # the newest run's, in full
-    newest_run: str
-    rows: list[tuple[str, Numbers]] = field(default_factory=list)  # machine, and the run's numbers
-    statics: set[Shared] = field(default_factory=set)
+    static: Shared  # the newest run's
+    find: Callable[[], CaseDigest]  # gives the newest run's case in full
+    newest_run: str  # run id
+    rows: list[tuple[str, Numbers]] = field(default_factory=list)  # a run each: its machine (a card's until `unify`)
+    statics: set[Shared] = field(default_factory=set)  # of all runs
     _levels: dict[str, Level | None] = field(default_factory=dict)
 
     @cached_property
     def newest(self) -> CaseDigest:
+        """The case in its newest run. Raises StoreError where that run was removed meanwhile."""
         return self.find()
 
     @cached_property
     def said(self) -> dict[str, set[Any]]:
         """By fact, every value that any run had."""
-        return {name: {one.data[name] for one in self.statics} for name in _SAID}
+        return {name: {shared.data[name] for shared in self.statics} for name in _SAID}
 
     @property
     def fields(self) -> dict[str, Any]:
+        """What tells it apart from others of its workload and mode (`case_keys.FIELDS`), by name."""
         return {name: self.static.data[name] for name in FIELDS}
 
     def samples(self, metric: str) -> list[tuple[str, float, float, float]]:
-        """One for each run whose processes have values; as Sample, but made in thousands."""
+        """One for each run whose processes have values: Sample as a plain tuple, since thousands are made."""
         i = _AT[metric]
-        return [(machine, x[i], x[i + 1], x[i + 2]) for machine, x in self.rows if x[i] == x[i]]
+        return [(machine, x[i], x[i + 1], x[i + 2]) for machine, x in self.rows if x[i] == x[i]]  # not NaN
 
     def values(self, metric: str) -> list[float]:
-        """A headline of each run that has one."""
+        """The headline of each run that has one, in the metric's unit."""
         i = _AT[metric] + 3
         return [x[i] for _, x in self.rows if x[i] == x[i]]
 
@@ -65,7 +65,7 @@ class CaseEvidence:
         self._levels.clear()
 
     def level(self, metric: str) -> Level | None:
-        """None where processes have no values of it, or those of some run have none."""
+        """The metric's level over all runs; None unless each run with a headline has values of its processes."""
         if metric not in self._levels:
             samples = self.samples(metric)
             complete = bool(samples) and len(samples) == len(self.values(metric))
@@ -75,148 +75,168 @@ class CaseEvidence:
 
 @dataclass
 class Evidence:
-    text: str
+    """One side: its runs, oldest first, folded into cases. Counts are of runs."""
+
+    text: str  # as the side was named
     runs: list[tuple[str, str, str]] = field(default_factory=list)  # run id, start, where
-    machines: dict[str, int] = field(default_factory=dict)
+    machines: dict[str, int] = field(default_factory=dict)  # cards, until `unify` has grouped them
     heads: dict[Shared, int] = field(default_factory=dict)
     fact_texts: dict[Shared, int] = field(default_factory=dict)
     cases: dict[Key, CaseEvidence] = field(default_factory=dict)
-    find: Callable[[], Digest] | None = None
-    skipped: list[str] = field(default_factory=list)  # records that could not be read
-    seen: set[str] = field(default_factory=set)
-    copies: list[str] = field(default_factory=list)
+    find: Callable[[], Digest] | None = None  # gives the newest run in full
+    skipped: list[str] = field(default_factory=list)  # a line each: records that could not be read, and copies
+    run_ids: set[str] = field(default_factory=set)
+    copies: list[str] = field(default_factory=list)  # a line each
 
     @cached_property
     def facts(self) -> dict[str, dict[str, int]]:
         """By name, the values that the runs had, each as text, with the number of runs."""
-        found: dict[str, dict[str, int]] = {}
-        for one, count in self.fact_texts.items():
-            _count(found, one.data, count)
-        for one, count in self.heads.items():
-            _count(found, {name: one.data[name] for name in ("outcome", "host")}, count)
-        return found
+        counts: dict[str, dict[str, int]] = {}
+        for facts, runs in self.fact_texts.items():
+            _count(counts, facts.data, runs)
+        for head, runs in self.heads.items():
+            _count(counts, {name: head.data[name] for name in ("outcome", "host")}, runs)
+        return counts
 
     @cached_property
     def newest(self) -> Digest | None:
+        """The newest run in full; None where there is no run. Raises StoreError where it was removed meanwhile."""
         return None if self.find is None else self.find()
 
     @property
     def devices(self) -> dict[str, int]:
-        found: dict[str, int] = {}
-        for one, count in self.heads.items():
-            found[one.data["device"]] = found.get(one.data["device"], 0) + count
-        return found
+        """By device model, the number of runs; in the order in which the models first ran."""
+        counts: dict[str, int] = {}
+        for head, runs in self.heads.items():
+            counts[head.data["device"]] = counts.get(head.data["device"], 0) + runs
+        return counts
 
     @property
     def device(self) -> str:
+        """The device model that ran first; "" where there is no run."""
         return next(iter(self.devices), "")
 
     @property
     def kinds(self) -> set[str]:
-        return {one.data["kind"] for one in self.heads}
+        """cpu, gpu, or both."""
+        return {head.data["kind"] for head in self.heads}
 
     @property
     def vendors(self) -> set[str | None]:
-        return {one.data["vendor"] for one in self.heads}
+        """Vendors of the devices; None among them for a device without one."""
+        return {head.data["vendor"] for head in self.heads}
 
     @property
     def simulated(self) -> set[bool]:
-        return {one.data["simulated"] for one in self.heads}
+        """True where some run was simulated, False where some was measured: perhaps both."""
+        return {head.data["simulated"] for head in self.heads}
 
 
-def _count(found: dict[str, dict[str, int]], values: dict[str, Any], count: int) -> None:
+def _count(counts: dict[str, dict[str, int]], values: dict[str, Any], runs: int) -> None:
     for name, value in values.items():
-        counts, shown = found.setdefault(name, {}), as_text(value)
-        counts[shown] = counts.get(shown, 0) + count
+        by_text, text = counts.setdefault(name, {}), as_text(value)
+        by_text[text] = by_text.get(text, 0) + runs
 
 
 def side(text: str, choice: Choice) -> Evidence:
-    """The runs that `text` names as one side, with what was left out. Reads the newest run of each case."""
-    found = Evidence(text)
+    """The runs of a choice as one side called `text`, with what was left out.
+
+    Loads the newest run and the newest of each case: call it while the index is open. Raises StoreError where one was
+    removed meanwhile.
+    """
+    evidence = Evidence(text)
     for run in choice.runs:
-        fold(found, *run)
-    complete(found)
-    found.skipped = [*choice.skipped, *found.copies]
-    return found
+        fold(evidence, *run)
+    complete(evidence)
+    evidence.skipped = [*choice.skipped, *evidence.copies]
+    return evidence
 
 
 def gather(text: str, digests: Iterable[tuple[Digest, Sequence[CaseDigest]]]) -> Evidence:
     """Runs, each with those of its cases that count, oldest first, as one side."""
     side = Evidence(text)
-    for found, cases in digests:
-        fold(side, brief(found), {static(case) for case in cases}, lambda found=found: found)  # type: ignore[misc]
+    for digest, cases in digests:
+        fold(side, brief(digest), {static(case) for case in cases}, lambda digest=digest: digest)  # type: ignore[misc]
     return side
 
 
 def by_device(runs: Iterable[Chosen]) -> list[Evidence]:
-    """A side for each device model, GPUs first. Reads the newest run of each case."""
+    """A side for each device model, GPUs first, simulated runs apart. Loads the newest run of each case."""
     sides: dict[tuple[str, bool], Evidence] = {}
     for run in runs:
         head = run.brief.head.data
         fold(sides.setdefault((head["device"], head["simulated"]), Evidence(head["device"])), *run)
-    for found in sides.values():
-        complete(found)
+    for side in sides.values():
+        complete(side)
     return sorted(sides.values(), key=lambda side: ("cpu" in side.kinds, side.device))
 
 
-def fold(side: Evidence, one: Brief, wanted: set[str] | None, find: Callable[[], Digest]) -> None:
-    """Add a run, with those cases whose static text is `wanted` (None: all). `find` gives its digest when asked.
+def fold(side: Evidence, run: Brief, chosen: set[str] | None, find: Callable[[], Digest]) -> None:
+    """Add a run, newer than those before, with the cases whose static text is in `chosen` (None: all).
 
-    A copy of a run is no further run.
+    `find` gives its digest when asked. A copy of a run that is there already is named in `copies`, and not counted.
     """
-    if one.run_id in side.seen:
-        side.copies.append(f"{one.where}: a copy of run {one.run_id}, which is counted once")
+    if run.run_id in side.run_ids:
+        side.copies.append(f"{run.where}: a copy of run {run.run_id}, which is counted once")
         return
-    side.seen.add(one.run_id)
-    side.runs.append((one.run_id, one.started_at, one.where))
-    machine, run = one.head.data["machine"], one.run_id
+    side.run_ids.add(run.run_id)
+    side.runs.append((run.run_id, run.started_at, run.where))
+    machine = run.head.data["machine"]
     side.machines[machine] = side.machines.get(machine, 0) + 1
-    side.heads[one.head] = side.heads.get(one.head, 0) + 1
-    side.fact_texts[one.facts] = side.fact_texts.get(one.facts, 0) + 1
+    side.heads[run.head] = side.heads.get(run.head, 0) + 1
+    side.fact_texts[run.facts] = side.fact_texts.get(run.facts, 0) + 1
     side.find = find
-    for position, (text, numbers) in enumerate(one.cases):
-        if wanted is not None and text.text not in wanted:
+    for position, (shared, numbers) in enumerate(run.cases):
+        if chosen is not None and shared.text not in chosen:
             continue
-        known = side.cases.get(text.key)
-        if known is None:
-            known = side.cases[text.key] = CaseEvidence(text, find, run)  # type: ignore[arg-type]
-        known.static, known.newest_run = text, run
-        known.find = lambda position=position: find().cases[position]  # type: ignore[misc]
-        known.statics.add(text)
-        known.rows.append((machine, numbers))
+        case = side.cases.get(shared.key)
+        if case is None:
+            case = side.cases[shared.key] = CaseEvidence(shared, find, run.run_id)  # type: ignore[arg-type]
+        case.static, case.newest_run = shared, run.run_id
+        case.find = lambda position=position: find().cases[position]  # type: ignore[misc]
+        case.statics.add(shared)
+        case.rows.append((machine, numbers))
 
 
-def unify(side: Evidence) -> None:
-    """Cards of one host, and hosts of one card, become one machine.
+def unify(baseline: Evidence, candidate: Evidence) -> None:
+    """Make one machine of cards that stand together, over both sides: `machines` and `rows` are renamed in place.
 
-    Containers give a host new names, and cards in one chassis share its cooling, its CPU and its day. A machine is
-    named after its first card, so that it is the same one on the other side as well.
+    Cards in one chassis share its cooling, its CPU and its day, and containers give a host new names. So on each side a
+    host joins its cards, and a card its hosts; a card that both sides have joins their machines. The name of a host
+    alone does not join the sides: unrelated hosts may have the same, and the spread between machines would be left out.
+
+    Levels that were computed before are forgotten, so call it before anything uses one. A second call changes nothing.
     """
-    roots: dict[str, str] = {}
+    # Union-find over cards and hosts. Each name points at a smaller one of its group, the smallest at itself: a card,
+    # since hosts sort last. So a machine is named after its first card, on both sides alike.
+    smaller: dict[str, str] = {}
 
-    def root(name: str) -> str:
-        while (above := roots.setdefault(name, name)) != name:
-            name = above
+    def first(name: str) -> str:
+        while (next_name := smaller.setdefault(name, name)) != name:
+            name = next_name
         return name
 
-    for head in side.heads:
-        both = root(head.data["machine"]), root(f"{_LAST}{head.data['host']}")
-        roots[max(both)] = min(both)
-    machines: dict[str, int] = {}
-    for name, count in side.machines.items():
-        machines[root(name)] = machines.get(root(name), 0) + count
-    side.machines = machines
-    for case in side.cases.values():
-        case.rows = [(root(machine), numbers) for machine, numbers in case.rows]
-        case.forget()
+    sides = (baseline, candidate)
+    for number, side in enumerate(sides):
+        for head in side.heads:
+            card, host = first(head.data["machine"]), first(f"{_HOST}{number} {head.data['host']}")
+            smaller[max(card, host)] = min(card, host)
+    for side in sides:
+        machines: dict[str, int] = {}
+        for name, count in side.machines.items():
+            machines[first(name)] = machines.get(first(name), 0) + count
+        side.machines = machines
+        for case in side.cases.values():
+            case.rows = [(first(machine), numbers) for machine, numbers in case.rows]
+            case.forget()
 
 
 def complete(side: Evidence) -> None:
-    """Look up now what is otherwise looked up when it is asked for: the newest run, and the newest of each case."""
+    """Load the newest run and the newest of each case now, while the index is open."""
     _ = side.newest, [case.newest for case in side.cases.values()]
 
 
 def typical(case: CaseEvidence, metric: str) -> float | None:
-    """The headline of a metric over runs: its median. None where no run has one."""
+    """Median of the runs' headlines, in the metric's unit. None where no run has one."""
     values = case.values(metric)
     return statistics.median(values) if values else None

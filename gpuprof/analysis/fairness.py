@@ -1,8 +1,8 @@
 """The fairness ledger: every difference between the sides that a reader must know of, with its weight.
 
-blocks    the sides, or a pair of cases, must not be compared; nothing of it enters a verdict
+blocks    the sides, or a pair of cases, must not be compared; they enter no verdict
 weakens   part of the difference may come from this rather than from the devices
-noted     expected, or without known influence; told all the same
+noted     expected, or without known influence; listed all the same
 """
 
 from __future__ import annotations
@@ -22,18 +22,20 @@ from gpuprof.units import show
 
 Weight = Literal["blocks", "weakens", "noted"]
 WEIGHTS: tuple[Weight, ...] = ("blocks", "weakens", "noted")
-HOTTER_C = 10.0
+HOTTER_C = 10.0  # difference of start temperatures that is noted
 NOTHING = "no case of one side may be compared with one of the other"
-_MANY = 3
+_MANY = 3  # values, runs or dates listed at most
 _WHOLE = {"none", "SPX"}  # as the vendors call a card that is not partitioned
-# The protocol's name has a line of its own; neither a job's number nor a limit that was not reached says anything.
+# The protocol's name has a line of its own; neither a job's number nor a limit that was not reached matters.
 _NEVER = ("name", "SLURM_JOB_ID", "timeout_s")
 
 
 @dataclass(frozen=True)
 class Entry:
+    """One line of the ledger, in a reader's words."""
+
     key: str
-    baseline: str | None
+    baseline: str | None  # what each side has; None where it has nothing
     candidate: str | None
     weight: Weight
     why: str
@@ -43,7 +45,10 @@ class Entry:
 def ledger(
     baseline: Evidence, candidate: Evidence, pairs: Sequence[Pair], title: Callable[[Pair], str], vary: AbstractSet[str]
 ) -> list[Entry]:
-    """Entries by weight, heaviest first; what is the same for several pairs stands once."""
+    """Entries by weight, heaviest first; an entry that holds for several pairs stands once, with their titles.
+
+    `vary` are case keys that differ on purpose.
+    """
     entries = [*_sides(baseline, candidate, pairs)]
     grouped: dict[Entry, list[str]] = {}
     for pair in pairs:
@@ -86,8 +91,8 @@ def _sides(baseline: Evidence, candidate: Evidence, pairs: Sequence[Pair]) -> It
     both = (baseline, candidate)
     if len(baseline.simulated | candidate.simulated) > 1:
         words = {True: "simulated", False: "measured"}
-        one, other = (" and ".join(words[value] for value in sorted(side.simulated)) for side in both)
-        yield Entry("simulated", one, other, "blocks", "a simulator measures no hardware")
+        texts = [" and ".join(words[value] for value in sorted(side.simulated)) for side in both]
+        yield Entry("simulated", texts[0], texts[1], "blocks", "a simulator measures no hardware")
     if (common := _runs(baseline) & _runs(candidate)) and any(not pair.differs for pair in pairs):
         shared = ", ".join(sorted(common)[:_MANY])
         yield Entry("runs", shared, shared, "blocks", "the same measurements stand on both sides")
@@ -133,7 +138,10 @@ _TITLES = {
 
 
 def _facts(baseline: Evidence, candidate: Evidence, pairs: Sequence[Pair]) -> Iterator[tuple[str, Weight, str]]:
-    """Facts whose difference stands in the ledger. What differs because the vendors differ is expected."""
+    """Facts whose difference stands in the ledger, with weight and reason.
+
+    A difference that comes with another vendor is expected.
+    """
     one_vendor = baseline.vendors == candidate.vendors
     hosts_matter = "cpu" in baseline.kinds | candidate.kinds or any(_host_bound(pair) for pair in pairs)
     host: Weight = "weakens" if hosts_matter else "noted"
@@ -178,20 +186,21 @@ def _dictionaries(baseline: Evidence, candidate: Evidence) -> Iterator[Entry]:
         sides = []
         for side in (baseline, candidate):
             merged: dict[str, set[str]] = {}
-            for found in _values(side, name):
-                for inner, value in found.items() if isinstance(found, dict) else ():
+            for mapping in _values(side, name):
+                for inner, value in mapping.items() if isinstance(mapping, dict) else ():
                     merged.setdefault(inner, set()).add(str(value))
             sides.append(merged)
         for inner in sorted(sides[0].keys() | sides[1].keys()):
-            one, other = sides[0].get(inner), sides[1].get(inner)
-            alike = one == other and (weight != "weakens" or len(one or ()) < 2)
+            left, right = sides[0].get(inner), sides[1].get(inner)
+            # Sides with the same two values are not alike: which run had which may matter.
+            alike = left == right and (weight != "weakens" or len(left or ()) < 2)
             if alike or inner in _NEVER:
                 continue
-            found_weight: Weight = weight  # type: ignore[assignment]
+            own_weight: Weight = weight  # type: ignore[assignment]
             if inner.endswith("VISIBLE_DEVICES") or inner in ("torchvision", "triton", "numpy"):
-                found_weight = "noted"
-            shown_ = [None if v is None else ", ".join(sorted(v)) for v in (one, other)]
-            yield Entry(inner, shown_[0], shown_[1], found_weight, why)
+                own_weight = "noted"
+            shown_ = [None if v is None else ", ".join(sorted(v)) for v in (left, right)]
+            yield Entry(inner, shown_[0], shown_[1], own_weight, why)
 
 
 def _power_limits(baseline: Evidence, candidate: Evidence) -> Iterator[Entry]:
@@ -212,7 +221,7 @@ def _power_limits(baseline: Evidence, candidate: Evidence) -> Iterator[Entry]:
 
 
 def _is_power(value: Any) -> bool:
-    """A reading's value may be of any kind in a damaged record."""
+    """Whether it is a power in watts: in a damaged record a value may be anything."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e6
 
 
@@ -229,13 +238,13 @@ def _host_bound(pair: Pair) -> bool:
 
 
 def _of_pair(pair: Pair, vary: AbstractSet[str]) -> Iterator[Entry]:
-    one, other = pair.baseline, pair.candidate
+    left, right = pair.baseline, pair.candidate
     for name in pair.differs:
-        texts = (shown(name, one), shown(name, other))
+        texts = (shown(name, left), shown(name, right))
         if name in vary:
             yield Entry(HEADINGS[name], *texts, "noted", "what this comparison is about")
         elif name == "threads":
-            cpu = "cpu" in one.said["regime"] | other.said["regime"]
+            cpu = "cpu" in left.said["regime"] | right.said["regime"]
             why = "CPU threads do the work" if cpu else "CPU threads only submit the work"
             yield Entry("threads", *texts, "weakens" if cpu else "noted", why)
         elif name in TOLERATED:
@@ -244,9 +253,9 @@ def _of_pair(pair: Pair, vary: AbstractSet[str]) -> Iterator[Entry]:
             why = f"another experiment; to compare these on purpose: --vary {name}"
             yield Entry(HEADINGS[name], *texts, "blocks", why)
     for check in _CHECKS:
-        judged = check.judge(one, other)
+        judged = check.judge(left, right)
         if judged is not None and not (check.key in ("arithmetic", "precision switches") and "precision" in vary):
-            yield Entry(check.key, check.value(one), check.value(other), *judged)
+            yield Entry(check.key, check.value(left), check.value(right), *judged)
             if check.key == "outcome":
                 return
 
@@ -256,48 +265,48 @@ Judged = tuple[Weight, str] | None
 
 @dataclass(frozen=True)
 class _Check:
-    """One condition of a pair of cases: what each side is said to have, and whether that matters."""
+    """One condition of a pair of cases."""
 
     key: str
-    value: Callable[[CaseEvidence], str | None]
-    judge: Callable[[CaseEvidence, CaseEvidence], Judged]
+    value: Callable[[CaseEvidence], str | None]  # what the ledger says that a side has
+    judge: Callable[[CaseEvidence, CaseEvidence], Judged]  # weight and reason; None where it does not matter
 
 
 def _said(name: str, words: Mapping[Any, str] | None = None) -> Callable[[CaseEvidence], str | None]:
     def value(case: CaseEvidence) -> str | None:
-        found = sorted((words or {}).get(v, str(v)) for v in case.said[name] if v is not None)
-        return ", ".join(found) or None
+        values = sorted((words or {}).get(v, str(v)) for v in case.said[name] if v is not None)
+        return ", ".join(values) or None
 
     return value
 
 
 def _when(name: str, bad: Any, weight: Weight, why: str) -> Callable[[CaseEvidence, CaseEvidence], Judged]:
-    """Either side has the value `bad`."""
-    return lambda one, other: (weight, why) if bad in one.said[name] | other.said[name] else None
+    """Where some run of either side has the value `bad`."""
+    return lambda left, right: (weight, why) if bad in left.said[name] | right.said[name] else None
 
 
 def _unlike(name: str, weight: Weight, why: str) -> Callable[[CaseEvidence, CaseEvidence], Judged]:
-    """The sides have different values, and both have one."""
+    """Where the sides' values differ, and both have some."""
 
-    def judge(one: CaseEvidence, other: CaseEvidence) -> Judged:
-        left, right = one.said[name] - {None}, other.said[name] - {None}
-        return (weight, why) if left and right and left != right else None
+    def judge(left: CaseEvidence, right: CaseEvidence) -> Judged:
+        values = [case.said[name] - {None} for case in (left, right)]
+        return (weight, why) if all(values) and values[0] != values[1] else None
 
     return judge
 
 
-def _no_outcome(one: CaseEvidence, other: CaseEvidence) -> Judged:
-    missing = any("ok" not in case.said["outcome"] for case in (one, other))
+def _no_outcome(left: CaseEvidence, right: CaseEvidence) -> Judged:
+    missing = any("ok" not in case.said["outcome"] for case in (left, right))
     return ("blocks", "there is no measurement to compare") if missing else None
 
 
-def _unknown_arithmetic(one: CaseEvidence, other: CaseEvidence) -> Judged:
-    unknown = any(case.newest.precision is None for case in (one, other))
+def _unknown_arithmetic(left: CaseEvidence, right: CaseEvidence) -> Judged:
+    unknown = any(case.newest.precision is None for case in (left, right))
     return ("blocks", "the arithmetic that ran is unknown") if unknown else None
 
 
-def _correctness(one: CaseEvidence, other: CaseEvidence) -> Judged:
-    verdicts = one.said["correctness"] | other.said["correctness"]
+def _correctness(left: CaseEvidence, right: CaseEvidence) -> Judged:
+    verdicts = left.said["correctness"] | right.said["correctness"]
     if "wrong" in verdicts:
         return "blocks", "fast but wrong is not fast"
     if "drift" in verdicts:
@@ -306,7 +315,7 @@ def _correctness(one: CaseEvidence, other: CaseEvidence) -> Judged:
 
 
 def _slowed(case: CaseEvidence) -> set[str]:
-    """Reasons that any of the runs had, clocks that somebody set among them: both sides should have the same."""
+    """Why any of the runs was held back, clocks that somebody set included: both sides should have the same reasons."""
     held = {throttling.CLOCKS_SETTING} if True in case.said["clocks_held"] else set()
     return {name for names in case.said["slowed"] for name in names.split(", ") if name} | held
 
@@ -315,12 +324,12 @@ def _throttled(case: CaseEvidence) -> str | None:
     shares = case.newest.facts.get("throttled_share")
     if shares is None:
         return None
-    told = ((n, f"{shares[n]:.0%}" if n in shares else "in some runs") for n in sorted(_slowed(case)))
-    return ", ".join(f"{name.replace('_', ' ')} {share}" for name, share in told) or "no"
+    texts = ((n, f"{shares[n]:.0%}" if n in shares else "in some runs") for n in sorted(_slowed(case)))
+    return ", ".join(f"{name.replace('_', ' ')} {share}" for name, share in texts) or "no"
 
 
-def _throttling(one: CaseEvidence, other: CaseEvidence) -> Judged:
-    reasons = _slowed(one) | _slowed(other)
+def _throttling(left: CaseEvidence, right: CaseEvidence) -> Judged:
+    reasons = _slowed(left) | _slowed(right)
     if not reasons:
         return None
     if reasons == {"power_cap"}:
@@ -331,31 +340,31 @@ def _throttling(one: CaseEvidence, other: CaseEvidence) -> Judged:
 
 
 def _start(case: CaseEvidence) -> str | None:
-    found = case.newest.facts.get("temperature_start_c")
-    return None if found is None else f"{found:.0f} °C"
+    start_c = case.newest.facts.get("temperature_start_c")
+    return None if start_c is None else f"{start_c:.0f} °C"
 
 
-def _starts(one: CaseEvidence, other: CaseEvidence) -> Judged:
-    found = [case.newest.facts.get("temperature_start_c") for case in (one, other)]
-    apart = None not in found and abs(found[0] - found[1]) > HOTTER_C  # type: ignore[operator]
+def _starts(left: CaseEvidence, right: CaseEvidence) -> Judged:
+    starts_c = [case.newest.facts.get("temperature_start_c") for case in (left, right)]
+    apart = None not in starts_c and abs(starts_c[0] - starts_c[1]) > HOTTER_C  # type: ignore[operator]
     return ("noted", "a hotter device draws more") if apart else None
 
 
 def _crowded(case: CaseEvidence) -> str | None:
-    """How much of its time the process stood in line for a core, or a hypervisor took."""
-    found = [(case.newest.facts.get(f"cpu_{name}"), name) for name in ("waiting", "stolen")]
-    return ", ".join(f"{share:.0%} {name}" for share, name in found if share is not None) or None
+    """The share of time that the process waited for a core, and that a hypervisor took."""
+    shares = [(case.newest.facts.get(f"cpu_{name}"), name) for name in ("waiting", "stolen")]
+    return ", ".join(f"{share:.0%} {name}" for share, name in shares if share is not None) or None
 
 
-def _crowding(one: CaseEvidence, other: CaseEvidence) -> Judged:
-    busy = True in one.said["crowded"] | other.said["crowded"]
+def _crowding(left: CaseEvidence, right: CaseEvidence) -> Judged:
+    busy = True in left.said["crowded"] | right.said["crowded"]
     return ("weakens", "others used the host's cores meanwhile") if busy else None
 
 
 def _doubts(case: CaseEvidence) -> str | None:
-    """What the run's own checks found, but for throttling, which has a line of its own."""
-    found = "; ".join(c for c in case.newest.facts.get("checks") or () if not c.startswith("throttled"))
-    return found or ("in an older run" if True in case.said["doubtful"] else None)
+    """Warnings of the run's own checks, but for throttling, which has a line of its own."""
+    warnings = "; ".join(c for c in case.newest.facts.get("checks") or () if not c.startswith("throttled"))
+    return warnings or ("in an older run" if True in case.said["doubtful"] else None)
 
 
 _CHECKS = (

@@ -10,38 +10,43 @@ from gpuprof.analysis.evidence import CaseEvidence, Evidence
 from gpuprof.case_keys import FIELDS, HEADINGS, SETTINGS, WORK
 from gpuprof.index.brief import as_text
 
-# A difference in these is told in the ledger and forbids nothing: it is of the machine's settings, not of the work.
+# A difference in these stands in the ledger and forbids nothing: another setting of the machine, but the same work.
 TOLERATED = frozenset(SETTINGS)
 _NEAR = 2  # cases that differ in more than this are no counterparts of each other
 
 
 @dataclass(frozen=True)
 class Pair:
+    """A case of the baseline with its counterpart."""
+
     baseline: CaseEvidence
     candidate: CaseEvidence
-    differs: tuple[str, ...]  # fields
+    differs: tuple[str, ...]  # names among case_keys.FIELDS
     reasons: tuple[str, ...]  # why it may enter no verdict; empty when it may
 
     @property
     def allowed(self) -> bool:
+        """Whether it may enter a verdict."""
         return not self.reasons
 
 
 @dataclass(frozen=True)
 class Pairing:
+    """All cases of both sides, each once: in a pair, or without a counterpart."""
+
     pairs: list[Pair]
     only_baseline: list[CaseEvidence]
     only_candidate: list[CaseEvidence]
 
 
 def pair(baseline: Evidence, candidate: Evidence, vary: Set[str] = frozenset()) -> Pairing:
-    """Each case has one counterpart at most: the one that differs least, of several the one with results to compare.
+    """Each case has at most one counterpart: the one that differs least; of equals, one with results to compare.
 
-    `vary` names what may differ on purpose.
+    `vary` names the fields that may differ on purpose.
     """
     left, right = list(baseline.cases.values()), list(candidate.cases.values())
     free = vary | TOLERATED
-    # Most cases have their equal; only the rest is looked through pair by pair.
+    # Most cases have their equal; only the rest is searched pair by pair.
     places = {key: j for j, key in enumerate(candidate.cases)}
     taken = {
         i: places[key]
@@ -50,10 +55,10 @@ def pair(baseline: Evidence, candidate: Evidence, vary: Set[str] = frozenset()) 
     }
     used = set(taken.values())
     offers = sorted(
-        (len(set(differs) - free), len(differs), _useless(one) + _useless(other), i, j)
-        for i, one in enumerate(left) if i not in taken
-        for j, other in enumerate(right) if j not in used
-        if (differs := _differs(one, other)) is not None and len(set(differs) - free) <= _NEAR
+        (len(set(differs) - free), len(differs), _useless(case) + _useless(match), i, j)
+        for i, case in enumerate(left) if i not in taken
+        for j, match in enumerate(right) if j not in used
+        if (differs := _differs(case, match)) is not None and len(set(differs) - free) <= _NEAR
     )  # fmt: skip
     for *_, i, j in offers:
         if i not in taken and j not in used:
@@ -70,16 +75,16 @@ def pair(baseline: Evidence, candidate: Evidence, vary: Set[str] = frozenset()) 
     )
 
 
-def _differs(one: CaseEvidence, other: CaseEvidence) -> tuple[str, ...] | None:
+def _differs(baseline: CaseEvidence, candidate: CaseEvidence) -> tuple[str, ...] | None:
     """Fields in which they differ; None for another workload or mode, which is no counterpart at all."""
-    if any(getattr(one.newest, name) != getattr(other.newest, name) for name in ("workload", *WORK)):
+    if any(getattr(baseline.newest, name) != getattr(candidate.newest, name) for name in ("workload", *WORK)):
         return None
-    views = [(left, right) for left in _views(one) for right in _views(other)]
+    views = [(left, right) for left in _views(baseline) for right in _views(candidate)]
     return min((tuple(name for name in FIELDS if left[name] != right[name]) for left, right in views), key=len)
 
 
 def _views(case: CaseEvidence) -> list[dict[str, Any]]:
-    """The fields, and those that were asked for where a substitute stands for fused kernels that fail their check."""
+    """The case's fields; with them those asked for, where fused kernels failed their check and a substitute ran."""
     fields = case.fields
     if True not in case.said["fallback"]:
         return [fields]
@@ -87,15 +92,19 @@ def _views(case: CaseEvidence) -> list[dict[str, Any]]:
 
 
 def _useless(case: CaseEvidence) -> bool:
+    """Whether it has no results to compare."""
     return "ok" not in case.said["outcome"] or "wrong" in case.said["correctness"]
 
 
-def _forbidden(one: CaseEvidence, other: CaseEvidence, differs: tuple[str, ...], free: Set[str]) -> Iterator[str]:
+def _forbidden(
+    baseline: CaseEvidence, candidate: CaseEvidence, differs: tuple[str, ...], free: Set[str]
+) -> Iterator[str]:
+    """Why the pair may enter no verdict, reason by reason; `free` are the fields that may differ."""
     for name in differs:
-        unknown = name == "precision" and None in (one.fields[name], other.fields[name])  # said below
+        unknown = name == "precision" and None in (baseline.fields[name], candidate.fields[name])  # has a reason below
         if name not in free and not unknown:
-            yield f"{HEADINGS[name]}: {shown(name, one)} against {shown(name, other)}"
-    for side, case in (("baseline", one), ("candidate", other)):
+            yield f"{HEADINGS[name]}: {shown(name, baseline)} against {shown(name, candidate)}"
+    for side, case in (("baseline", baseline), ("candidate", candidate)):
         if "ok" not in case.said["outcome"]:
             yield f"{side}: no measurement ({case.newest.outcome.replace('_', ' ')}: {case.newest.reason})"
             continue
@@ -106,12 +115,13 @@ def _forbidden(one: CaseEvidence, other: CaseEvidence, differs: tuple[str, ...],
 
 
 def shown(name: str, case: CaseEvidence) -> str:
+    """A field's value for a reader; "none" where the case has none."""
     value = case.fields[name]
     return "none" if value is None else as_text(value)
 
 
 def pairs_within_runs(pair_: Pair, baseline: Evidence, candidate: Evidence) -> bool:
-    """Whether both cases come from one and the same run, whose processes took turns."""
+    """Whether both cases come from one run, whose processes took turns."""
     return (
         len(baseline.runs) == len(candidate.runs) == 1
         and baseline.runs[0][0] == candidate.runs[0][0]

@@ -15,55 +15,61 @@ from gpuprof.metrics import METRICS
 
 
 class Point(NamedTuple):
-    """One run of a series. `sample` is None where its processes have no values of their own."""
+    """One run of a series."""
 
     run_id: str
-    at: str
-    value: float
-    sample: Sample | None
-    facts: Shared
-    static: Shared
-    find: Callable[[], dict[str, Any]]  # the case's facts in full
+    at: str  # when it started, ISO 8601
+    value: float  # the headline, in the metric's unit
+    sample: Sample | None  # None where its processes have no values of their own
+    facts: Shared  # of the run
+    static: Shared  # of the case
+    find: Callable[[], dict[str, Any]]  # gives the case's facts in full; StoreError where the run was removed
 
 
 class Key(NamedTuple):
+    """What two runs must have in common to be points of one series."""
+
     machine: str
     device: str
     simulated: bool
     config: str
     protocol: str
-    work: tuple[Hashable, ...]
+    work: tuple[Hashable, ...]  # what was asked for: workload, mode, shape, parameters
     how: tuple[str, ...]  # empty where it does not tell cases of one run apart; the last is the case's id
 
 
-# How the same work is computed: a change of it is a cause, not another case. A run that has several of them keeps them
-# apart.
+# Parameters that say how the same work is computed. A change of them is a cause, not another case; only a run that has
+# several cases of the same work keeps them apart.
 _HOW_PARAMS = ("fused",)
 
 
 def collected(runs: Iterable[Chosen], metric: str) -> Iterator[tuple[str, Key, list[Point]]]:
+    """Series of one metric: title, key and points. `runs` are oldest first, and so are the points.
+
+    Failed cases, wrong results and runs without a positive value of the metric are no points.
+    """
     at = PER_METRIC * [m.key for m in METRICS].index(metric)
-    found: list[tuple[Key, Point]] = []
-    several: set[Key] = set()
-    for one, wanted, find in runs:
-        seen: set[Key] = set()
-        for position, (static, numbers) in enumerate(one.cases):
+    keyed: list[tuple[Key, Point]] = []
+    ambiguous: set[Key] = set()  # without `how`, the same for two cases of some run
+    for run, chosen, find in runs:
+        in_run: set[Key] = set()
+        for position, (static, numbers) in enumerate(run.cases):
             data = static.data
             count, mean, squares, value = numbers[at : at + PER_METRIC]
             counts = data["outcome"] == "ok" and data["correctness"] != "wrong" and value > 0
-            if not counts or (wanted is not None and static.text not in wanted):
+            if not counts or (chosen is not None and static.text not in chosen):
                 continue
-            key = _key(one, data)
+            key = _key(run, data)
             bare = key._replace(how=())
-            several |= {bare} & seen
-            seen.add(bare)
-            sample = Sample(key.machine, count, mean, squares) if count == count else None
+            ambiguous |= {bare} & in_run
+            in_run.add(bare)
+            sample = Sample(key.machine, count, mean, squares) if count == count else None  # else NaN: no processes
             facts = _lazily(find, position)
-            found.append((key, Point(one.run_id, one.started_at, value, sample, one.facts, static, facts)))
+            keyed.append((key, Point(run.run_id, run.started_at, value, sample, run.facts, static, facts)))
     series: dict[Key, list[Point]] = {}
-    for key, point in found:
+    for key, point in keyed:
         bare = key._replace(how=())
-        series.setdefault(key if bare in several else bare, []).append(point)
+        series.setdefault(key if bare in ambiguous else bare, []).append(point)
     for title, (key, points) in zip(_titles(list(series.items())), series.items(), strict=True):
         yield title, key, points
 
@@ -72,11 +78,12 @@ def _lazily(find: Callable[[], Digest], position: int) -> Callable[[], dict[str,
     return lambda: find().cases[position].facts
 
 
-def _key(one: Brief, data: dict[str, Any]) -> Key:
-    head, facts = one.head.data, one.facts.data
+def _key(run: Brief, data: dict[str, Any]) -> Key:
+    """The series of a case with this static data."""
+    head, facts = run.head.data, run.facts.data
     rest = {name: value for name, value in data["params"].items() if name not in _HOW_PARAMS}
     how = {name: value for name, value in data["params"].items() if name in _HOW_PARAMS}
-    # What was asked for: arithmetic that turned out to be another is a change, not another case.
+    # The precision asked for: when other arithmetic runs for the same request, that is a change, not another case.
     asked = data | {"precision": data["requested"]}
     work = (data["workload"], *(asked[name] for name in (*WORK, *SHAPE)))
     return Key(
@@ -90,13 +97,13 @@ def _titles(series: Sequence[tuple[Key, list[Point]]]) -> list[str]:
     """Each in as few words as tell it from the others of its workload and mode."""
     works = []
     for key, points in series:
-        case, told = points[-1].static.data, bool(key.how)
-        hidden = () if told else _HOW_PARAMS
+        case, with_how = points[-1].static.data, bool(key.how)
+        hidden = () if with_how else _HOW_PARAMS
         params = {name: value for name, value in case["params"].items() if name not in hidden}
-        keys = {name: case[name] for name in (*SHAPE, *(SETTINGS if told else ()))} | {"precision": case["requested"]}
-        said = words(keys, params)
-        said |= {"config": key.config, "protocol": key.protocol, "machine": key.machine.partition(" ")[0]}
-        works.append(((case["workload"], *(case[name] for name in WORK)), said))
+        names = (*SHAPE, *(SETTINGS if with_how else ()))
+        in_words = words({name: case[name] for name in names} | {"precision": case["requested"]}, params)
+        in_words |= {"config": key.config, "protocol": key.protocol, "machine": key.machine.partition(" ")[0]}
+        works.append(((case["workload"], *(case[name] for name in WORK)), in_words))
     titles = apart(works)
     return [
         f"{title} · {key.how[-1]}" if key.how and titles.count(title) > 1 else title

@@ -1,4 +1,4 @@
-"""How cases are called: by their work, and by what tells them from the others of the same work."""
+"""Titles of cases: their work, and what tells them apart from others of the same work."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from gpuprof.case_keys import NAMED, SETTINGS, SHAPE, WORK
 from gpuprof.index.brief import as_text
 from gpuprof.index.digest import CaseDigest
 
-Words = Mapping[str, str]  # by what they are about, in the order in which a reader wants them
+Words = Mapping[str, str]  # by key or parameter, in the order in which a reader wants them
 
 
 def apart(works: Sequence[tuple[Sequence[str], Words]]) -> list[str]:
-    """Each work (such as "lstm", "train") followed by those of its words that others of the same work have not."""
+    """A title for each work (such as "lstm", "train"): the work, and its words for what differs within it."""
     groups: dict[tuple[str, ...], list[Words]] = {}
     for work, words in works:
         groups.setdefault(tuple(work), []).append(words)
     telling = {
-        work: {name for words in group for name in words if len({other.get(name, "") for other in group}) > 1}
+        work: {name for words in group for name in words if len({member.get(name, "") for member in group}) > 1}
         for work, group in groups.items()
     }
     return [
@@ -28,7 +28,7 @@ def apart(works: Sequence[tuple[Sequence[str], Words]]) -> list[str]:
 
 
 def short(cases: Sequence[CaseDigest], *, but: Sequence[Collection[str]] = ()) -> list[str]:
-    """Each case in as few words as tell it from the others of its workload and mode.
+    """A title for each case, in as few words as tell it from the others of its workload and mode.
 
     `but` has the keys that each case's title does not name (empty: all may be named).
     """
@@ -37,7 +37,7 @@ def short(cases: Sequence[CaseDigest], *, but: Sequence[Collection[str]] = ()) -
 
 
 def full(cases: Sequence[CaseDigest], *, but: Collection[str]) -> list[str]:
-    """Each case with every key but these, and with the parameters in which it differs from others alike in its keys."""
+    """A title for each case: every key but `but`, and the parameters that tell cases of the same keys apart."""
     names = [name for name in (*SHAPE, *SETTINGS) if name not in but]
     works = [([*_work(case), *filter(None, words(_ran(case, names), {}).values())], case.params) for case in cases]
     return apart([(work, words({}, params)) for work, params in works])
@@ -54,6 +54,6 @@ def _ran(case: CaseDigest, names: Sequence[str]) -> dict[str, Any]:
 
 
 def words(keys: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, str]:
-    """Those of the case keys in `keys`, and each parameter by itself: what all have in common is not said."""
-    said = {key.name: key.said(keys[key.name]) for key in NAMED if key.name in keys}
-    return said | {f"params.{name}": f"{name} {as_text(params[name])}" for name in sorted(params)}
+    """The values of the keys and of each parameter in words, by name; parameters are named "params.NAME"."""
+    of_keys = {key.name: key.said(keys[key.name]) for key in NAMED if key.name in keys}
+    return of_keys | {f"params.{name}": f"{name} {as_text(params[name])}" for name in sorted(params)}

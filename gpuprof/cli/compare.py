@@ -76,7 +76,7 @@ def command(
                 f"{name} {side.text!r} holds {len(side.devices)} device models; pick one with device~NAME:\n  {models}"
             )
     found = analysis.compare(
-        one, other, vary=set(vary) | varied(*(choice.wanted for choice in named)),
+        one, other, vary=set(vary) | varied(*(choice.selector for choice in named)),
         machine_spread=MACHINE_SPREAD if machine_spread is None else machine_spread,
     )  # fmt: skip
     if strict and found.blocked:

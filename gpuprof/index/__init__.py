@@ -1,1 +1,1 @@
-"""Runs found again: digests of a store in a local database, and what names them. pydantic for new runs alone."""
+"""Runs found again: digests of a store in a local database, and selectors. pydantic is loaded for new runs alone."""

@@ -1,4 +1,4 @@
-"""What folding thousands of runs together needs of each: texts that many have in common, and numbers."""
+"""A run as folding thousands of them together needs it: texts that many have in common, and numbers."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ STATIC = (
     "case_id", "workload", *WORK, *FIELDS, "requested", "fallback", "outcome", "reason", "correctness", "steady",
     "regime", "energy_method",
 )  # fmt: skip
-# Of each metric in one run, in the table's order: number of processes, mean and sum of squared deviations of the
-# logarithms of their values, and the headline. NaN, nowhere but in here, stands for what is not there.
+# PER_METRIC numbers for each metric, in the order of METRICS: number of processes; mean, and sum of squared deviations,
+# of the logarithms of their values; the headline. NaN stands for a missing number, nowhere but in here.
 Numbers = Sequence[float]
 PER_METRIC = 4
-NOTABLE = 0.05  # share of the time from which on throttling, or others on the host's cores, are told
+NOTABLE = 0.05  # share of the time above which throttling, or others on the host's cores, are reported
 
 
 class Shared:
-    """A piece of text that many runs have in common, parsed once."""
+    """A JSON object that many runs have in common, as text and parsed once.
+
+    `key` is what a case has in common with its like: workload, work and fields of `case_keys`.
+    """
 
     __slots__ = ("data", "key", "text")
 
@@ -45,35 +48,37 @@ shared = functools.lru_cache(maxsize=1 << 16)(Shared)
 
 
 def as_text(value: Any) -> str:
+    """A text as it is, anything else as JSON with sorted keys: equal values have equal texts."""
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """What folding thousands of runs together needs of each: texts that are the same in many, and numbers."""
+    """One run: what is the same in many of them, and its own numbers."""
 
-    name: str
+    name: str  # of its directory in the store
     run_id: str
-    started_at: str
-    where: str
-    head: Shared
+    started_at: str  # ISO 8601
+    where: str  # directory or file of the record
+    head: Shared  # outcome, device, host, versions: what runs are selected by
     facts: Shared
-    cases: Sequence[tuple[Shared, Numbers]]
+    cases: Sequence[tuple[Shared, Numbers]]  # in the order of the record
 
 
-def brief(found: Digest, name: str = "") -> Brief:
+def brief(digest: Digest, name: str = "") -> Brief:
+    """The brief of a digest; `name` is that of the run's directory, empty for one outside of an index."""
     head = {
-        name: getattr(found, name) for name in ("outcome", "simulated", "kind", "vendor", "device", "host", "machine")
+        key: getattr(digest, key) for key in ("outcome", "simulated", "kind", "vendor", "device", "host", "machine")
     }
-    head |= {"torch": found.facts.get("torch"), "driver": found.facts.get("driver_version")}
+    head |= {"torch": digest.facts.get("torch"), "driver": digest.facts.get("driver_version")}
     return Brief(
-        name, found.run_id, found.started_at, found.where, shared(as_text(head)), shared(as_text(found.facts)),
-        [(shared(static(case)), _all_numbers(case)) for case in found.cases],
+        name, digest.run_id, digest.started_at, digest.where, shared(as_text(head)), shared(as_text(digest.facts)),
+        [(shared(static(case)), _all_numbers(case)) for case in digest.cases],
     )  # fmt: skip
 
 
 def static(case: CaseDigest) -> str:
-    """The part of a case that later runs of it have in common with it."""
+    """A case as JSON text, without its numbers: later runs of the case mostly have the same text."""
     facts = case.facts
     shares = facts.get("throttled_share") or {}
     slowed = sorted(name for name, share in throttling.throttled(shares).items() if share > NOTABLE)
@@ -99,4 +104,4 @@ def _numbers(case: CaseDigest, metric: str) -> tuple[float, float, float, float]
         return (math.nan, math.nan, math.nan, headline)
     logs = [math.log(value) for value in values]
     mean = math.fsum(logs) / len(logs)
-    return (len(logs), mean, math.fsum((one - mean) ** 2 for one in logs), headline)
+    return (len(logs), mean, math.fsum((log - mean) ** 2 for log in logs), headline)

@@ -26,20 +26,24 @@ from gpuprof.system.files import cache_directory
 
 _BATCH = 500
 _KEPT = 64  # digests: a question to every run must not keep them all
-# What a file that is no index any more may lead to: SQLite finds some damage, the rest is found in what it gives.
+# Errors that a damaged index can cause: in SQLite, or in decoding what its rows hold.
 _UNSOUND = (sqlite3.DatabaseError, ValueError, LookupError, TypeError)
 _T = TypeVar("_T")
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int], None]  # runs read, of how many
 
 
 class Index:
-    """Use as a context manager. `faults` holds what is wrong with the runs that could not be read, one line each."""
+    """The index of one store. Use as a context manager: it reads new runs, and forgets those that are gone.
+
+    `faults` holds what is wrong with the runs that could not be read, one line each. They are tried again when the
+    index is opened again.
+    """
 
     def __init__(self, store: Path, *, place: Path | None = None, progress: Progress | None = None) -> None:
         self.store = store
         self.faults: list[str] = []
-        self._whole: dict[str, Digest | None] = {}
-        self._numbers: dict[str, int] = {}  # of texts that the runs of one batch have in common
+        self._digests: dict[str, Digest | None] = {}  # by name, the last that were asked for
+        self._text_ids: dict[str, int] = {}  # rows of `texts` that are known to be there, while a batch is written
         self._progress = progress
         self._place = cache_directory() if place is None else place
         self._file = self._place / f"index-{hashlib.sha256(os.fsencode(store.resolve())).hexdigest()[:16]}.sqlite"
@@ -53,7 +57,10 @@ class Index:
         self._database.close()
 
     def _sound(self, ask: Callable[[], _T]) -> _T:
-        """What `ask` gives; in memory where the file turns out to be damaged, locked or on a full disk."""
+        """The result of `ask`; from an index in memory where the file is damaged, locked or on a full disk.
+
+        Closing the connection undoes what `ask` had begun.
+        """
         try:
             return ask()
         except _UNSOUND as error:
@@ -73,7 +80,7 @@ class Index:
                 self._place.mkdir(parents=True, exist_ok=True, mode=0o700)
                 return self._prepared(str(file))
             except sqlite3.DatabaseError as error:
-                # Of a version that is not this one's, or not a database at all: it is only a cache.
+                # Damaged, or not a database at all: it is only a cache.
                 if attempt or isinstance(error, sqlite3.OperationalError):
                     break
                 with contextlib.suppress(OSError):
@@ -91,7 +98,7 @@ class Index:
         if version != VERSION:
             database.execute("DROP TABLE IF EXISTS runs")
             database.execute("DROP TABLE IF EXISTS texts")
-        # `texts` holds what many runs have in common once.
+        # What many runs have in common stands in `texts` once.
         database.execute("CREATE TABLE IF NOT EXISTS texts (id INTEGER PRIMARY KEY, text TEXT UNIQUE)")
         database.execute(
             "CREATE TABLE IF NOT EXISTS runs (name TEXT PRIMARY KEY, stamp TEXT, run TEXT, date TEXT, "
@@ -102,85 +109,94 @@ class Index:
         return database
 
     def _synchronise(self) -> None:
-        there = set(runs.run_names(self.store))
-        known = {name for (name,) in self._database.execute("SELECT name FROM runs")}
-        if gone := known - there:
+        present = set(runs.run_names(self.store))
+        indexed = {name for (name,) in self._database.execute("SELECT name FROM runs")}
+        if gone := indexed - present:
             self._database.executemany("DELETE FROM runs WHERE name = ?", [(name,) for name in gone])
-        self._read(sorted(there - known))
+        self._read(sorted(present - indexed))
 
     def _read(self, names: Sequence[str]) -> None:
+        """Add the runs in these directories; those that cannot be read are named in `faults`."""
         for start in range(0, len(names), _BATCH):
-            found = []
+            # Records are read before the transaction, so that others wait for the index only while rows are written.
+            batch = []
             for name in names[start : start + _BATCH]:
                 path = self.store / name
                 try:
-                    found.append((name, _stamp(path), digest_of(path)))
+                    # First the stamp: if the record changes in between, the stamp is an old one, and `_refresh` reads
+                    # the record again. A stamp taken afterwards would hide the change for ever.
+                    batch.append((name, _stamp(path), digest_of(path)))
                 except StoreError as error:
                     self.faults.append(str(error))
-            self._database.execute("BEGIN IMMEDIATE")  # from here on nobody else can take texts away
-            self._numbers.clear()
-            for name, stamp, one in found:
-                self._insert(name, stamp, one)
+            self._database.execute("BEGIN IMMEDIATE")
+            # Another process may have deleted all texts since the last batch (a rebuild, another version of gpuprof).
+            # From here on none can, until the end of the transaction: ids that are looked up now hold that long.
+            self._text_ids.clear()
+            for name, stamp, run_digest in batch:
+                self._insert(name, stamp, run_digest)
             self._database.execute("COMMIT")
             if self._progress is not None:
                 self._progress(min(start + _BATCH, len(names)), len(names))
 
-    def _insert(self, name: str, stamp: str, found: Digest) -> None:
-        short = brief(found)
-        cases = " ".join(str(self._text(static.text)) for static, _ in short.cases)
-        numbers = b"".join(bytes(array("d", numbers)) for _, numbers in short.cases)
+    def _insert(self, name: str, stamp: str, run_digest: Digest) -> None:
+        run = brief(run_digest)
+        cases = " ".join(str(self._text_id(static.text)) for static, _ in run.cases)
+        numbers = b"".join(bytes(array("d", numbers)) for _, numbers in run.cases)
         row = (
-            name, stamp, found.run_id, found.started_at, self._text(short.head.text), self._text(short.facts.text),
-            cases, numbers, json.dumps(found.as_json() | {"facts": {}}),
+            name, stamp, run.run_id, run.started_at, self._text_id(run.head.text), self._text_id(run.facts.text),
+            cases, numbers, json.dumps(run_digest.as_json() | {"facts": {}}),
         )  # fmt: skip
+        # REPLACE, since another process may have added the same run meanwhile.
         self._database.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
-    def _text(self, text: str) -> int:
-        if (known := self._numbers.get(text)) is not None:
-            return known
+    def _text_id(self, text: str) -> int:
+        """The row of `texts` that holds it, made where there is none. Call it inside of a transaction that writes."""
+        if (known_id := self._text_ids.get(text)) is not None:
+            return known_id
         self._database.execute("INSERT OR IGNORE INTO texts (text) VALUES (?)", (text,))
-        (number,) = self._database.execute("SELECT id FROM texts WHERE text = ?", (text,)).fetchone()
-        self._numbers[text] = int(number)
-        return int(number)
+        (text_id,) = self._database.execute("SELECT id FROM texts WHERE text = ?", (text,)).fetchone()
+        self._text_ids[text] = int(text_id)
+        return int(text_id)
 
-    def briefs(self, wanted: Selector = EVERYTHING) -> Iterator[tuple[Brief, set[str] | None]]:
+    def briefs(self, selector: Selector = EVERYTHING) -> Iterator[tuple[Brief, set[str] | None]]:
         """Runs that fulfil a selector, oldest first, each with the texts of the cases that do (None: all).
 
         A record that was changed or damaged since is read again, or left out and named in `faults`.
         """
-        return iter(self._sound(lambda: list(self._chosen(wanted))))
+        return iter(self._sound(lambda: list(self._selected(selector))))
 
-    def _chosen(self, wanted: Selector) -> Iterator[tuple[Brief, set[str] | None]]:
-        self._refresh(wanted)
-        self._database.execute("BEGIN")  # of one moment: another process may be adding runs
-        texts, heads = self._texts(wanted)
+    def _selected(self, selector: Selector) -> Iterator[tuple[Brief, set[str] | None]]:
+        self._refresh(selector)
+        self._database.execute("BEGIN")  # one moment for all queries: another process may be adding runs
+        texts, heads = self._texts(selector)
         query = "SELECT name, run, date, head, facts, cases, numbers FROM runs"
         rows = self._database.execute(f"{query} WHERE head IN ({heads}) ORDER BY name").fetchall()
         self._database.execute("COMMIT")
-        good = {number: wanted.case(text.data) for number, text in texts.items() if "workload" in text.data}
-        for name, run, date, head, facts, cases, numbers in rows:
+        # Only texts of cases have a workload, and only heads (in `_texts`) a machine.
+        fulfils = {text_id: selector.case(text.data) for text_id, text in texts.items() if "workload" in text.data}
+        for name, run_id, date, head, facts, cases, numbers in rows:
             ids = list(map(int, cases.split()))
-            if not wanted.run(run, date) or not any(map(good.__getitem__, ids)):
+            if not selector.run(run_id, date) or not any(map(fulfils.__getitem__, ids)):
                 continue
             values = array("d", numbers)
             width = len(values) // len(ids)
-            kept = [(texts[number], values[i * width : (i + 1) * width]) for i, number in enumerate(ids)]
-            chosen = {texts[number].text for number in ids if good[number]} if wanted.on_cases else None
-            yield Brief(name, run, date, f"{self.store}/{name}", texts[head], texts[facts], kept), chosen
+            kept = [(texts[text_id], values[i * width : (i + 1) * width]) for i, text_id in enumerate(ids)]
+            chosen = {texts[text_id].text for text_id in ids if fulfils[text_id]} if selector.on_cases else None
+            yield Brief(name, run_id, date, f"{self.store}/{name}", texts[head], texts[facts], kept), chosen
 
-    def _texts(self, wanted: Selector) -> tuple[dict[int, Shared], str]:
-        """All texts by number, and the numbers of the heads that are wanted, as SQL lists them."""
-        texts = {number: shared(text) for number, text in self._database.execute("SELECT id, text FROM texts")}
-        heads = [number for number, text in texts.items() if "machine" in text.data and wanted.head(text.data)]
+    def _texts(self, selector: Selector) -> tuple[dict[int, Shared], str]:
+        """All texts by id, and the ids of the heads that fulfil the selector, as a list for SQL."""
+        texts = {text_id: shared(text) for text_id, text in self._database.execute("SELECT id, text FROM texts")}
+        heads = [text_id for text_id, text in texts.items() if "machine" in text.data and selector.head(text.data)]
         return texts, ",".join(map(str, heads))
 
-    def _refresh(self, wanted: Selector) -> None:
-        """Read those runs again whose records are not what they were."""
-        store, look, stale = str(self.store), os.stat, []
-        _, heads = self._texts(wanted)
+    def _refresh(self, selector: Selector) -> None:
+        """Read those runs again whose records have changed."""
+        store, look, stale = str(self.store), os.stat, []  # looked up once, for the loop runs thousands of times
+        _, heads = self._texts(selector)
         query = f"SELECT name, stamp, run, date FROM runs WHERE head IN ({heads})"  # noqa: S608  numbers of our own
-        for name, stamp, run, date in self._database.execute(query):
-            if not wanted.run(run, date):
+        for name, stamp, run_id, date in self._database.execute(query):
+            if not selector.run(run_id, date):
                 continue
             try:
                 now = look(f"{store}/{name}/record.json")
@@ -194,7 +210,10 @@ class Index:
         self._read(stale)
 
     def extent(self, *, anew: bool = False) -> tuple[int, int, str]:
-        """Runs in the index, its size in bytes and its file ("" in memory), after a look at every record."""
+        """Runs in the index, its size in bytes and its file ("" in memory), after checking every record's stamp.
+
+        `anew` empties it first, so that every record is read again.
+        """
         return self._sound(lambda: self._extent(anew=anew))
 
     def _extent(self, *, anew: bool) -> tuple[int, int, str]:
@@ -211,15 +230,15 @@ class Index:
         return count, pages * page_bytes, file
 
     def digests(self, names: Sequence[str]) -> Iterator[Digest]:
-        """Of these runs, in full; one that is not there is left out."""
+        """The digests of the runs in these directories; one that is not in the index is left out."""
         for name in names:
-            if name not in self._whole:  # asked for once for each of its cases
-                if len(self._whole) >= _KEPT:
-                    self._whole.clear()
-                self._whole[name] = self._sound(lambda name=name: self._digest(name))  # type: ignore[misc]
-            found = self._whole[name]
-            if found is not None:
-                yield found
+            if name not in self._digests:  # asked for once for each of its cases
+                if len(self._digests) >= _KEPT:
+                    self._digests.clear()
+                self._digests[name] = self._sound(lambda name=name: self._digest(name))  # type: ignore[misc]
+            run_digest = self._digests[name]
+            if run_digest is not None:
+                yield run_digest
 
     def _digest(self, name: str) -> Digest | None:
         query = "SELECT digest, text FROM runs JOIN texts ON texts.id = runs.facts WHERE name = ?"
@@ -240,19 +259,19 @@ def digest_of(path: Path) -> Digest:
     text = runs.content(file)
     try:
         try:
-            found = digest(RunSeen.model_validate_json(text), str(path))
+            run_digest = digest(RunSeen.model_validate_json(text), str(path))
         except ValidationError:  # of an older schema, or damaged: reading the whole of it says which
-            found = digest(runs.parsed(text, file), str(path))
-        found.started_at.encode()
+            run_digest = digest(runs.parsed(text, file), str(path))
+        run_digest.started_at.encode()
     except (ArithmeticError, UnicodeError):  # valid, and yet beyond what can be computed with or kept
         raise StoreError(f"{file}: damaged record: it holds a number or a text that no run has") from None
-    return found
+    return run_digest
 
 
 def _stamp(path: Path) -> str:
-    """Tells a changed record from the one that was read: its size and time."""
+    """A record's size in bytes and time of change in ns, by which a changed one is known; "" where there is none."""
     try:
-        found = os.stat(f"{path}/record.json")  # noqa: PTH116 - once a run, and three times as fast
+        status = os.stat(f"{path}/record.json")  # noqa: PTH116 - once a run, and three times as fast
     except OSError:
         return ""
-    return f"{found.st_size} {found.st_mtime_ns}"
+    return f"{status.st_size} {status.st_mtime_ns}"

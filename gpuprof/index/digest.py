@@ -32,6 +32,8 @@ def _plain(digest: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseDigest(CaseKeys):
+    """One case of a run: its keys, what became of it, and its headline numbers in the units of METRICS."""
+
     case_id: str
     workload: str
     precision: str | None  # type: ignore[assignment]  # the arithmetic that ran; None where the probe could not tell
@@ -54,18 +56,20 @@ class CaseDigest(CaseKeys):
 
 @dataclass(frozen=True, slots=True)
 class Digest:
+    """One run: where it ran, and its cases. `facts` has only what the record holds, never None."""
+
     run_id: str
-    started_at: str
+    started_at: str  # ISO 8601
     outcome: str
     simulated: bool
-    kind: str
+    kind: str  # cpu or gpu
     vendor: str | None
     device: str
     host: str
     machine: str  # tells devices of one model apart
     facts: dict[str, Any]
     cases: list[CaseDigest]
-    # Where raw.npz has the samples of one process with telemetry, and [name, start, end] of its phases in seconds.
+    # Where raw.npz has the samples of the first process with telemetry; name, start and end (s) of its phases.
     sampled: tuple[str, list[tuple[str, float, float]]] | None = None
     where: str = ""  # directory or file of the record
 
@@ -75,14 +79,16 @@ class Digest:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], where: str = "") -> Digest:
+        """The digest of which `data` is the `as_json`. Raises TypeError or KeyError for other data."""
         cases = [CaseDigest(**case) for case in data["cases"]]
         return cls(**{**data, "cases": cases, "where": where})
 
 
-_LEAST = 1e-30  # of any metric in its unit, where it is not 0; and the other way round the most
+_LEAST = 1e-30  # of any metric in its unit, where it is not 0; its inverse is the most
 
 
 def digest(record: RunRecord, where: str = "") -> Digest:
+    """The digest of a record, or of the part of it that `seen.RunSeen` reads; `where` is its directory or file."""
     device, environment, telemetry = record.device, record.environment, record.telemetry
     host = environment.hostname
     facts: dict[str, Any] = {
@@ -159,9 +165,9 @@ def _case(case: Case) -> CaseDigest:
             continue
         values[metric.key] = reading.value
         each = [] if metric.each is None else [metric.each(case, repeat) for repeat in good]
-        known = [value for value in each if value is not None and _LEAST < value < 1 / _LEAST]
-        if known and len(known) == len(each):
-            processes[metric.key] = known
+        sound = [value for value in each if value is not None and _LEAST < value < 1 / _LEAST]
+        if sound and len(sound) == len(each):
+            processes[metric.key] = sound
     checks = sorted({check for r in good if r.telemetry is not None for check in r.telemetry.checks})
     waits = [r.cpu.waiting for r in good if r.cpu is not None and r.cpu.waiting is not None]
     stolen = [r.cpu.stolen for r in good if r.cpu is not None and r.cpu.stolen is not None]

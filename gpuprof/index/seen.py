@@ -1,6 +1,6 @@
-"""The part of a record that a digest is made of: types and limits are the record's own, the rest is not looked at.
+"""The part of a record that a digest is made from, with the record's own types and limits; the rest is skipped.
 
-Reading it takes a third of the time that the whole record takes. `gpuprof store verify` reads everything.
+Reading it takes a third of the time of the whole record. `gpuprof store verify` reads everything.
 """
 
 from __future__ import annotations

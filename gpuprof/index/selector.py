@@ -26,63 +26,70 @@ _NUMBERS = tuple(key.name for key in SELECTED if not key.words)
 
 @dataclass(frozen=True)
 class Condition:
+    """One condition, such as `batch_size>=32`, on a field of RUN_FIELDS or CASE_FIELDS."""
+
     field: str
-    operator: str
+    operator: str  # = != ~ (contains) >= <= > <
     value: str
 
     def holds(self, actual: Any) -> bool:
-        """A value that is not there fulfils nothing but `!=`."""
+        """Whether a run's or case's value fulfils it, letters' case aside. A missing value (None) fulfils only `!=`."""
         if actual is None:
             return self.operator == "!="
-        said, wanted = str(actual).casefold(), self.value.casefold()
+        text, value = str(actual).casefold(), self.value.casefold()
         if self.field == "date":
-            said = said[: len(wanted)]
+            text = text[: len(value)]
         if self.operator in ("=", "!="):
-            return (said == wanted) == (self.operator == "=")
+            return (text == value) == (self.operator == "=")
         if self.operator == "~":
-            return wanted in said
-        left, right = _versions(said, wanted) if self.field in _VERSIONS else _comparable(actual, self.value)
+            return value in text
+        left, right = _versions(text, value) if self.field in _VERSIONS else _comparable(actual, self.value)
         return {">=": left >= right, "<=": left <= right, ">": left > right, "<": left < right}[self.operator]
 
 
-def _versions(said: str, wanted: str) -> tuple[Any, Any]:
-    """Number by number, as far as wanted: 2.10 is later than 2.9, and 2.9.1 is 2.9."""
-    left, right = ([int(number) for number in _NUMBER.findall(text)] for text in (said, wanted))
+def _versions(actual: str, given: str) -> tuple[Any, Any]:
+    """Number by number, as many as the condition gives: 2.10 is later than 2.9, and 2.9.1 is 2.9."""
+    left, right = ([int(number) for number in _NUMBER.findall(text)] for text in (actual, given))
     return left[: len(right)], right
 
 
-def _comparable(actual: Any, wanted: str) -> tuple[Any, Any]:
+def _comparable(actual: Any, given: str) -> tuple[Any, Any]:
     """Numbers as such; a date by as much of it as was given, so that `date<=2026-11-01` includes that day."""
     if isinstance(actual, (int, float)):
         try:
-            return float(actual), float(wanted)
+            return float(actual), float(given)
         except ValueError:
-            return str(actual), wanted
-    return str(actual)[: len(wanted)], wanted
+            return str(actual), given
+    return str(actual)[: len(given)], given
 
 
 @dataclass(frozen=True)
 class Selector:
+    """Conditions that all must hold; without any, everything is selected."""
+
     conditions: tuple[Condition, ...]
 
     @cached_property
     def on_runs(self) -> tuple[Condition, ...]:
+        """Those on fields of a run."""
         return tuple(c for c in self.conditions if c.field in RUN_FIELDS)
 
     @cached_property
     def on_cases(self) -> tuple[Condition, ...]:
+        """Those on fields of a case."""
         return tuple(c for c in self.conditions if c.field in CASE_FIELDS)
 
     def head(self, shared: Mapping[str, Any]) -> bool:
-        """Whether what a run has in common with many others fulfils the conditions on it."""
+        """Whether a run's fields that many runs share (all but id and date) fulfil the conditions on runs."""
         return all(c.holds(shared.get(c.field)) for c in self.on_runs if c.field not in _OWN)
 
     def run(self, run_id: str, date: str) -> bool:
-        """Whether what is a run's own does."""
+        """Whether a run's id and date fulfil the conditions on them."""
         own = dict(zip(_OWN, (run_id, date), strict=True))
         return all(c.holds(own[c.field]) for c in self.on_runs if c.field in own)
 
     def case(self, fields: Mapping[str, Any]) -> bool:
+        """Whether a case's fields, by name, fulfil the conditions on cases."""
         return all(c.holds(fields.get(c.field)) for c in self.on_cases)
 
 
@@ -90,24 +97,25 @@ EVERYTHING = Selector(())
 
 
 def is_selector(text: str) -> bool:
+    """Whether it holds an operator, and so is to be parsed as a selector unless a file has that name."""
     return bool(_OPERATORS.search(text))
 
 
 def parse(text: str) -> Selector:
-    """Raises UsageError with what cannot be understood."""
+    """The selector that is written as conditions with commas between. Raises UsageError for what makes no sense."""
     return Selector(tuple(_condition(part) for part in text.split(",")))
 
 
 def _condition(part: str) -> Condition:
-    found = _CONDITION.fullmatch(part)
-    if found is None:
+    match = _CONDITION.fullmatch(part)
+    if match is None:
         raise UsageError(f"{part!r} is no condition; write FIELD=VALUE, with = != ~ (contains) >= <= > or <")
-    name, operator, value = found.groups()
+    name, operator, value = match.groups()
     name = _ALIASES.get(name, name)
-    known = (*RUN_FIELDS, *CASE_FIELDS)
-    if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+    fields = (*RUN_FIELDS, *CASE_FIELDS)
+    if name not in fields:
+        close = difflib.get_close_matches(name, fields, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(fields)}"
         raise UsageError(f"no field {name!r} to select by; {hint}")
     if value == "":
         raise UsageError(f"{part!r} names no value")

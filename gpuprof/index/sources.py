@@ -21,24 +21,24 @@ Progress = Callable[[int, int], None]
 
 
 class Chosen(NamedTuple):
-    """A run that was chosen, with the static texts of those of its cases that are meant (None: all)."""
+    """A run that somebody named, and which of its cases."""
 
     brief: Brief
-    cases: set[str] | None
-    digest: Callable[[], Digest]  # in full, looked up when it is asked for
+    cases: set[str] | None  # static texts (`index.brief.static`); None: all cases
+    digest: Callable[[], Digest]  # gives the run in full; StoreError where it was removed meanwhile
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a text names: runs, oldest first; what they had to fulfil; and what could not be read, a line each."""
+    """The runs that a text names."""
 
-    runs: Sequence[Chosen]
-    wanted: Selector
-    skipped: list[str]
+    runs: Sequence[Chosen]  # oldest first
+    selector: Selector  # what they had to fulfil
+    skipped: list[str]  # a line for each record that could not be read
 
 
 class Sources:
-    """Where runs come from; each directory is looked through once. Use as a context manager."""
+    """A store, and the directories that sides name, each searched once. Use as a context manager."""
 
     def __init__(self, store: Path, progress: Progress | None = None) -> None:
         self._store = store
@@ -47,7 +47,7 @@ class Sources:
         self._open = ExitStack()
 
     def __enter__(self) -> Sources:
-        # Of many thousand objects none is garbage: looking for some among them would cost a third of the whole.
+        # Of many thousand objects none is garbage: looking for it would take a third of the whole time.
         gc.disable()
         return self
 
@@ -57,31 +57,37 @@ class Sources:
         self._open.close()
 
     def runs(self, text: str | None) -> Choice:
-        """The runs that `text` names, or those of the whole store; perhaps none."""
+        """The runs that `text` names, or those of the whole store; perhaps none.
+
+        Raises UsageError for a text that makes no sense, StoreError for a single run that cannot be found or read.
+        """
         named = (self._store, EVERYTHING) if text is None else self._named(text)
         if isinstance(named, Digest):
             return Choice([Chosen(brief(named), None, lambda: named)], EVERYTHING, [])
-        store, wanted = named
+        store, conditions = named
         index = self._index(store)
-        runs = [Chosen(one, cases, _finder(index, one.name)) for one, cases in index.briefs(wanted)]
-        return Choice(runs, wanted, index.faults)
+        runs = [Chosen(run, cases, _finder(index, run.name)) for run, cases in index.briefs(conditions)]
+        return Choice(runs, conditions, index.faults)
 
     def side(self, text: str) -> Choice:
-        """The runs that `text` names. Raises UsageError or StoreError where there is none."""
+        """The runs that `text` names, as `runs`. Raises UsageError or StoreError where there is none."""
         choice = self.runs(text)
         if choice.runs:
             return choice
-        store = Path(text) if choice.wanted is EVERYTHING else self._store
+        store = Path(text) if choice.selector is EVERYTHING else self._store
         faults = choice.skipped
         read = f" ({len(faults)} records cannot be read, the first: {faults[0]})" if faults else ""
-        if choice.wanted is EVERYTHING:
+        if choice.selector is EVERYTHING:
             raise StoreError(f"no run in {store}{read}")
         raise UsageError(
             f"no run in {store} fulfils {text!r}{read}; `gpuprof list --store {store}` shows what is there"
         )
 
     def dated(self, text: str | None) -> Choice:
-        """The runs that `text`, a selector or a directory, names, or those of the whole store, oldest first."""
+        """The runs that `text`, a selector or a directory, names, or those of the whole store, oldest first.
+
+        Raises UsageError for a text that names a single run, which has no history.
+        """
         if text is not None and isinstance(self._named(text), Digest):
             raise UsageError(f"{text!r} is one run, which has no history; write a selector such as workload=lstm")
         return self.runs(text)
@@ -105,7 +111,7 @@ class Sources:
 
 
 def _looked_at(path: Path) -> tuple[bool, bool]:
-    """Whether it is there, and a directory."""
+    """Whether something has this path, and whether it is a directory."""
     try:
         return path.exists(), path.is_dir()
     except OSError:  # longer than a file name may be
@@ -114,9 +120,9 @@ def _looked_at(path: Path) -> tuple[bool, bool]:
 
 def _finder(index: Index, name: str) -> Callable[[], Digest]:
     def find() -> Digest:
-        found = next(index.digests([name]), None)
-        if found is None:
+        digest = next(index.digests([name]), None)
+        if digest is None:
             raise StoreError(f"{index.store / name}: was removed while it was being read; run the command again")
-        return found
+        return digest
 
     return find
