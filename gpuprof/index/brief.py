@@ -37,10 +37,11 @@ class Shared:
     def __init__(self, text: str) -> None:
         self.text = text
         self.data: dict[str, Any] = json.loads(text)
+        # Where the precision that ran is unknown, cases that asked for different ones are not one case.
+        ran = self.data.get("precision") or f"unknown, {self.data.get('requested')} asked for"
         self.key = (
-            self.data.get("workload"),
-            *(self.data.get(n) for n in WORK),
-            *(as_text(self.data.get(n)) for n in FIELDS),
+            *(self.data.get(name) for name in ("workload", *WORK)),
+            *(as_text(ran if name == "precision" else self.data.get(name)) for name in FIELDS),
         )
 
 

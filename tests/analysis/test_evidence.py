@@ -42,3 +42,12 @@ def test_sides_that_share_a_card_are_no_two_machines():
     assert shared.spread == pytest.approx((RUN_SPREAD**2 / 2 + RUN_SPREAD**2) ** 0.5)
     apart = compare(cards(("1", "h"), ("2", "h")), cards(("3", "i"))).overall
     assert apart.spread == pytest.approx(MACHINE_SPREAD * 2**0.5)
+
+
+def test_cases_whose_precision_nobody_knows_are_told_apart_by_what_was_asked_for():
+    def failed(requested):
+        return case(precision=None, requested=requested, outcome="failed", reason="no kernel", rates=())
+
+    both = side(run(failed("bf16"), failed("fp16")))
+    assert [evidence.newest.requested for evidence in both.cases.values()] == ["bf16", "fp16"]
+    assert len(side(run(failed("bf16")), run(failed("bf16"))).cases) == 1
