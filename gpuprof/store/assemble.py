@@ -192,7 +192,10 @@ def _latency(good: list[Repeat]) -> Latency:
 
 
 def _telemetry(repeats: list[Repeat], batch_size: int) -> tuple[dict[str, Any], dict[str, str]]:
-    """The telemetry fields of a case from those of its good repeats, and the reason for each that stays empty."""
+    """The telemetry fields of a case from its good repeats, and a reason for every field.
+
+    The reasons of fields that have a value are not used. Energy is that of the throughput window, in J per sample.
+    """
     good = [repeat for repeat in repeats if repeat.outcome == "ok"]
     watched = [(r.telemetry, r.throughput) for r in good if r.telemetry is not None and r.throughput is not None]
     values: dict[str, Any] = dict.fromkeys(CASE_TELEMETRY)
@@ -202,24 +205,31 @@ def _telemetry(repeats: list[Repeat], batch_size: int) -> tuple[dict[str, Any], 
     first = watched[0][0]
     reasons = dict.fromkeys(CASE_TELEMETRY, "the device did not say")
 
+    # One method's values are averaged: that of the first process with energy.
     energies = [t.energy["throughput"] for t, _ in watched if "throughput" in t.energy]
     method = energies[0].method if energies else None
 
-    def each(field: str) -> list[float]:
+    def per_sample(field: str) -> list[float]:
+        """In J, of each process with energy by that method and a step in its window."""
         known = (joules_per_sample(repeat, batch_size, field, method) for repeat in good)
         return [value for value in known if value is not None]
 
-    absent = (t.energy_absent["throughput"] for t, _ in watched if "throughput" in t.energy_absent)
-    no_energy = next(absent, "no step was made in the window")
+    energy_faults = (t.energy_absent["throughput"] for t, _ in watched if "throughput" in t.energy_absent)
+    no_energy = next(energy_faults, "no step was made in the window")
     reasons |= dict.fromkeys([name for name in CASE_TELEMETRY if name.startswith("energy_")], no_energy)
-    if counted := each("energy_j"):
+    if totals := per_sample("energy_j"):
         values["energy_method"] = method
-        values["energy_error_j_per_sample"] = statistics.fmean(each("error_j"))
-        values["energy_j_per_sample"] = _positive(counted)
+        # A mean of errors, not the error of the mean: what a single process's value is off by.
+        values["energy_error_j_per_sample"] = statistics.fmean(per_sample("error_j"))
+        values["energy_j_per_sample"] = _positive(totals)
         reasons["energy_j_per_sample"] = "the counter did not move in the window"
-        above = each("above_idle_j")
-        values["energy_above_idle_j_per_sample"] = _positive(above) if len(above) == len(counted) else None
-        reasons["energy_above_idle_j_per_sample"] = _none_above(energies[0])
+        # All processes or none: a mean over fewer would stand beside an energy of all.
+        above = per_sample("above_idle_j")
+        values["energy_above_idle_j_per_sample"] = _positive(above) if len(above) == len(totals) else None
+        reasons["energy_above_idle_j_per_sample"] = _none_above(
+            [t.energy["throughput"] for t, window in watched
+             if "throughput" in t.energy and t.energy["throughput"].method == method and window.steps]
+        )  # fmt: skip
 
     idle = [t.idle_power_w for t, _ in watched if t.idle_power_w is not None]
     values["idle_power_w"] = statistics.fmean(idle) if idle else None
@@ -238,13 +248,14 @@ def _telemetry(repeats: list[Repeat], batch_size: int) -> tuple[dict[str, Any], 
     return values, reasons
 
 
-def _none_above(energy: Energy) -> str:
-    if energy.above_idle_j is None:
-        return energy.absent["above_idle_j"]
-    return "the device drew no more than when idle, as far as its sensor can tell"
+def _none_above(counted: Sequence[Energy]) -> str:
+    """Why a case has no energy above idle: a process that lacks it, or a value that is not positive."""
+    lacking = (energy.absent["above_idle_j"] for energy in counted if energy.above_idle_j is None)
+    return next(lacking, "the device drew no more than when idle, as far as its sensor can tell")
 
 
 def _positive(values: list[float]) -> Estimate | None:
+    """None unless every value is above 0: the mean is geometric."""
     return estimate(values) if values and min(values) > 0 else None
 
 
