@@ -133,7 +133,7 @@ def command(
                 records.append(done.record)
                 codes += [_exit_code(done.record), EXIT_RUN_FAILED if done.fault else EXIT_OK]
                 _tell(done, as_json)
-        except KeyboardInterrupt:  # between two runs; in a run it is an outcome
+        except KeyboardInterrupt:  # between two runs, or while one was stored; in a run it is an outcome
             codes.append(EXIT_INTERRUPTED)
     if as_json:
         documents = [record.model_dump(mode="json", by_alias=True) for record in records]

@@ -153,7 +153,7 @@ def _sync_names(descriptor: int) -> None:
 
 @contextlib.contextmanager
 def _directory(path: Path, *, links: bool = False) -> Iterator[int]:
-    """Descriptor of a directory. Raises OSError for a link unless `links`: where all may write, it may lead anywhere."""
+    """Descriptor of a directory. Raises OSError for a link, which may lead anywhere, unless `links`."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | (0 if links else os.O_NOFOLLOW))
     try:
         yield descriptor
@@ -162,7 +162,7 @@ def _directory(path: Path, *, links: bool = False) -> Iterator[int]:
 
 
 def open_journal(staging: Path) -> BinaryIO:
-    """The journal, open for writing: NFS demands that for an exclusive lock. Raises OSError, also for links and pipes."""
+    """The journal, open for writing: NFS demands it for an exclusive lock. Raises OSError, also for links and pipes."""
     with _directory(staging) as descriptor:
         return open(
             "journal.jsonl", "r+b", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, dir_fd=descriptor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -59,17 +59,23 @@ def measure(
     watch: Callable[[], AbstractContextManager[Watcher]],
     *, quick: bool, backends: Sequence[Backend], hz: float,
 ) -> Iterator[Done]:  # fmt: skip
-    """Measure each job, `watch` giving whoever is told of its progress. Ends after a job that was interrupted."""
+    """Measure each job and store its record. Ends after a job that was interrupted. Raises GpuprofError.
+
+    `watch` makes the front end of one job. `hz` is samples per second. SIGTERM and SIGHUP have to raise
+    KeyboardInterrupt (`terminate_as_interrupt`): it ends a job that is measuring, whose record is kept. A signal that
+    comes later, while the record is stored, is raised once the caller asks for the next job: it has this one's by then.
+    """
     for job in jobs:
-        try:
-            with watch() as watcher:
-                record, path = run(
-                    job.configuration, machine, job.device, inspector, store, watcher,
-                    quick=quick, backends=backends, hz=hz,
-                )  # fmt: skip
-            done = Done(record, path)
-        except PublishError as error:
-            done = Done(error.record, None, str(error))
-        yield done
+        with ExitStack() as held:
+            try:
+                with watch() as watcher:
+                    record, path = run(
+                        job.configuration, machine, job.device, inspector, store, watcher, held,
+                        quick=quick, backends=backends, hz=hz,
+                    )  # fmt: skip
+                done = Done(record, path)
+            except PublishError as error:
+                done = Done(error.record, None, str(error))
+            yield done
         if done.record.outcome == "interrupted":
             return

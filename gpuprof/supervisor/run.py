@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,7 +23,7 @@ from gpuprof.supervisor.machine import Inspector, Machine, kernel_cache, kernel_
 from gpuprof.supervisor.worker_process import WorkerFailed, WorkerProcess
 from gpuprof.system import environment
 from gpuprof.system.clock import utc_now
-from gpuprof.system.interrupts import terminate_as_interrupt, undisturbed
+from gpuprof.system.interrupts import undisturbed
 from gpuprof.system.procfs import physical_cores
 from gpuprof.telemetry.device import Backend
 from gpuprof.telemetry.sampler import DEFAULT_HZ
@@ -134,16 +135,17 @@ class _Run:
 
 def run(
     configuration: Configuration, machine: Machine, device: dict[str, Any], inspector: Inspector, store: Path,
-    watcher: Watcher, *, quick: bool, backends: Sequence[Backend] = (), hz: float = DEFAULT_HZ,
+    watcher: Watcher, held: ExitStack, *, quick: bool, backends: Sequence[Backend] = (), hz: float = DEFAULT_HZ,
 ) -> tuple[RunRecord, Path]:  # fmt: skip
     """Measure one configuration on one device and publish its record, also after Ctrl-C. Raises GpuprofError.
 
-    Without `backends` there is no telemetry, and the record says so.
+    `device` holds the fields of `record.run.Device`. Without `backends` there is no telemetry, and the record says so.
+    A signal that comes once measuring is over waits until the caller closes `held`, and so has the record by then.
     """
     protocol = plan.protocol(configuration, quick=quick)
     run_id = new_run_id(Path(configuration.record.file).stem)
-    interrupted = None
-    with terminate_as_interrupt(), kernel_cache() as cache, Station(backends, device, hz=hz) as station:
+    interruption = None  # the reason, where a signal ended the measuring
+    with kernel_cache() as cache, Station(backends, device, hz=hz) as station:
         header = {
             "type": "run",
             "schema": SCHEMA,
@@ -154,36 +156,38 @@ def run(
             "protocol": protocol.model_dump(),
             "device": device,
             "environment": environment.describe() | machine.torch,
-            **_source(station),
+            **_source(station),  # until the line `end`, which knows what sampling cost
         }
         journal = Journal(store, run_id)
-        this = _Run(configuration, device, protocol, inspector, journal, cache, station, watcher)
+        running = _Run(configuration, device, protocol, inspector, journal, cache, station, watcher)
         cases = {spec.case_id: spec for spec in configuration.cases}
         try:
             journal.append(header)
             watcher.run_started(run_id, device["name"], list(cases), protocol.repeats)
             for spec in configuration.cases:
-                this.case(spec)
+                running.case(spec)
             pretrained = set()
             for spec in configuration.cases:
-                found = this.check(spec)
-                this.checked(spec.case_id, found)
-                if (found.get("weights") or {}).get("source", "random") != "random":
+                findings = running.check(spec)
+                running.checked(spec.case_id, findings)
+                if (findings.get("weights") or {}).get("source", "random") != "random":
                     pretrained.add(spec.case_id)
-                if (instead := this.fallback(spec, found)) is not None:
+                # Fallbacks join before anything is timed, so that they too are interleaved with the others.
+                if (instead := running.fallback(spec, findings)) is not None:
                     cases[instead.case_id] = instead
-            # Its context and memory must not stand beside what is timed.
+            # Its context and memory must not stand beside what is timed. For another run it starts by itself.
             inspector.close()
-            for position, (index, case_id) in enumerate(plan.order(list(cases), protocol.repeats)):
-                if case_id not in this.unsupported:
-                    this.measure(cases[case_id], index, position, pretrained=case_id in pretrained)
+            # `order` counts unsupported cases as well: the record's numbers may have gaps.
+            for order, (repeat, case_id) in enumerate(plan.order(list(cases), protocol.repeats)):
+                if case_id not in running.unsupported:
+                    running.measure(cases[case_id], repeat, order, pretrained=case_id in pretrained)
         except KeyboardInterrupt as interrupt:
-            interrupted = str(interrupt) or "interrupted from the keyboard"
-        # A signal that comes now ends what would follow this run; whoever was interrupted already knows.
-        with undisturbed(afterwards=interrupted is None):
-            journal.append({"type": "end", "finished_at": utc_now(), "interrupted": interrupted, **_source(station)})
-            record, raw = assemble(journal.lines, utc_now())
-            return record, journal.publish(record, raw)
+            interruption = str(interrupt) or "interrupted from the keyboard"
+        # After an interruption a second signal has nothing left to end.
+        held.enter_context(undisturbed(afterwards=interruption is None))
+        journal.append({"type": "end", "finished_at": utc_now(), "interrupted": interruption, **_source(station)})
+        record, raw = assemble(journal.lines, utc_now())
+        return record, journal.publish(record, raw)
 
 
 def _source(station: Station) -> dict[str, Any]:
