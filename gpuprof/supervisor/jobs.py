@@ -1,4 +1,4 @@
-"""Several runs, one after the other: what is to be measured on which device, less what the store holds."""
+"""Several runs, one after the other: which configuration on which device, without the cases the store holds."""
 
 from __future__ import annotations
 
@@ -41,17 +41,20 @@ def left(
     jobs: Sequence[Job], index: Index, machine: Machine, backends: Sequence[Backend], tell: Callable[[str], None],
     *, quick: bool,
 ) -> Iterator[Job]:  # fmt: skip
-    """The jobs without the cases that the store of `index` holds; `tell` gets a line for each of those."""
+    """The jobs without the cases that the store of `index` holds; `tell` gets a line for each of those cases.
+
+    A job of which nothing is left is left out.
+    """
     for job in jobs:
         now = conditions(job.device, machine.torch, backends)
         protocol = plan.protocol(job.configuration, quick=quick)
         runs = held(index, job.configuration, protocol, now, physical_cores())
         for case_id, run_id in sorted(runs.items()):
             tell(f"skipped {case_id} on {job.device['name']}: held by run {run_id}")
-        cases = [spec for spec in job.configuration.cases if spec.case_id not in runs]
-        if cases:
+        missing = [spec for spec in job.configuration.cases if spec.case_id not in runs]
+        if missing:
             record = job.configuration.record.model_copy(update={"held": runs})
-            yield replace(job, configuration=replace(job.configuration, cases=cases, record=record))
+            yield replace(job, configuration=replace(job.configuration, cases=missing, record=record))
 
 
 def measure(
