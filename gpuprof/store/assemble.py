@@ -1,10 +1,10 @@
-"""Journal lines -> record. A pure function: a finished run and a recovered one go through the same code.
+"""Journal lines -> record. A pure function: finished and recovered runs go through the same code.
 
-{"type": "run", ...}        once, first: everything of the record that is known before measuring
-{"type": "case", ...}       one a case, also for a fallback that joins later
+{"type": "run", ...}        first, once: everything of the record that is known before measuring
+{"type": "case", ...}       one per case, also for a fallback that joins later
 {"type": "inspected", ...}  what the checks of a case found
-{"type": "repeat", ...}     one a process, with its raw times
-{"type": "end", ...}        last; without it the supervisor was killed
+{"type": "repeat", ...}     one per process, with its raw times
+{"type": "end", ...}        last; missing where the supervisor was killed
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from gpuprof.record.run import RunRecord
 from gpuprof.record.versions import OLDER, upgrade
 from gpuprof.stats import geometric_interval
 
-HOST_BOUND = 0.9
-DRIFT = 0.05
-DIFFERENT = 1.1
+HOST_BOUND = 0.9  # of a step's time spent submitting it
+DRIFT = 0.05  # relative, over the throughput window
+DIFFERENT = 1.1  # fastest process / slowest
 SAME_TEMPERATURE_C = 3.0
 _REASONS = {
     "device_span_s": "a CPU has no device events",
@@ -37,7 +37,11 @@ INSPECTED = ("trainable_parameters", "parameters", "flops_per_sample", "flops", 
 
 
 def assemble(lines: Sequence[dict[str, Any]], now: str) -> tuple[RunRecord, dict[str, list[float]]]:
-    """The record and its raw series. `now` is the time of finishing where the journal holds none (ISO 8601, UTC)."""
+    """The record, and its raw series by `CASE_ID/REPEAT/NAME`, in seconds where they are times.
+
+    `now` (ISO 8601, UTC) is the time the run finished where the journal has no end line. Raises ValueError, LookupError
+    or TypeError for lines that make no record.
+    """
     header = dict(lines[0])
     if header.pop("type", None) != "run":
         raise ValueError("a journal starts with a line of type run")
@@ -54,14 +58,19 @@ def assemble(lines: Sequence[dict[str, Any]], now: str) -> tuple[RunRecord, dict
             raw |= {f"{prefix}/{name}": values for name, values in line["raw"].items() if values}
         elif line["type"] == "case":
             repeats = [
-                Repeat.model_validate(other["repeat"])
-                for other in lines
-                if other["type"] == "repeat" and other["case_id"] == line["case_id"]
+                Repeat.model_validate(entry["repeat"])
+                for entry in lines
+                if entry["type"] == "repeat" and entry["case_id"] == line["case_id"]
             ]
-            found = next(
-                (o["data"] for o in lines if o["type"] == "inspected" and o["case_id"] == line["case_id"]), None
+            findings = next(
+                (
+                    entry["data"]
+                    for entry in lines
+                    if entry["type"] == "inspected" and entry["case_id"] == line["case_id"]
+                ),
+                None,
             )
-            cases.append(_case(line, found, repeats, on_gpu))
+            cases.append(_case(line, findings, repeats, on_gpu))
     interrupted = "the supervisor was killed before the run was over" if end is None else end["interrupted"]
     outcome, reason = _run_outcome(cases, interrupted)
     document = {
@@ -75,12 +84,12 @@ def assemble(lines: Sequence[dict[str, Any]], now: str) -> tuple[RunRecord, dict
             **({} if header["telemetry"] is not None else {"telemetry": no_telemetry}),
         },
     }
-    if document["schema"] in OLDER:  # the journal of a run that an earlier version was killed in
+    if document["schema"] in OLDER:  # an earlier version wrote the journal, and was killed
         document = upgrade(document)
     return RunRecord.model_validate(document), raw
 
 
-def _case(line: dict[str, Any], found: dict[str, Any] | None, repeats: list[Repeat], on_gpu: bool) -> Case:
+def _case(line: dict[str, Any], findings: dict[str, Any] | None, repeats: list[Repeat], on_gpu: bool) -> Case:
     request, absent = line["request"], {}
     outcome, reason = _case_outcome(repeats)
     if line["fallback_of"] is None:
@@ -89,7 +98,7 @@ def _case(line: dict[str, Any], found: dict[str, Any] | None, repeats: list[Repe
     if reason is None:
         absent["reason"] = "nothing went wrong"
 
-    inspected: dict[str, Any] = dict(found or {})
+    inspected: dict[str, Any] = dict(findings or {})
     unchecked = inspected.pop("failed", "the run ended before this case was checked")
     for name in INSPECTED:
         if inspected.get(name) is None:
@@ -143,7 +152,7 @@ def _measured(repeats: list[Repeat], on_gpu: bool) -> dict[str, Any]:
         )
         return dict.fromkeys((*names, "peak_memory_bytes"))
     first = min(repeats, key=lambda repeat: repeat.order)
-    # Submission to an idle device: inside a block the host may wait for room in the launch queue.
+    # Submission to an idle device: within a block the host may have to wait for room in the launch queue.
     submitting = statistics.median(
         r.latency.submit_s / r.throughput.step_s for r in good if r.latency is not None and r.throughput is not None
     )
@@ -155,7 +164,7 @@ def _measured(repeats: list[Repeat], on_gpu: bool) -> dict[str, Any]:
         "throughput_total_per_s": estimate([t.samples_per_s_total for t in throughputs]),
         "latency_s": _latency(good),
         "device_span_s": estimate(spans) if spans else None,
-        # Later processes find compiled kernels of the first one; theirs is another quantity.
+        # Later processes find kernels that the first one compiled: their first step is not comparable.
         "first_step_s": first.cold.first_step_s if first.cold is not None else None,
         "peak_memory_bytes": max(peaks) if peaks else None,
     }
@@ -167,7 +176,7 @@ def _steady(repeat: Repeat) -> bool:
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """Geometric mean over processes with its 95% interval."""
+    """Geometric mean over processes, one value each (> 0), with its 95% interval: None for a single process."""
     value, interval = geometric_interval(values)
     return Estimate(
         value=value, ci95=interval, processes=len(values), absent={} if interval is not None else {"ci95": TOO_FEW}
@@ -260,7 +269,7 @@ def _positive(values: list[float]) -> Estimate | None:
 
 
 def _merged(parts: list[Summary]) -> Summary | None:
-    """Over processes: means of mean, median, start and end; smallest min, largest max."""
+    """Over processes: means of mean, median, start and end; smallest min, largest max; None without any."""
     if not parts:
         return None
     return Summary(
