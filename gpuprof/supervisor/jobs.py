@@ -43,7 +43,7 @@ def left(
 ) -> Iterator[Job]:  # fmt: skip
     """The jobs without the cases that the store of `index` holds; `tell` gets a line for each of those cases.
 
-    A job of which nothing is left is left out.
+    A job without any case left is omitted.
     """
     for job in jobs:
         now = conditions(job.device, machine.torch, backends)
@@ -64,9 +64,9 @@ def measure(
 ) -> Iterator[Done]:  # fmt: skip
     """Measure each job and store its record. Ends after a job that was interrupted. Raises GpuprofError.
 
-    `watch` makes the front end of one job. `hz` is samples per second. SIGTERM and SIGHUP have to raise
-    KeyboardInterrupt (`terminate_as_interrupt`): it ends a job that is measuring, whose record is kept. A signal that
-    comes later, while the record is stored, is raised once the caller asks for the next job: it has this one's by then.
+    `watch` makes the front end of one job. `hz` is samples per second. The caller makes signals raise KeyboardInterrupt
+    (`terminate_as_interrupt`). One that comes while a job is measured ends it, and its record is kept. One that comes
+    later, while the record is stored, is raised when the caller asks for the next job: by then it has this one's Done.
     """
     for job in jobs:
         with ExitStack() as held:

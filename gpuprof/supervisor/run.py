@@ -152,7 +152,7 @@ def run(
     """Measure one configuration on one device and publish its record, also after Ctrl-C. Raises GpuprofError.
 
     `device` holds the fields of `record.run.Device`. Without `backends` there is no telemetry, and the record says so.
-    A signal that comes once measuring is over waits until the caller closes `held`, and so has the record by then.
+    A signal that comes after the measuring is held back until the caller closes `held`, when it has the record.
     """
     protocol = plan.protocol(configuration, quick=quick)
     run_id = new_run_id(Path(configuration.record.file).stem)

@@ -35,8 +35,7 @@ def _hangup() -> list[signal.Signals]:
 def undisturbed(*, afterwards: bool = False) -> Iterator[None]:
     """Hold back Ctrl-C, SIGTERM and SIGHUP until a result is safe.
 
-    With `afterwards` the first of them is raised at the end, else they have no effect, nor have they where the body
-    itself raises.
+    With `afterwards` the first of them is raised at the end; without, or where the body raises, they have no effect.
     """
     missed: list[int] = []
 
