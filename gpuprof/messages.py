@@ -1,6 +1,7 @@
-"""What supervisor and worker say to each other: one JSON object a line, each a frozen class of this file.
+"""What supervisor and worker say to each other: one JSON object per line, each a frozen class of this file.
 
-The supervisor sends a Request; the worker answers with Result or Failed. Before a phase it says Ready and waits for Go.
+The supervisor sends a Request; the worker answers with Result or Failed. Before a phase it sends
+Ready and waits for Go.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def line(self) -> str:
+        """The message as JSON, without the end of the line."""
         return json.dumps(self.model_dump(mode="json"))
 
 
 class Request(_Message):
-    """Asked of a worker. A subclass is known by its name `do`, and answered by a function of the worker.
+    """Something to ask a worker. `do` names the subclass in a message; `answered_by` is MODULE:FUNCTION.
 
-    `answered_by` is MODULE:FUNCTION. The function is given the request and the channel, and returns the result's data.
+    That function of the worker gets the request and the channel, and returns the data of the Result.
     """
 
     do: ClassVar[str]
@@ -39,18 +41,22 @@ class Request(_Message):
         REQUESTS[cls.do] = cls
 
     def line(self) -> str:
+        """The message as JSON with its name, without the end of the line."""
         return json.dumps({"do": self.do, **self.model_dump(mode="json")})
 
 
 class Environment(Request):
-    """torch, its libraries, and the GPUs that it sees."""
+    """Asks for torch's version and libraries, and the GPUs it sees: fields of `record.run.Environment` and Device."""
 
     do = "environment"
     answered_by = "gpuprof.worker.environment:describe"
 
 
 class Inspect(Request):
-    """A case's counts, precision probe and correctness gate. `device` None is the CPU; `case` has its threads."""
+    """Asks for the counts, precision probe and correctness gate of a case, whose threads are resolved.
+
+    `device` is torch's index of a GPU; None is the CPU, here and below.
+    """
 
     do = "inspect"
     answered_by = "gpuprof.worker.inspect:inspect"
@@ -59,7 +65,7 @@ class Inspect(Request):
 
 
 class Measure(Request):
-    """One repeat of a case. `pretrained`: with the weights that the check had loaded."""
+    """Asks for one repeat of a case. `pretrained`: whether the check had loaded pretrained weights."""
 
     do = "measure"
     answered_by = "gpuprof.worker.measure:measure"
@@ -70,7 +76,7 @@ class Measure(Request):
 
 
 class Load(Request):
-    """A steady load for `seconds` from the supervisor's go."""
+    """Asks for a steady load that begins with the supervisor's Go and lasts for `seconds`."""
 
     do = "load"
     answered_by = "gpuprof.worker.load:load"
@@ -79,7 +85,11 @@ class Load(Request):
 
 
 class Ready(_Message):
-    """The worker waits before `window`: `phases` are the marks so far, `device` is told with the first of them."""
+    """The worker waits before the phase `window`; `phases` are the marks so far.
+
+    `device` tells its device from the machine's others, by some fields of `record.run.Device`; None after the first
+    of these messages.
+    """
 
     event: Literal["ready"] = "ready"
     window: str
@@ -88,19 +98,23 @@ class Ready(_Message):
 
 
 class Go(_Message):
-    """The supervisor has read its sensors. `min_s`: how long the throughput window has to be, where not as usual."""
+    """The supervisor has read its sensors. `min_s` is the throughput window's least length, None the protocol's."""
 
     min_s: float | None = None
 
 
 class Result(_Message):
+    """The request was carried out; `data` is what its `answered_by` returned."""
+
     event: Literal["result"] = "result"
     data: dict[str, Any]
 
 
 class Failed(_Message):
+    """The request could not be carried out, and the worker can say why."""
+
     event: Literal["failed"] = "failed"
-    outcome: Literal["error", "out_of_memory", "unsupported"]  # what else can become of a worker it cannot say itself
+    outcome: Literal["error", "out_of_memory", "unsupported"]  # a worker that dies cannot report it
     reason: str
 
 
@@ -110,12 +124,12 @@ _M = TypeVar("_M", bound=_Message)
 
 
 def request(line: str) -> Request:
-    """Raises ValueError where it is none that a worker knows."""
+    """The request in a line. Raises ValueError where it is none that a worker knows."""
     return _named(line, "do", REQUESTS)
 
 
 def answer(line: bytes) -> Answer:
-    """Raises ValueError where it cannot be read."""
+    """The answer in a line. Raises ValueError where it cannot be read."""
     return _named(line, "event", _ANSWERS)
 
 

@@ -1,4 +1,4 @@
-"""The command line. Help and version come at once: before they are printed nothing is imported, not even click."""
+"""The command line. Help comes at once: before it is printed nothing is imported, not even click."""
 
 import sys
 
@@ -12,7 +12,7 @@ def main() -> None:
         return
     import gc
 
-    # Classes and records live as long as the command: looking for garbage among them every 700 objects, and once more
+    # Classes and records live as long as the command. Looking for garbage among them every 700 objects, and once more
     # at the end, which frees everything anyway, took a seventh of a short command's time.
     gc.set_threshold(100_000)
     from gpuprof.cli.app import run

@@ -46,8 +46,8 @@ def group() -> None:
 
 
 def run() -> int:
-    """Run the command of sys.argv and return its exit code; a foreseen fault is one message, never a traceback."""
-    for name in ("stdout", "stderr"):  # closed, as by `>&-`: Python leaves None there
+    """Run the command in sys.argv and return its exit code. A foreseen error is one message, never a traceback."""
+    for name in ("stdout", "stderr"):  # None where the shell closed it (`>&-`)
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
     as_json = "--json" in sys.argv[1:]

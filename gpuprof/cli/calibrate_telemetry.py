@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     name="calibrate-telemetry", short_help="Measure how a device's sensors behave.",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )  # fmt: skip
-@click.option("--device", "wanted", multiple=True, metavar="ID", help="As for monitor; every GPU by default.")
+@click.option("--device", "names", multiple=True, metavar="ID", help="As for monitor; every GPU by default.")
 @click.option("--seconds", type=click.FloatRange(2, 120), default=6.0, show_default=True, help="Length of the load.")
 @json_option
 @click.argument("arguments", nargs=-1, metavar="[--] [COMMAND...]", type=click.UNPROCESSED)
-def command(wanted: tuple[str, ...], seconds: float, as_json: bool, arguments: tuple[str, ...]) -> int:
+def command(names: tuple[str, ...], seconds: float, as_json: bool, arguments: tuple[str, ...]) -> int:
     """Measure the tick of the energy counter, the averaging time of the power sensor and the time of each call.
 
     The device should be idle. It is loaded with matrix products in PyTorch, or with COMMAND where one is given, which
@@ -44,7 +44,7 @@ def command(wanted: tuple[str, ...], seconds: float, as_json: bool, arguments: t
     from gpuprof.text import unbroken
 
     devices = telemetry.all_devices(telemetry.open_backends())
-    chosen = monitor.select(devices, wanted) if wanted else [d for d in devices if d.kind == "gpu"]
+    chosen = monitor.select(devices, names) if names else [d for d in devices if d.kind == "gpu"]
     if not chosen:
         raise DeviceError("no vendor library lists a GPU here; `gpuprof doctor` says why")
     with session() as inspector:
@@ -68,8 +68,8 @@ def command(wanted: tuple[str, ...], seconds: float, as_json: bool, arguments: t
         for result in results:
             _show(result)
         for row in mapping:
-            said = f"torch cuda:{row['torch_index']} is {row['device'] or 'not told apart'} ({row['by']})"
-            click.echo(unbroken(said))
+            sentence = f"torch cuda:{row['torch_index']} is {row['device'] or 'not told apart'} ({row['by']})"
+            click.echo(unbroken(sentence))
     return EXIT_OK
 
 
@@ -94,16 +94,16 @@ def _show(result: dict[str, Any]) -> None:
     say(out, f"{result['device']}  {name}" + ("   SIMULATED" if result["simulated"] else ""), "bold")
     tick = result["counter"]
     say(out, "  energy counter   " + (tick.get("absent") or f"moves every {tick['tick_s'] * 1e3:.1f} ms"))
-    for key, found in result["power"].items():
-        if "absent" in found:
-            say(out, f"  {key:<17}{found['absent']}")
+    for key, power in result["power"].items():
+        if "absent" in power:
+            say(out, f"  {key:<17}{power['absent']}")
             continue
         update = (
-            f"renewed every {found['update_s'] * 1e3:.0f} ms"
-            if found["update_s"] is not None
-            else found["absent_update"]
+            f"renewed every {power['update_s'] * 1e3:.0f} ms"
+            if power["update_s"] is not None
+            else power["absent_update"]
         )
-        window = f"averages over {found['window_s']:.2f} s" if found["window_s"] is not None else found["absent_window"]
+        window = f"averages over {power['window_s']:.2f} s" if power["window_s"] is not None else power["absent_window"]
         say(out, f"  {key:<17}{update}, {window}")
     for key, ratio in result["agreement"].get("over_counter", {}).items():
         say(out, f"  {key:<17}{ratio:.3f} x the counter's mean power under load")

@@ -24,7 +24,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A rich console; without a terminal it is plain text, wide enough for a row a case."""
+    """A rich console on stdout or stderr. Without a terminal it prints plain text, wide enough for one case per row."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
@@ -32,14 +32,14 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def say(out: Console, text: str, style: str = "") -> None:
-    """A sentence: wrapped at words in a terminal, one line for whoever searches the output elsewhere."""
+    """Print a sentence, with foreign text made harmless: wrapped in a terminal, elsewhere one line that grep finds."""
     from gpuprof.text import printable
 
     out.print(printable(text), style=style, markup=False, soft_wrap=not out.is_terminal)
 
 
 def print_rendered(record: RunRecord) -> None:
-    """The record as a person reads it, on stdout."""
+    """Print a record on stdout as a person reads it."""
     from rich.text import Text
 
     from gpuprof.report.views.run import render
@@ -50,8 +50,10 @@ def print_rendered(record: RunRecord) -> None:
 
 
 def recover_hint(store: Path) -> str:
+    """The command that saves what killed runs measured, quoted for a shell."""
     return f"gpuprof recover --store {shlex.quote(str(store))}"
 
 
 def print_json(value: Any) -> None:
+    """Print one JSON document on stdout."""
     click.echo(json.dumps(value, indent=1))

@@ -67,34 +67,33 @@ def command(
         raise UsageError("--machine-spread: not a number")
     form = choose(form, output, as_json)
     with indexing() as progress, Sources(store, progress) as sources:
-        named = [sources.side(text) for text in (baseline, candidate)]
-        one, other = (evidence.side(text, runs) for text, runs in zip((baseline, candidate), named, strict=True))
-    for name, side in (("BASELINE", one), ("CANDIDATE", other)):
+        choices = [sources.side(text) for text in (baseline, candidate)]
+        sides = [evidence.side(text, choice) for text, choice in zip((baseline, candidate), choices, strict=True)]
+    for name, side in zip(("BASELINE", "CANDIDATE"), sides, strict=True):
         if len(side.devices) > 1:
             models = "\n  ".join(f"{count} runs of {device}" for device, count in side.devices.items())
             raise UsageError(
                 f"{name} {side.text!r} holds {len(side.devices)} device models; pick one with device~NAME:\n  {models}"
             )
-    found = analysis.compare(
-        one, other, vary=set(vary) | varied(*(choice.selector for choice in named)),
+    comparison = analysis.compare(
+        *sides, vary=set(vary) | varied(*(choice.selector for choice in choices)),
         machine_spread=MACHINE_SPREAD if machine_spread is None else machine_spread,
     )  # fmt: skip
-    if strict and found.blocked:
-        return _refuse(found, as_json=form == "json")
+    if strict and comparison.blocked:
+        return _refuse(comparison, as_json=form == "json")
     now = utc_now()
-    sides_named = names(one, other)
-    drawn = sampled.of(*zip(sides_named, (one, other), strict=True)) if form in ("html", "pdf") else None
-    hand_out(story(found, now, drawn), lambda: document(found, now), form, output)
+    drawn = sampled.of(*zip(names(*sides), sides, strict=True)) if form in ("html", "pdf") else None
+    hand_out(story(comparison, now, drawn), lambda: document(comparison, now), form, output)
     return EXIT_OK
 
 
 command.help = (command.help or "").replace("CASE_KEYS", ", ".join(key.name for key in SELECTED))
 
 
-def _refuse(found: Comparison, *, as_json: bool) -> int:
+def _refuse(comparison: Comparison, *, as_json: bool) -> int:
     lines = [
-        f"{', '.join(e.cases) or 'all cases'}: {e.key}: {e.baseline} against {e.candidate} ({e.why})"
-        for e in found.blocked
+        f"{', '.join(row.cases) or 'all cases'}: {row.key}: {row.baseline} against {row.candidate} ({row.why})"
+        for row in comparison.blocked
     ]
     message = "not compared, since --strict was given and this blocks:\n  " + "\n  ".join(lines)
     if as_json:

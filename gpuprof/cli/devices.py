@@ -49,8 +49,8 @@ def _described(device: Device) -> dict[str, Any]:
     metrics: dict[str, Any] = {}
     try:
         for read in (device.identity, device.facts):
-            metrics |= {key: found.model_dump() for key, found in patiently(read)[0].items()}
-        metrics |= {key: reading(found).model_dump() for key, found in patiently(device.signals)[0].items()}
+            metrics |= {key: fact.model_dump() for key, fact in patiently(read)[0].items()}
+        metrics |= {key: reading(signal).model_dump() for key, signal in patiently(device.signals)[0].items()}
     except Lost as error:
         from gpuprof.telemetry import quantities
 

@@ -65,14 +65,14 @@ def _print(out: Console, finding: Finding) -> None:
     if finding.explanation:
         _line(out, finding.explanation, "" if loud else "dim", " ")
     if finding.fix and loud:
-        first, *others = finding.fix.splitlines()
+        first, *following = finding.fix.splitlines()
         _line(out, f"fix: {first}", "cyan", " ")
-        for line in others:
+        for line in following:
             _line(out, f"     {line}", "cyan", " ")
 
 
 def _line(out: Console, text: str, style: str = "", mark: str = "", mark_style: str = "") -> None:
-    """One line behind its mark: wrapped with a hanging indent in a terminal, in one piece elsewhere."""
+    """A line with its mark in front: wrapped with a hanging indent in a terminal, elsewhere one line."""
     from rich.table import Table
     from rich.text import Text
 

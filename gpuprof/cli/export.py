@@ -96,10 +96,10 @@ def _to_stdout(content: str | bytes, name: str) -> None:
 
 
 def _read(selected: Sequence[str], store: Path) -> Iterator[tuple[RunRecord, RawReader]]:
-    """The runs that were named, each once, whatever names it. Raises StoreError for a name that fits none."""
+    """The selected runs, each once however often it is named. Raises StoreError for a name that fits none."""
     from gpuprof.store import runs
 
-    paths = [path for one in selected for path in _paths(one, store)]
+    paths = [path for name in selected for path in _paths(name, store)]
     seen = set()
     for path in paths:
         try:
@@ -122,7 +122,7 @@ def _paths(name: str, store: Path) -> list[Path]:
 
 
 def _raw(path: Path) -> Mapping[str, Sequence[float]]:
-    """A record without its raw times is still a record: what cannot be read is named, and stays out."""
+    """The raw series of a run; none, with a warning, where they cannot be read: the record is exported all the same."""
     from gpuprof.store.raw import read_raw
 
     try:

@@ -1,4 +1,4 @@
-"""The commands, a line each, and the help of gpuprof itself. Imports nothing: it is printed before anything else is."""
+"""The commands, one line each, and the help of gpuprof itself. Imports nothing, so that the help comes at once."""
 
 COMMANDS = {
     "run": "Measure networks on this machine and store the record.",

@@ -58,8 +58,8 @@ def command(
     from gpuprof.system.clock import utc_now
 
     if metric not in BY_KEY or not BY_KEY[metric].ratio:
-        known = ", ".join(key for key, one in BY_KEY.items() if one.ratio)
-        raise UsageError(f"no metric {metric!r} to follow; there are {known}")
+        followed = ", ".join(key for key, known in BY_KEY.items() if known.ratio)
+        raise UsageError(f"no metric {metric!r} to follow; there are {followed}")
     form = choose(form, output, as_json)
     last, least = analysis.RECENT if last is None else last, analysis.LEAST if least is None else least
     with indexing() as progress, Sources(store, progress) as sources:
@@ -68,12 +68,12 @@ def command(
         now = utc_now()
         ended = analysis.ended(series, now)
         over = set(map(id, ended))
-        judged = [one for one in series if id(one) not in over]
+        judged = [each for each in series if id(each) not in over]
         worse = analysis.regressions(judged, last=last, least=least)
     if not series:
         faults = f"; {len(skipped)} records cannot be read, the first: {skipped[0]}" if skipped else ""
         asked = f" that fulfils {selector!r}" if selector else ""
         raise StoreError(f"no run with {metric} in {store}{asked}{faults}. `gpuprof run CONFIG` makes the first.")
-    found = History(selector or str(store), metric, series, worse, skipped, last, ended)
-    hand_out(story(found, now), lambda: document(found, now), form, output)
+    shown = History(selector or str(store), metric, series, worse, skipped, last, ended)
+    hand_out(story(shown, now), lambda: document(shown, now), form, output)
     return EXIT_REGRESSION if check and worse else EXIT_OK

@@ -26,11 +26,11 @@ def command(store: Path, as_json: bool) -> int:
     from gpuprof.store.journal import unfinished
     from gpuprof.units import show
 
-    found: list[RunRecord] = []
+    records: list[RunRecord] = []
     damaged: list[str] = []
     for path in runs.run_directories(store):
         try:
-            found.append(runs.read(path))
+            records.append(runs.read(path))
         except StoreError as error:
             damaged.append(str(error))
     pending = [path.name for path in unfinished(store)]
@@ -40,7 +40,7 @@ def command(store: Path, as_json: bool) -> int:
                 "run_id": r.run_id, "outcome": r.outcome, "started_at": r.started_at, "simulated": r.simulated,
                 "device": r.device.name, "cases": [c.case_id for c in r.cases],
             }
-            for r in found
+            for r in records
         ]  # fmt: skip
         print_json({"runs": rows, "damaged": damaged, "unfinished": pending})
         return EXIT_OK
@@ -52,12 +52,12 @@ def command(store: Path, as_json: bool) -> int:
     from gpuprof.text import unbroken
 
     out = console()
-    if found:
+    if records:
         table = Table(box=box.SIMPLE_HEAD)
         table.add_column("run", no_wrap=True, overflow="ignore")  # to be copied in one piece
         for name in ("outcome", "device", "cases", "first case", "its throughput"):
             table.add_column(name)
-        for record in found:
+        for record in records:
             first = record.cases[0] if record.cases else None
             rate = show(first.throughput_per_s.value, "samples/s") if first and first.throughput_per_s else "none"
             cells = (

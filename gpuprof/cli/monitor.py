@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     name="monitor", short_help="Energy, power and temperature over the life of any command.",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )  # fmt: skip
-@click.option("--device", "wanted", multiple=True, metavar="ID",
+@click.option("--device", "names", multiple=True, metavar="ID",
               help="Watch this one: an id of `gpuprof devices`, a UUID, a PCI address or part of a name. "
                    "May be given several times; all devices by default.")  # fmt: skip
 @click.option("--hz", type=click.FloatRange(1, 50), default=10.0, show_default=True, help="Samples a second.")
 @json_option
 @click.argument("arguments", nargs=-1, metavar="[--] [COMMAND...]", type=click.UNPROCESSED)
-def command(wanted: tuple[str, ...], hz: float, as_json: bool, arguments: tuple[str, ...]) -> int:
+def command(names: tuple[str, ...], hz: float, as_json: bool, arguments: tuple[str, ...]) -> int:
     """Run COMMAND and report what the devices drew, and how hot and busy they were, for exactly its lifetime.
 
     The command may be anything: a training script, in any language. Its exit code is passed on. Without a command a
@@ -46,7 +46,7 @@ def command(wanted: tuple[str, ...], hz: float, as_json: bool, arguments: tuple[
 
     if arguments and arguments[0].startswith("-"):
         raise click.UsageError(f"no such option: {arguments[0]}; what follows -- is the command")
-    devices = monitoring.select(telemetry.all_devices(telemetry.open_backends()), wanted)
+    devices = monitoring.select(telemetry.all_devices(telemetry.open_backends()), names)
 
     def run(sampler: Sampler) -> int | None:
         if arguments:
@@ -65,7 +65,7 @@ def command(wanted: tuple[str, ...], hz: float, as_json: bool, arguments: tuple[
 
 
 def _live(sampler: Sampler, *, quiet: bool) -> None:
-    """A table that renews itself; where nobody looks at a terminal, only the wait for the end."""
+    """Show a table that renews itself until Ctrl-C or SIGTERM; without a terminal only wait for them."""
     from rich.live import Live
 
     from gpuprof.report.views import sensors

@@ -78,7 +78,7 @@ def command(
 
 
 def _tell(line: str) -> None:
-    """Of no interest in the mail of a timer."""
+    """Progress, for a terminal only: in a timer's mail it has no place."""
     if sys.stderr.isatty():
         from gpuprof.text import one_line
 

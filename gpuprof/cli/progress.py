@@ -1,4 +1,4 @@
-"""Progress of a run on stderr: a bar with the time left in a terminal, one line an event elsewhere."""
+"""Progress of a run on stderr: a bar with the time left in a terminal, elsewhere one line per event."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """A `supervisor.Watcher`."""
+    """A `Watcher` of `supervisor.run`: a context, in which a terminal has the bar."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -43,6 +43,7 @@ class Progress:
             self._bar.stop()
 
     def run_started(self, run_id: str, device: str, cases: list[str], repeats: int) -> None:
+        """Print how many processes are to come, and begin to count them."""
         self._repeats = repeats
         self._total = len(cases) * repeats
         self._say(f"{run_id}: {len(cases)} {'case' if len(cases) == 1 else 'cases'} x {repeats} processes on {device}")
@@ -50,27 +51,32 @@ class Progress:
             self._task = self._bar.add_task("starting", total=self._total, left="")
 
     def checking(self, case_id: str) -> None:
+        """Name the case beside the bar; elsewhere nothing."""
         self._describe(f"checking {case_id}")
 
-    def checked(self, case_id: str, found: dict[str, Any]) -> None:
-        correctness = found.get("correctness") or {}
-        why = found.get("failed") or correctness.get("absent", {}).get("verdict")
+    def checked(self, case_id: str, findings: dict[str, Any]) -> None:
+        """Print the effective precision and the verdict, or why there is none."""
+        correctness = findings.get("correctness") or {}
+        why = findings.get("failed") or correctness.get("absent", {}).get("verdict")
         if (verdict := correctness.get("verdict")) is None:
             self._say(f"checked {case_id}: no verdict: {why}")
         else:
-            self._say(f"checked {case_id}: computes in {found['precision']['effective']}, correctness {verdict}")
+            self._say(f"checked {case_id}: computes in {findings['precision']['effective']}, correctness {verdict}")
 
     def case_added(self, case_id: str, reason: str, repeats: int) -> None:
+        """Print the reason, and count the case's processes too."""
         self._total += repeats
         self._say(f"added {case_id}: {reason}")
         if self._bar is not None:
             self._bar.update(self._task, total=self._total)
 
     def measuring(self, case_id: str, repeat: int) -> None:
+        """Name the repeat beside the bar. The first one starts the clock for the time left."""
         self._measuring_since = self._measuring_since or time.monotonic()
         self._describe(f"{case_id}  repeat {repeat + 1} of {self._repeats}")
 
     def measured(self, case_id: str, repeat: Repeat) -> None:
+        """Print throughput or what went wrong, and the time left at the mean pace so far."""
         self._done += 1
         if repeat.outcome == "unsupported":
             self._total -= self._repeats - 1  # it is not tried again

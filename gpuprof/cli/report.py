@@ -11,13 +11,13 @@ from gpuprof.errors import EXIT_OK, StoreError
 
 
 @click.command(name="report", short_help="A page of one run, or of the whole store.")
-@click.argument("what", required=False)
+@click.argument("selection", metavar="[WHAT]", required=False)
 @store_option
 @click.option("--format", "form", type=click.Choice(["text", "json", "md", "html", "pdf"]), default=None,
               help="Default: by the suffix of -o, else text.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
 @json_option
-def command(what: str | None, store: Path, form: str | None, output: Path | None, as_json: bool) -> int:
+def command(selection: str | None, store: Path, form: str | None, output: Path | None, as_json: bool) -> int:
     """What was measured, on which device: tables and charts of WHAT, or of every run in the store.
 
     WHAT is a run id or a unique part of one, a record, a directory of runs, or a selector such as vendor=amd (see
@@ -29,6 +29,8 @@ def command(what: str | None, store: Path, form: str | None, output: Path | None
       gpuprof report last
       gpuprof report "workload=lstm,date>=2026-11-01" --format md
     """
+    from dataclasses import replace
+
     from gpuprof.analysis.evidence import by_device
     from gpuprof.cli.writing import choose, hand_out, indexing
     from gpuprof.index.sources import Sources
@@ -39,17 +41,17 @@ def command(what: str | None, store: Path, form: str | None, output: Path | None
 
     form = choose(form, output, as_json)
     with indexing() as progress, Sources(store, progress) as sources:
-        choice = sources.runs(what)
+        choice = sources.runs(selection)
         devices, skipped = by_device(choice.runs), choice.skipped
     if not devices:
         faults = f"; {len(skipped)} records cannot be read, the first: {skipped[0]}" if skipped else ""
-        if what is not None:
-            raise StoreError(f"no run to report on: {what!r} names none{faults}")
+        if selection is not None:
+            raise StoreError(f"no run to report on: {selection!r} names none{faults}")
         raise StoreError(f"no run to report on in {store}{faults}. `gpuprof run CONFIG` makes the first.")
-    found = Overview(what or str(store), devices, skipped)
+    overview = Overview(selection or str(store), devices, skipped)
     if form in ("html", "pdf"):
-        drawn = sampled.of(*zip(found.names, devices, strict=True))
-        found = Overview(found.what, devices, skipped, drawn)
+        drawn = sampled.of(*zip(overview.names, devices, strict=True))
+        overview = replace(overview, timeline=drawn)
     now = utc_now()
-    hand_out(story(found, now), lambda: document(found, now), form, output)
+    hand_out(story(overview, now), lambda: document(overview, now), form, output)
     return EXIT_OK

@@ -122,7 +122,7 @@ def command(
         backends = telemetry.open_backends() if telemetry_hz else []
         if device == "auto" and devices[0]["kind"] == "cpu":
             say(notice, f"No GPU, profiling the CPU: {machine.why_no_gpu()}.")
-        jobs = [Job(one, chosen) for one in configurations for chosen in devices]
+        jobs = [Job(configuration, chosen) for configuration in configurations for chosen in devices]
         if resume and not (jobs := _left(jobs, store, machine, backends, quick=quick)):
             say(notice if as_json else console(), f"Nothing left to measure: {store} holds every case.")
         try:
@@ -133,7 +133,7 @@ def command(
                 records.append(done.record)
                 codes += [_exit_code(done.record), EXIT_RUN_FAILED if done.fault else EXIT_OK]
                 _tell(done, as_json)
-        except KeyboardInterrupt:  # between two runs; in a run it is an outcome
+        except KeyboardInterrupt:  # between two runs, or while one was stored; in a run it is an outcome
             codes.append(EXIT_INTERRUPTED)
     if as_json:
         documents = [record.model_dump(mode="json", by_alias=True) for record in records]
@@ -156,7 +156,7 @@ def _part(configurations: Sequence[Configuration], text: str, as_json: bool) -> 
 
     part = shard.parse(text)
     mine = part.of(configurations)
-    planned, count = (sum(len(one.cases) for one in some) for some in (configurations, mine))
+    planned, count = (sum(len(each.cases) for each in listed) for listed in (configurations, mine))
     if mine:
         say(console(stderr=True), f"shard {part}: {count} of {planned} planned cases", "dim")
     else:
@@ -165,7 +165,7 @@ def _part(configurations: Sequence[Configuration], text: str, as_json: bool) -> 
 
 
 def _left(jobs: list[Job], store: Path, machine: Machine, backends: Sequence[Backend], *, quick: bool) -> list[Job]:
-    """The jobs without what the store holds; says what that is."""
+    """The jobs without the cases that the store holds, each of which is named on stderr."""
     from gpuprof.cli.writing import indexing
     from gpuprof.index.database import Index
     from gpuprof.supervisor.jobs import left
@@ -177,7 +177,7 @@ def _left(jobs: list[Job], store: Path, machine: Machine, backends: Sequence[Bac
 
 def _worst(codes: list[int], records: list[RunRecord]) -> int:
     if any(case.outcome == "ok" for record in records for case in record.cases):
-        # What no device here can run is no failure beside what was measured.
+        # A case that no device here can run is no failure where others were measured.
         codes = [code for code in codes if code != EXIT_NO_DEVICE]
     return next(code for code in (EXIT_INTERRUPTED, EXIT_RUN_FAILED, EXIT_NO_DEVICE, EXIT_OK) if code in codes)
 
@@ -195,7 +195,7 @@ def _dry_run(configurations: list[Configuration], quick: bool, as_json: bool) ->
     from gpuprof.supervisor import plan
     from gpuprof.text import plural, unbroken
 
-    documents = [plan.describe(one, quick=quick) for one in configurations]
+    documents = [plan.describe(configuration, quick=quick) for configuration in configurations]
     if as_json:
         print_json(documents[0] if len(documents) == 1 else documents)
         return EXIT_OK
@@ -205,8 +205,8 @@ def _dry_run(configurations: list[Configuration], quick: bool, as_json: bool) ->
         for case in cases:
             params = "".join(f", {key}={value}" for key, value in case["params"].items())
             threads = f"{case['threads']} CPU threads"
-            said = f"  {case['case_id']}   {threads}, seed {case['seed']}{params}   {_about(case['estimate_s'])}"
-            click.echo(unbroken(said))
+            line = f"  {case['case_id']}   {threads}, seed {case['seed']}{params}   {_about(case['estimate_s'])}"
+            click.echo(unbroken(line))
         click.echo(f"  {_about(document['estimate_s'])} on this CPU, a guess; nothing was run")
     return EXIT_OK
 

@@ -113,13 +113,13 @@ def _nightly(configs: tuple[str, ...], more: str, store: Path, *, absolute: bool
     if not configs and not suite.is_file():
         raise UsageError(f"no {suite} here; name the configurations to run every night")
     named = configs or (str(suite),)
-    if absent := [one for one in named if absolute and not Path(one).is_file()]:
+    if absent := [config for config in named if absolute and not Path(config).is_file()]:
         raise UsageError(f"{absent[0]}: no such file, and the schedule would fail every night")
     try:
         options = shlex.split(more)
     except ValueError as error:
         raise UsageError(f"--with {more!r}: {error}") from None
-    files = [str(Path(one).absolute()) if absolute else one for one in named]
+    files = [str(Path(config).absolute()) if absolute else config for config in named]
     try:
         nightly.make_context("nightly", [*options, "--", *files])
     except click.ClickException as error:

@@ -96,17 +96,17 @@ def gc(store: Path, older_than: float, dry_run: bool, as_json: bool) -> int:
     _must_be_there(store)
     out = console()
     removed, kept, failed = {}, {}, {}
-    for found in list(upkeep.leftovers(store, older_than * _DAY_S, time.time())):
-        if not found.goes:
-            kept[found.path.name] = found.why
+    for leftover in list(upkeep.leftovers(store, older_than * _DAY_S, time.time())):
+        if not leftover.goes:
+            kept[leftover.path.name] = leftover.why
         else:
             if not as_json:
-                say(out, f"{'would remove' if dry_run else 'removing'} {found.path}: {found.why}")
+                say(out, f"{'would remove' if dry_run else 'removing'} {leftover.path}: {leftover.why}")
             try:
-                if dry_run or upkeep.remove(found):
-                    removed[found.path.name] = found.why
+                if dry_run or upkeep.remove(leftover):
+                    removed[leftover.path.name] = leftover.why
             except StoreError as error:
-                failed[found.path.name] = str(error)
+                failed[leftover.path.name] = str(error)
     if as_json:
         print_json({"dry_run": dry_run, "removed": removed, "kept": kept, "failed": failed})
     else:
@@ -137,9 +137,9 @@ def index(store: Path, rebuild: bool, as_json: bool) -> int:
     from gpuprof.index.database import Index
 
     _must_be_there(store)
-    with indexing() as progress, Index(store, progress=progress) as found:
-        count, size, file = found.extent(anew=rebuild)
-        faults = found.faults
+    with indexing() as progress, Index(store, progress=progress) as local:
+        count, size, file = local.extent(anew=rebuild)
+        faults = local.faults
     if as_json:
         print_json({"runs": count, "bytes": size, "file": file or None, "faults": faults})
         return EXIT_OK
@@ -151,6 +151,6 @@ def index(store: Path, rebuild: bool, as_json: bool) -> int:
 
 
 def _must_be_there(store: Path) -> None:
-    """A mistyped name must not pass for an empty store."""
+    """Raises StoreError without a directory: a mistyped name must not pass for an empty store."""
     if not store.is_dir():
         raise StoreError(f"{store}: no such directory; name the store with --store DIR")

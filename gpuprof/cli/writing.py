@@ -1,4 +1,4 @@
-"""How `compare` and `report` hand out what they found: to the terminal or into a file, in one of five forms."""
+"""How `compare`, `history` and `report` hand out a story: on stdout or into a file, in one of five forms."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 
 _SUFFIXES = {".json": "json", ".md": "md", ".html": "html", ".htm": "html", ".pdf": "pdf", ".txt": "text"}
 _FILES_ONLY = ("html", "pdf")
-_PATIENCE = 1000  # runs that are read without a word
+_PATIENCE = 1000  # new runs; fewer are read without progress
 
 
 def choose(form: str | None, output: Path | None, as_json: bool) -> str:
-    """The form asked for. Raises UsageError where it cannot be told or does not fit."""
+    """The name of the form: by --json, --format, the suffix of the output, else text.
+
+    Raises UsageError where they contradict each other, for an unknown suffix, and for a page on a terminal.
+    """
     if as_json:
         if form not in (None, "json"):
             raise UsageError(f"--json and --format {form} ask for two different things")
@@ -40,7 +43,7 @@ def choose(form: str | None, output: Path | None, as_json: bool) -> str:
 
 @contextlib.contextmanager
 def indexing() -> Iterator[Callable[[int, int], None]]:
-    """Tells on a terminal how far reading new runs has come."""
+    """Gives a function for (runs read, new runs), which shows progress on a terminal where there are many."""
     shown = False
 
     def progress(done: int, total: int) -> None:
@@ -55,7 +58,10 @@ def indexing() -> Iterator[Callable[[int, int], None]]:
 
 
 def hand_out(story: Story, document: Callable[[], Any], form: str, output: Path | None) -> None:
-    """Render and write. Raises GpuprofError when the file cannot be written."""
+    """Write a story to `output`, or to stdout where that is None; `document` is called for JSON only.
+
+    Raises GpuprofError when the file cannot be written.
+    """
     if form == "json" and output is None:
         print_json(document())
     elif form == "text" and output is None:

@@ -13,7 +13,7 @@ from gpuprof.errors import ConfigError, Problem
 
 
 def read(path: Path) -> tuple[Source, bytes]:
-    """A YAML file as data with positions, and its bytes. Raises ConfigError."""
+    """A YAML file (UTF-8) as data with positions, and its bytes. Raises ConfigError."""
     try:
         raw = path.read_bytes()
         text = raw.decode("utf-8")
@@ -29,7 +29,10 @@ def read(path: Path) -> tuple[Source, bytes]:
 
 
 class Checker:
-    """Collects problems; knows whether a value came from the file or, by `overridden`, from outside it."""
+    """Collects the problems of one file.
+
+    `overridden` maps the path of each value that came from outside the file to where it came from, such as an option.
+    """
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -37,7 +40,7 @@ class Checker:
         self.overridden: dict[tuple[str, ...], str] = {}
 
     def problem(self, path: tuple[str | int, ...], message: str) -> None:
-        """Report what is wrong at `path`: keys and indices from the top of the data."""
+        """Add a problem at `path` (keys and indices from the top), with the place of the value or of its override."""
         words = tuple(step for step in path if isinstance(step, str))
         above = (words[:n] for n in range(len(words), 0, -1))
         origin = next((self.overridden[part] for part in above if part in self.overridden), "")
@@ -48,7 +51,10 @@ class Checker:
         self, model: type[BaseModel], data: dict[str, Any], at: tuple[str, ...] = (), params: tuple[str, ...] = (),
         needed: str = "",
     ) -> Any:  # fmt: skip
-        """`data` as the model, or None and its faults among the problems; `params` and `needed` as for `message`."""
+        """`data` as the model, or None with its faults added to the problems.
+
+        `at` is the path of `data` in the file; `params` and `needed` are as for `message`.
+        """
         try:
             return model.model_validate(data)
         except ValidationError as error:
@@ -67,12 +73,12 @@ _MEANT = {
 
 
 def _in_data(step: str | int, loc: tuple[str | int, ...], data: Any) -> bool:
-    """pydantic adds the names of types to a location; what is not a key or an index of the data is left out."""
+    """Whether a step is a key or an index of the data: pydantic adds names of types to a location."""
     return step == loc[0] or isinstance(step, int) or (isinstance(data.get(loc[0]), dict) and step in data[loc[0]])
 
 
 def field_adapter(model: type[BaseModel], name: str) -> TypeAdapter[Any]:
-    """What validates one field of a model by itself, as strictly as the model does."""
+    """Validates one field of a model by itself, as strictly as the model does."""
     info = model.model_fields[name]
     annotation: Any = info.annotation
     for constraint in info.metadata:
@@ -83,8 +89,11 @@ def field_adapter(model: type[BaseModel], name: str) -> TypeAdapter[Any]:
 def message(
     item: Any, value: Any, known: tuple[str, ...] = (), params: tuple[str, ...] = (), needed: str = ""
 ) -> str:  # fmt: skip
-    """What pydantic found, in the words of who wrote the file. `known` are the keys that there are, `params` those of
-    a mapping `params` beside them, `needed` what to do about one that is missing."""
+    """A fault that pydantic reports, in words for whoever wrote the file.
+
+    `item` is one of `ValidationError.errors()`, `value` the value it is about. `known` are the possible keys, `params`
+    those of the mapping `params`; `needed` ends the message about a missing key.
+    """
     kind, context = item["type"], item.get("ctx", {})
     if kind == "extra_forbidden":
         key = str(item["loc"][-1])
@@ -95,23 +104,23 @@ def message(
         allowed = tuple(part.strip(" '") for part in context["expected"].replace(" or ", ",").split(",") if part)
         hint = _MEANT.get(str(value).lower()) or suggest(str(value), allowed, list_all=False)
         return f"{show(value)} is not one of {', '.join(allowed)}{hint}"
-    wanted = {
+    kinds = {
         "int_type": "a whole number", "float_type": "a number", "string_type": "text", "bool_type": "true or false",
         "dict_type": "a mapping of keys to values", "list_type": "a list, such as [1, 8, 32]",
         "greater_than_equal": f"{context.get('ge')} or more", "greater_than": f"more than {context.get('gt')}",
         "less_than_equal": f"{context.get('le')} or less",
-    }.get(kind)  # fmt: skip
-    return f"must be {wanted}, not {show(value)}" if wanted else f"{item['msg']} (got {show(value)})"
+    }  # fmt: skip
+    return f"must be {kinds[kind]}, not {show(value)}" if kind in kinds else f"{item['msg']} (got {show(value)})"
 
 
 def show(value: Any) -> str:
-    """A value as a message quotes it, cut where it is long."""
+    """A value as a message quotes it, in 60 characters at most."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def suggest(word: str, known: tuple[str, ...], *, list_all: bool = True) -> str:
-    """The end of a message about an unknown word: the nearest known one, or all of them."""
+    """The end of a message about an unknown word: the nearest known one, else all of them, or "" without `list_all`."""
     close = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.5)
     if close:
         return f"; did you mean {close[0]!r}?"

@@ -22,7 +22,11 @@ from gpuprof.workloads.case import CaseSpec
 
 @dataclass(frozen=True)
 class Configuration:
-    """A validated configuration file with its overrides."""
+    """A validated configuration file with its overrides: its cases in order, the sweep expanded.
+
+    `timeout_s` (of one repeat) and `energy_error` (relative) are None where the file leaves them to the protocol.
+    `explicit_repeats`: whether the number of repeats was given, or is the default.
+    """
 
     cases: list[CaseSpec]
     repeats: int
@@ -34,7 +38,7 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Override:
-    """One key that is set from outside its file. `where` says who does: an option, or a place in a suite file."""
+    """A key that is set from outside its file. `steps` is its path; `where` is an option or a place in a suite file."""
 
     steps: tuple[str, ...]
     value: Any
@@ -42,7 +46,7 @@ class Override:
 
     @classmethod
     def option(cls, text: str) -> Override:
-        """Of `--set KEY=VALUE`. Raises ConfigError."""
+        """The override of one `--set KEY=VALUE`. Raises ConfigError."""
         key, equals, value = text.partition("=")
         steps = tuple(key.strip().split("."))
         if not equals or not all(steps):
@@ -53,13 +57,13 @@ class Override:
 
     @property
     def text(self) -> str:
-        """As `--set` takes it."""
+        """KEY=VALUE, as `--set` takes it and the record keeps it."""
         plain = isinstance(self.value, str) and parse_value(self.value) == self.value
         return f"{'.'.join(self.steps)}={self.value if plain else json.dumps(self.value)}"
 
 
 def read(path: Path) -> tuple[Source, ConfigRecord]:
-    """A file and what the record says of it. Raises ConfigError."""
+    """A file as data with positions, and its part of the record. Raises ConfigError."""
     source, raw = checked.read(path)
     return source, ConfigRecord(file=str(path), sha256=hashlib.sha256(raw).hexdigest(), text=raw.decode("utf-8"))
 
@@ -67,9 +71,9 @@ def read(path: Path) -> tuple[Source, ConfigRecord]:
 def parse(
     source: Source, options: Sequence[str], record: ConfigRecord, common: Sequence[Override] = ()
 ) -> Configuration:
-    """Override, validate and expand. `options` (of `--set`) have the last word over `common` (of a suite file).
+    """Override, validate and expand. `options` (of `--set`) override `common` (of a suite file), and both the file.
 
-    Raises ConfigError with everything that is wrong.
+    Changes the data of `source`, which serves one call only. Raises ConfigError with everything that is wrong.
     """
     checker = Checker(source)
     data = _apply(checker, source.data, options, common)
@@ -83,7 +87,7 @@ def parse(
 
 
 def _apply(checker: Checker, data: Any, options: Sequence[str], common: Sequence[Override]) -> dict[str, Any]:
-    """The data of a file with what is set from outside it."""
+    """The data of a file with every override in it, `common` first. Changes `data`."""
     if data is None:
         data = {}
     if not isinstance(data, dict):
@@ -96,20 +100,23 @@ def _apply(checker: Checker, data: Any, options: Sequence[str], common: Sequence
         except ConfigError as error:
             checker.problems += error.problems
     for override in overrides:
-        steps, target = override.steps, data
-        for step in steps[:-1]:
-            inner = target.get(step)
-            target[step] = target = dict(inner) if isinstance(inner, dict) else {}
-        target[steps[-1]] = override.value
-        checker.overridden[steps] = override.where
-        # Whoever is outside has the last word: one value ends the file's sweep over that key, and the reverse.
-        if steps[0] != "sweep" and isinstance(data.get("sweep"), dict):
-            data["sweep"] = {k: v for k, v in data["sweep"].items() if k != ".".join(steps)}
-        elif steps[0] == "sweep" and len(steps) > 1:
-            outer, _, inner_key = steps[1].rpartition(".")
-            holder = data.get(outer, {}) if outer else data
+        path, mapping = override.steps, data
+        for key in path[:-1]:
+            # Anything else than a mapping on the way is replaced; what that makes is checked like the rest.
+            inner = mapping.get(key)
+            mapping[key] = dict(inner) if isinstance(inner, dict) else {}
+            mapping = mapping[key]
+        mapping[path[-1]] = override.value
+        checker.overridden[path] = override.where
+        # What comes from outside wins: one value ends the file's sweep over that key, and a sweep the file's one value.
+        # The sweep of a parameter is a single key with a dot, params.NAME.
+        if path[0] != "sweep" and isinstance(data.get("sweep"), dict):
+            data["sweep"] = {key: values for key, values in data["sweep"].items() if key != ".".join(path)}
+        elif path[0] == "sweep" and len(path) > 1:
+            within, _, swept = path[1].rpartition(".")
+            holder = data.get(within, {}) if within else data
             if isinstance(holder, dict):
-                holder.pop(inner_key, None)
+                holder.pop(swept, None)
     return data
 
 

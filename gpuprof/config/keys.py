@@ -1,4 +1,4 @@
-"""The keys of a configuration file: their types, limits and defaults. Those of a case are of the table of case keys."""
+"""The keys of a configuration file: types, limits and defaults. Those of a case come from the table of case keys."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ else:
 
 
 class Keys(_Case):
+    """A configuration file with its keys checked, before its parameters are and its sweep is expanded."""
+
     repeats: Annotated[int, Field(ge=1, le=1000)] = 5
     timeout_s: Annotated[float, Field(gt=0, le=86_400, strict=False)] | None = None
     energy_error: Annotated[float, Field(gt=0, le=0.5, strict=False)] | None = None

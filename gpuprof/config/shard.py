@@ -1,8 +1,8 @@
 """One of N equal parts of the planned cases, for N machines that know nothing of each other.
 
-All cases of all configurations are put in the order of the SHA-256 of their ids and dealt out in turn. So every machine
-finds the same parts, whatever the order of its configurations; parts differ by one case at most; and cases that stand
-next to each other in a sweep do not all fall to the same machine.
+All cases of all configurations are sorted by the SHA-256 of their ids and dealt out in turn. So every machine finds the
+same parts, whatever the order of its configurations; their sizes differ by one case at most; and neighbours in a sweep
+do not all go to one machine.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ _INDEX, _COMPLETIONS = "JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"
 
 @dataclass(frozen=True)
 class Shard:
+    """Part `number` of `count`, written K/N."""
+
     number: int  # from 1
     count: int
 
@@ -30,26 +32,30 @@ class Shard:
         return f"{self.number}/{self.count}"
 
     def of(self, configurations: Sequence[Configuration]) -> list[Configuration]:
-        """The part of these configurations' cases that is this shard's; one without any is left out."""
-        places = sorted(
-            (_place(one, spec), at, nth) for at, one in enumerate(configurations) for nth, spec in enumerate(one.cases)
+        """These configurations with the cases of this shard only; a configuration that has none is left out."""
+        dealt = sorted(
+            (_rank(configuration, spec), at, nth)
+            for at, configuration in enumerate(configurations)
+            for nth, spec in enumerate(configuration.cases)
         )
-        mine = {(at, nth) for _, at, nth in places[self.number - 1 :: self.count]}
+        mine = {(at, nth) for _, at, nth in dealt[self.number - 1 :: self.count]}
         parts = []
-        for at, one in enumerate(configurations):
-            cases = [spec for nth, spec in enumerate(one.cases) if (at, nth) in mine]
+        for at, configuration in enumerate(configurations):
+            cases = [spec for nth, spec in enumerate(configuration.cases) if (at, nth) in mine]
             if cases:
-                record = one.record.model_copy(update={"shard": str(self)})
-                parts.append(replace(one, cases=cases, record=record))
+                record = configuration.record.model_copy(update={"shard": str(self)})
+                parts.append(replace(configuration, cases=cases, record=record))
         return parts
 
 
-def _place(of: Configuration, spec: CaseSpec) -> tuple[str, str, list[str]]:
-    return hashlib.sha256(spec.case_id.encode()).hexdigest(), of.record.sha256, of.record.overrides
+def _rank(configuration: Configuration, spec: CaseSpec) -> tuple[str, str, list[str]]:
+    """Equal on every machine, also for a case that two configurations name."""
+    record = configuration.record
+    return hashlib.sha256(spec.case_id.encode()).hexdigest(), record.sha256, record.overrides
 
 
 def parse(text: str, variables: Mapping[str, str] = os.environ) -> Shard:
-    """Of `K/N`, or of the job that this process is a part of (`auto`). Raises UsageError."""
+    """The shard K/N, or with `auto` that of this process in its Slurm array or Kubernetes job. Raises UsageError."""
     if text == "auto":
         return _of_job(variables)
     if re.fullmatch(r"[0-9]{1,9}/[0-9]{1,9}", text) is None:

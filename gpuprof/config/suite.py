@@ -1,9 +1,9 @@
 """Files of the command line -> configurations. A suite file lists configurations, and keys that all of them share:
 
     suite: [lstm.yaml, cnn.yaml]    # beside the suite file, or by an absolute path
-    repeats: 10                     # any key of a configuration but `workload`; --set has the last word
+    repeats: 10                     # any key of a configuration but `workload`; --set overrides it
 
-A suite file holds no others, so that there is one list to read and no circle to run in.
+A suite file lists no other suites: there is one list to read, and no circle.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ KEY = "suite"
 
 
 def load(paths: Sequence[Path], options: Sequence[str] = ()) -> list[Configuration]:
-    """What the files name, in order; what is named twice, all keys alike, is there once.
+    """The configurations that the files are or list, in order; the same file with the same overrides counts once.
+
+    `options` are those of `--set`.
 
     Raises ConfigError with everything that is wrong in any of them.
     """
@@ -37,10 +39,10 @@ def load(paths: Sequence[Path], options: Sequence[str] = ()) -> list[Configurati
             problems += error.problems
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
-    once: dict[tuple[object, ...], Configuration] = {}
-    for one in configurations:
-        once.setdefault((Path(one.record.file).resolve(), *one.record.overrides), one)
-    return list(once.values())
+    unique: dict[tuple[object, ...], Configuration] = {}
+    for each in configurations:
+        unique.setdefault((Path(each.record.file).resolve(), *each.record.overrides), each)
+    return list(unique.values())
 
 
 def _is_suite(source: Source) -> bool:

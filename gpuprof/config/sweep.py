@@ -16,7 +16,7 @@ MAX_CASES = 1000
 
 
 def check(checker: Checker, sweep: dict[str, Any], data: dict[str, Any], workload: Workload | None) -> None:
-    """Report what is wrong with the `sweep` of `data`; without a known workload its parameters cannot be judged."""
+    """Add the problems of the `sweep` of `data`. Without a known workload, swept parameters are not checked."""
     count = 1
     for key, values in sweep.items():
         if not isinstance(key, str):
@@ -55,7 +55,7 @@ def check(checker: Checker, sweep: dict[str, Any], data: dict[str, Any], workloa
 
 
 def expand(keys: Keys, workload: Workload) -> list[CaseSpec]:
-    """Every combination of the swept values, as a case each, in the order of the file."""
+    """A case for every combination of the swept values; the key that the file names last varies fastest."""
     cases = []
     for values in itertools.product(*keys.sweep.values()):
         chosen = dict(zip(keys.sweep, values, strict=True))

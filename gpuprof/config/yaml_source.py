@@ -1,4 +1,4 @@
-"""YAML with positions: plain data by the YAML 1.2 core rules, and the line of every key.
+"""YAML with positions: plain data by the YAML 1.2 core schema, and the line of every key.
 
 PyYAML follows YAML 1.1, where `yes` is true, `1e-3` a string, `12:30` a number and a repeated key silently wins;
 none of that may reach a benchmark.
@@ -51,7 +51,7 @@ _CoreLoader.add_constructor(_TAG + "float", _construct_float)
 
 
 class Source:
-    """Data of one YAML text and where each part of it stands."""
+    """One YAML text: `data` (None where it is empty), and the position of each part of it."""
 
     def __init__(self, text: str, name: str) -> None:
         """Raises ConfigError with every problem of the text itself."""
@@ -68,20 +68,20 @@ class Source:
             self.data: Any = None if self._node is None else loader.construct_document(self._node)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            what = (error.problem or "cannot be read").replace("\n", " ")
-            what += "; indent with spaces" if "'\\t'" in what else ""
-            raise ConfigError([Problem(self._at(mark), "", f"not valid YAML: {what}")]) from None
+            fault = (error.problem or "cannot be read").replace("\n", " ")
+            fault += "; indent with spaces" if "'\\t'" in fault else ""
+            raise ConfigError([Problem(self._at(mark), "", f"not valid YAML: {fault}")]) from None
         except yaml.YAMLError as error:
             raise ConfigError([Problem(name, "", f"not valid YAML: {' '.join(str(error).split())}")]) from None
         except (RecursionError, ValueError) as error:
-            what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-            raise ConfigError([Problem(name, "", f"not valid YAML: {what}")]) from None
+            fault = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+            raise ConfigError([Problem(name, "", f"not valid YAML: {fault}")]) from None
         finally:
             if loader is not None:
                 loader.dispose()
 
     def where(self, path: tuple[str | int, ...]) -> str:
-        """`file:line:column` of the key at `path`, or of the nearest part above it."""
+        """`file:line:column` of the key at `path`, or of the nearest part above it; the file where it is empty."""
         node, mark = self._node, getattr(self._node, "start_mark", None)
         for step in path:
             if isinstance(node, yaml.MappingNode):
@@ -126,7 +126,7 @@ class Source:
 
 
 def parse_value(text: str) -> Any:
-    """A single value as it would be read from a file (for `--set`); the text itself where it is not valid YAML."""
+    """The value that a file would have in this text (for `--set`); the text itself where it is not valid YAML."""
     try:
         return Source(text, "").data
     except ConfigError:

@@ -1,6 +1,6 @@
-"""What starts gpuprof, as text: a systemd service with its timer, a cron line, a GitHub Actions workflow. Pure.
+"""Text that makes something start gpuprof: a systemd service and timer, a cron line, a GitHub Actions workflow. Pure.
 
-Each form has its own way to misread a path or an argument; what a form cannot hold is refused, never mangled.
+Each form has its own way to misread a path or an argument; a word that a form cannot hold is refused, never mangled.
 """
 
 from __future__ import annotations

@@ -12,15 +12,15 @@ _CHECKOUT = "actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8 # v5.0.0"
 _UPLOAD = "actions/upload-artifact@ea165f8d65b6e75b540449e92b4886f43607fa02 # v4.6.2"
 
 
-def github(plan: Schedule) -> dict[str, str]:
-    """A workflow for self-hosted runners labelled cuda and rocm."""
-    run = _expression_free(shlex.join(plan.command))
+def github(schedule: Schedule) -> dict[str, str]:
+    """A workflow by file name, for self-hosted runners labelled cuda and rocm. It uploads `reports`, if any."""
+    run = _expression_free(shlex.join(schedule.command))
     upload = f"""
       - uses: {_UPLOAD}
         if: always()
         with:
           name: {NAME}-${{{{ matrix.gpu }}}}
-          path: {_scalar(_expression_free(plan.reports))}
+          path: {_scalar(_expression_free(schedule.reports))}
           if-no-files-found: warn
 """
     return {
@@ -29,7 +29,7 @@ def github(plan: Schedule) -> dict[str, str]:
 name: {NAME}
 "on":
   schedule:
-    - cron: "{plan.minute} {plan.hour} * * *"
+    - cron: "{schedule.minute} {schedule.hour} * * *"
   workflow_dispatch: {{}}
 permissions:
   contents: read
@@ -47,16 +47,16 @@ jobs:
       - uses: {_CHECKOUT}
         with:
           persist-credentials: false
-      - run: {_scalar(run)}{upload.rstrip() if plan.reports else ""}
+      - run: {_scalar(run)}{upload.rstrip() if schedule.reports else ""}
 """
     }
 
 
 def _scalar(text: str) -> str:
-    """A JSON string is a YAML string, on one line, but for JSON's escapes of what lies beyond U+FFFF."""
+    """Text as a YAML string on one line: a JSON string is one, except for JSON's escapes beyond U+FFFF."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def _expression_free(text: str) -> str:
-    """GitHub replaces ${{ ... }} before any shell reads it: the opening is written as an expression for itself."""
+    """Text with each `${{` as an expression that gives `${{`: GitHub replaces expressions before a shell reads them."""
     return text.replace("${{", "${{ '${{' }}")

@@ -1,4 +1,4 @@
-"""What is to be started, and when; what no form can hold is refused."""
+"""A command and the time to start it; what no form can hold is refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ STOP_S = 120  # for `gpuprof nightly` to end what it measures, and to keep it
 
 @dataclass(frozen=True)
 class Schedule:
-    """`command` is a program by its absolute path and its arguments, `at` HH:MM, `reports` where it writes."""
+    """A command to start every night: a program by its absolute path with its arguments, `at` HH:MM.
+
+    `reports` is the directory in which the command leaves files, empty where that is unknown. Raises UsageError.
+    """
 
     command: Sequence[str]
     at: str = "02:17"
@@ -30,14 +33,20 @@ class Schedule:
 
     @property
     def hour(self) -> int:
+        """0 to 23."""
         return int(self.at[:2])
 
     @property
     def minute(self) -> int:
+        """0 to 59."""
         return int(self.at[3:])
 
 
-def _unheld(c: str) -> bool:
-    """Control characters, line ends, lone surrogates, and what Unicode calls noncharacters."""
-    code = ord(c)
-    return unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
+def _unheld(character: str) -> bool:
+    """Whether it is a control character, a line end, a lone surrogate or one of Unicode's noncharacters."""
+    code = ord(character)
+    return (
+        unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+        or code & 0xFFFE == 0xFFFE
+        or 0xFDD0 <= code <= 0xFDEF
+    )

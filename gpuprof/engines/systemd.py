@@ -6,10 +6,13 @@ from gpuprof.engines.schedule import NAME, STOP_S, Schedule
 from gpuprof.errors import UsageError
 
 
-def systemd(plan: Schedule) -> dict[str, str]:
-    """Units by file name. No shell reads the command: systemd splits it, and is told to substitute no variables."""
-    if set(plan.command[0]) & set("\"'\\"):
-        raise UsageError(f"{plan.command[0]!r}: systemd takes no quotes or backslashes in the name of a program")
+def systemd(schedule: Schedule) -> dict[str, str]:
+    """Service and timer by file name. Raises UsageError for what systemd cannot hold.
+
+    No shell reads the command: systemd splits it, and the `:` keeps it from substituting variables.
+    """
+    if set(schedule.command[0]) & set("\"'\\"):
+        raise UsageError(f"{schedule.command[0]!r}: systemd takes no quotes or backslashes in the name of a program")
     service = f"""\
 # systemctl --user daemon-reload && systemctl --user enable --now {NAME}.timer
 # loginctl enable-linger: without it, a user's timers stop when the last session ends.
@@ -19,7 +22,7 @@ Description=gpuprof: nightly comparison
 
 [Service]
 Type=oneshot
-ExecStart=:{" ".join(map(_unit_word, plan.command))}
+ExecStart=:{" ".join(map(_unit_word, schedule.command))}
 # gpuprof nightly limits each configuration. It alone is told to stop: it ends the run, which keeps what is done.
 TimeoutStartSec=infinity
 KillMode=mixed
@@ -30,7 +33,7 @@ TimeoutStopSec={STOP_S}
 Description=gpuprof: nightly comparison
 
 [Timer]
-OnCalendar=*-*-* {plan.at}:00
+OnCalendar=*-*-* {schedule.at}:00
 RandomizedDelaySec=10min
 Persistent=true
 
@@ -41,6 +44,6 @@ WantedBy=timers.target
 
 
 def _unit_word(word: str) -> str:
-    """systemd.syntax(7): in double quotes, with C escapes, and per cent doubled, which begins a specifier."""
+    """By systemd.syntax(7): in double quotes, with C escapes; % is doubled, since it begins a specifier."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{escaped}"'

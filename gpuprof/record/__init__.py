@@ -1,1 +1,4 @@
-"""The record of a run: what passes between rooms, frozen and checked. `record.run` has the whole of it."""
+"""The record of a run: what passes between rooms, frozen and checked. `record.run` is the whole.
+
+The docstring of a part is published, as its description in the JSON Schema.
+"""

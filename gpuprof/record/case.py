@@ -74,6 +74,7 @@ class Correctness(Part):
 
     @classmethod
     def unknown(cls, reason: str) -> Correctness:
+        """The gate of a case that was not checked: every field absent for this reason."""
         empty = dict.fromkeys(set(cls.model_fields) - {"absent", "loss_curve"})
         return cls.model_validate({**empty, "absent": dict.fromkeys(empty, reason)})
 
@@ -98,7 +99,7 @@ class _Named(Part):
     workload: str
 
 
-# What was asked for; of the precision there is more to say than its name.
+# The case keys as plain fields. Precision is a part of its own: what was requested, and what was found.
 ASKED = tuple(key for key in KEYS.values() if key.name != "precision")
 _LATER = tuple(key for key in KEYS.values() if not key.in_old_records)
 
@@ -161,7 +162,7 @@ class Case(_Keyed):  # type: ignore[misc]
     @model_validator(mode="before")
     @classmethod
     def _made_before_a_key_came(cls, data: Any) -> Any:
-        """A case says why it has no such length, where it was recorded before there was one."""
+        """A case that was recorded before a length became a key has the reason why it has none."""
         lacking = [key for key in _LATER if key.optional and isinstance(data, dict) and key.name not in data]
         if not lacking:
             return data
@@ -169,7 +170,7 @@ class Case(_Keyed):  # type: ignore[misc]
 
 
 def no_length(keys: Iterable[CaseKey]) -> dict[str, str]:
-    """Why a case has none of these."""
+    """Reasons, by name, why a case has none of these lengths."""
     return {key.name: f"the workload {key.without}" for key in keys}
 
 

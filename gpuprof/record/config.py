@@ -1,4 +1,4 @@
-"""What a run was asked for. A file of its own: configurations are checked without the rest of the record."""
+"""What a run was asked to measure. A file of its own: configurations are checked without the rest of the record."""
 
 from __future__ import annotations
 

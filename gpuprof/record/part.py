@@ -1,4 +1,4 @@
-"""What parts of a record are made of: words with few values, checked numbers, and `Part` itself."""
+"""The elements of a record: words with few values, checked numbers, and `Part`, the base of all others."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Part(BaseModel):
     def _every_none_has_its_reason(self) -> Part:
         values = self.__dict__
         if not self.absent and None not in values.values():
-            return self  # as most do: a record has a hundred parts, and thousands of records are read
+            return self  # the usual case, made fast: a record has a hundred parts, and thousands of records are read
         empty = {name for name, value in values.items() if value is None}
         if unexplained := empty - self.absent.keys():
             raise ValueError(f"null without a reason in `absent`: {', '.join(sorted(unexplained))}")

@@ -1,7 +1,7 @@
-"""The record of a run: the one thing that every part of gpuprof knows, and its JSON Schema.
+"""The record of a run, which every part of gpuprof knows, and its JSON Schema.
 
-Units are SI and stand in the field names. A quantity that was not measured is None, and `absent` of the same part
-then holds the reason under the field's name; a None without a reason, or a reason beside a value, does not validate.
+Units are SI and part of the field names. A quantity that was not measured is None, and `absent` of the same part holds
+the reason under the field's name. A None without a reason, or a reason beside a value, does not validate.
 """
 
 from __future__ import annotations
@@ -91,6 +91,6 @@ class RunRecord(Part):
 
 
 def json_schema() -> dict[str, JsonValue]:
-    """JSON Schema (2020-12) of `record.json`."""
+    """The JSON Schema (2020-12) of record.json, as `gpuprof schema` prints it."""
     schema = RunRecord.model_json_schema(by_alias=True, mode="serialization")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA, **schema}

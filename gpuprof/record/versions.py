@@ -1,4 +1,4 @@
-"""Schemas of the record that this version reads, and how an older one becomes one of today.
+"""The schemas of the record that this version reads, and how a document of an older one becomes one of today's.
 
 gpuprof.record/1  first version.
 gpuprof.record/2  telemetry in run, case and repeat: power, energy, temperatures, clocks, throttling of the device.
@@ -16,7 +16,10 @@ OLDER = ("gpuprof.record/1", "gpuprof.record/2")
 
 
 def upgrade(data: dict[str, Any]) -> dict[str, Any]:
-    """The document of an older schema as one of today's; what was not recorded then is absent, and says so."""
+    """A document of schema 1 or 2 as one of today's; what was not recorded then is absent, with that reason.
+
+    `data` stays as it is. Raises KeyError, TypeError or AttributeError for a damaged document.
+    """
     if data["schema"] == "gpuprof.record/1":
         data = _with_telemetry(data)
     return {**data, "schema": SCHEMA}  # before schema 3 every run was all of its configuration: config's defaults

@@ -1,10 +1,10 @@
-"""Journal lines -> record. A pure function: a finished run and a recovered one go through the same code.
+"""Journal lines -> record. A pure function: finished and recovered runs go through the same code.
 
-{"type": "run", ...}        once, first: everything of the record that is known before measuring
-{"type": "case", ...}       one a case, also for a fallback that joins later; before items were counted, without them
+{"type": "run", ...}        first, once: everything of the record that is known before measuring
+{"type": "case", ...}       one per case, also for a fallback that joins later; before items were counted, without them
 {"type": "inspected", ...}  what the checks of a case found
-{"type": "repeat", ...}     one a process, with its raw times
-{"type": "end", ...}        last; without it the supervisor was killed
+{"type": "repeat", ...}     one per process, with its raw times
+{"type": "end", ...}        last; missing where the supervisor was killed
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from gpuprof.record.run import RunRecord
 from gpuprof.record.versions import OLDER, upgrade
 from gpuprof.stats import geometric_interval
 
-HOST_BOUND = 0.9
-DRIFT = 0.05
-DIFFERENT = 1.1
+HOST_BOUND = 0.9  # of a step's time spent submitting it
+DRIFT = 0.05  # relative, over the throughput window
+DIFFERENT = 1.1  # fastest process / slowest
 SAME_TEMPERATURE_C = 3.0
 _REASONS = {
     "device_span_s": "a CPU has no device events",
@@ -37,7 +37,11 @@ INSPECTED = ("trainable_parameters", "parameters", "flops_per_sample", "flops", 
 
 
 def assemble(lines: Sequence[dict[str, Any]], now: str) -> tuple[RunRecord, dict[str, list[float]]]:
-    """The record and its raw series. `now` is the time of finishing where the journal holds none (ISO 8601, UTC)."""
+    """The record, and its raw series by `CASE_ID/REPEAT/NAME`, in seconds where they are times.
+
+    `now` (ISO 8601, UTC) is the time the run finished where the journal has no end line. Raises ValueError, LookupError
+    or TypeError for lines that make no record.
+    """
     header = dict(lines[0])
     if header.pop("type", None) != "run":
         raise ValueError("a journal starts with a line of type run")
@@ -54,14 +58,19 @@ def assemble(lines: Sequence[dict[str, Any]], now: str) -> tuple[RunRecord, dict
             raw |= {f"{prefix}/{name}": values for name, values in line["raw"].items() if values}
         elif line["type"] == "case":
             repeats = [
-                Repeat.model_validate(other["repeat"])
-                for other in lines
-                if other["type"] == "repeat" and other["case_id"] == line["case_id"]
+                Repeat.model_validate(entry["repeat"])
+                for entry in lines
+                if entry["type"] == "repeat" and entry["case_id"] == line["case_id"]
             ]
-            found = next(
-                (o["data"] for o in lines if o["type"] == "inspected" and o["case_id"] == line["case_id"]), None
+            findings = next(
+                (
+                    entry["data"]
+                    for entry in lines
+                    if entry["type"] == "inspected" and entry["case_id"] == line["case_id"]
+                ),
+                None,
             )
-            cases.append(_case(line, found, repeats, on_gpu))
+            cases.append(_case(line, findings, repeats, on_gpu))
     interrupted = "the supervisor was killed before the run was over" if end is None else end["interrupted"]
     outcome, reason = _run_outcome(cases, interrupted)
     document = {
@@ -75,12 +84,12 @@ def assemble(lines: Sequence[dict[str, Any]], now: str) -> tuple[RunRecord, dict
             **({} if header["telemetry"] is not None else {"telemetry": no_telemetry}),
         },
     }
-    if document["schema"] in OLDER:  # the journal of a run that an earlier version was killed in
+    if document["schema"] in OLDER:  # an earlier version wrote the journal, and was killed
         document = upgrade(document)
     return RunRecord.model_validate(document), raw
 
 
-def _case(line: dict[str, Any], found: dict[str, Any] | None, repeats: list[Repeat], on_gpu: bool) -> Case:
+def _case(line: dict[str, Any], findings: dict[str, Any] | None, repeats: list[Repeat], on_gpu: bool) -> Case:
     request, absent = line["request"], {}
     outcome, reason = _case_outcome(repeats)
     if line["fallback_of"] is None:
@@ -89,7 +98,7 @@ def _case(line: dict[str, Any], found: dict[str, Any] | None, repeats: list[Repe
     if reason is None:
         absent["reason"] = "nothing went wrong"
 
-    inspected: dict[str, Any] = dict(found or {})
+    inspected: dict[str, Any] = dict(findings or {})
     unchecked = inspected.pop("failed", "the run ended before this case was checked")
     for name in INSPECTED:
         if inspected.get(name) is None:
@@ -144,7 +153,7 @@ def _measured(repeats: list[Repeat], on_gpu: bool) -> dict[str, Any]:
         )
         return dict.fromkeys((*names, "peak_memory_bytes"))
     first = min(repeats, key=lambda repeat: repeat.order)
-    # Submission to an idle device: inside a block the host may wait for room in the launch queue.
+    # Submission to an idle device: within a block the host may have to wait for room in the launch queue.
     submitting = statistics.median(
         r.latency.submit_s / r.throughput.step_s for r in good if r.latency is not None and r.throughput is not None
     )
@@ -156,7 +165,7 @@ def _measured(repeats: list[Repeat], on_gpu: bool) -> dict[str, Any]:
         "throughput_total_per_s": estimate([t.samples_per_s_total for t in throughputs]),
         "latency_s": _latency(good),
         "device_span_s": estimate(spans) if spans else None,
-        # Later processes find compiled kernels of the first one; theirs is another quantity.
+        # Later processes find kernels that the first one compiled: their first step is not comparable.
         "first_step_s": first.cold.first_step_s if first.cold is not None else None,
         "peak_memory_bytes": max(peaks) if peaks else None,
     }
@@ -168,7 +177,7 @@ def _steady(repeat: Repeat) -> bool:
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """Geometric mean over processes with its 95% interval."""
+    """Geometric mean over processes, one value each (> 0), with its 95% interval: None for a single process."""
     value, interval = geometric_interval(values)
     return Estimate(
         value=value, ci95=interval, processes=len(values), absent={} if interval is not None else {"ci95": TOO_FEW}
@@ -193,7 +202,10 @@ def _latency(good: list[Repeat]) -> Latency:
 
 
 def _telemetry(repeats: list[Repeat], batch_size: int) -> tuple[dict[str, Any], dict[str, str]]:
-    """The telemetry fields of a case from those of its good repeats, and the reason for each that stays empty."""
+    """The telemetry fields of a case from its good repeats, and a reason for every field.
+
+    The reasons of fields that have a value are not used. Energy is that of the throughput window, in J per sample.
+    """
     good = [repeat for repeat in repeats if repeat.outcome == "ok"]
     watched = [(r.telemetry, r.throughput) for r in good if r.telemetry is not None and r.throughput is not None]
     values: dict[str, Any] = dict.fromkeys(CASE_TELEMETRY)
@@ -203,24 +215,31 @@ def _telemetry(repeats: list[Repeat], batch_size: int) -> tuple[dict[str, Any], 
     first = watched[0][0]
     reasons = dict.fromkeys(CASE_TELEMETRY, "the device did not say")
 
+    # One method's values are averaged: that of the first process with energy.
     energies = [t.energy["throughput"] for t, _ in watched if "throughput" in t.energy]
     method = energies[0].method if energies else None
 
-    def each(field: str) -> list[float]:
+    def per_sample(field: str) -> list[float]:
+        """In J, of each process with energy by that method and a step in its window."""
         known = (joules_per_sample(repeat, batch_size, field, method) for repeat in good)
         return [value for value in known if value is not None]
 
-    absent = (t.energy_absent["throughput"] for t, _ in watched if "throughput" in t.energy_absent)
-    no_energy = next(absent, "no step was made in the window")
+    energy_faults = (t.energy_absent["throughput"] for t, _ in watched if "throughput" in t.energy_absent)
+    no_energy = next(energy_faults, "no step was made in the window")
     reasons |= dict.fromkeys([name for name in CASE_TELEMETRY if name.startswith("energy_")], no_energy)
-    if counted := each("energy_j"):
+    if totals := per_sample("energy_j"):
         values["energy_method"] = method
-        values["energy_error_j_per_sample"] = statistics.fmean(each("error_j"))
-        values["energy_j_per_sample"] = _positive(counted)
+        # A mean of errors, not the error of the mean: what a single process's value is off by.
+        values["energy_error_j_per_sample"] = statistics.fmean(per_sample("error_j"))
+        values["energy_j_per_sample"] = _positive(totals)
         reasons["energy_j_per_sample"] = "the counter did not move in the window"
-        above = each("above_idle_j")
-        values["energy_above_idle_j_per_sample"] = _positive(above) if len(above) == len(counted) else None
-        reasons["energy_above_idle_j_per_sample"] = _none_above(energies[0])
+        # All processes or none: a mean over fewer would stand beside an energy of all.
+        above = per_sample("above_idle_j")
+        values["energy_above_idle_j_per_sample"] = _positive(above) if len(above) == len(totals) else None
+        reasons["energy_above_idle_j_per_sample"] = _none_above(
+            [t.energy["throughput"] for t, window in watched
+             if "throughput" in t.energy and t.energy["throughput"].method == method and window.steps]
+        )  # fmt: skip
 
     idle = [t.idle_power_w for t, _ in watched if t.idle_power_w is not None]
     values["idle_power_w"] = statistics.fmean(idle) if idle else None
@@ -239,18 +258,19 @@ def _telemetry(repeats: list[Repeat], batch_size: int) -> tuple[dict[str, Any], 
     return values, reasons
 
 
-def _none_above(energy: Energy) -> str:
-    if energy.above_idle_j is None:
-        return energy.absent["above_idle_j"]
-    return "the device drew no more than when idle, as far as its sensor can tell"
+def _none_above(counted: Sequence[Energy]) -> str:
+    """Why a case has no energy above idle: a process that lacks it, or a value that is not positive."""
+    lacking = (energy.absent["above_idle_j"] for energy in counted if energy.above_idle_j is None)
+    return next(lacking, "the device drew no more than when idle, as far as its sensor can tell")
 
 
 def _positive(values: list[float]) -> Estimate | None:
+    """None unless every value is above 0: the mean is geometric."""
     return estimate(values) if values and min(values) > 0 else None
 
 
 def _merged(parts: list[Summary]) -> Summary | None:
-    """Over processes: means of mean, median, start and end; smallest min, largest max."""
+    """Over processes: means of mean, median, start and end; smallest min, largest max; None without any."""
     if not parts:
         return None
     return Summary(

@@ -1,8 +1,9 @@
-"""A run in progress: everything measured so far, a JSON object a line; its lock tells the living from the dead."""
+"""A run in progress: everything measured so far, one JSON object per line, in a file that is locked while it lives."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -25,44 +26,51 @@ STAGING = ".tmp-"
 
 
 class Journal:
-    """The append-only log of a run in progress. A full disk costs the journal, never the run: lines stay in memory."""
+    """The append-only log of a run in progress. A full disk costs the journal, never the run: lines stay in memory.
+
+    `staging` is the directory that holds it, `lines` all that was appended. `fault` says why the disk takes no more
+    lines, and is empty while it does.
+    """
 
     def __init__(self, store: Path, run_id: str) -> None:
         """Creates the store where needed. Raises StoreError when nothing can be written there."""
-        self.path = store / f"{STAGING}{run_id}"
+        self.staging = store / f"{STAGING}{run_id}"
         self.lines: list[dict[str, Any]] = []
-        self.fault: str | None = None
+        self.fault = ""
         try:
-            self.path.mkdir(parents=True)
+            self.staging.mkdir(parents=True)
         except OSError as error:  # where it exists already, it is another run's
             raise StoreError(_cannot_write(store, error)) from None
         try:
-            self._file = (self.path / "journal.jsonl").open("x", encoding="utf-8")
+            # Open for as long as the run lives: closing it would drop the lock, and the run would pass for dead.
+            self._file = (self.staging / "journal.jsonl").open("x", encoding="utf-8")
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._file.write("\n" * 65536)  # room for a small record, or no run at all
+            # A test and no reservation: a disk without room for a small record is refused before hours of measuring.
+            self._file.write("\n" * 65536)
             self._file.flush()
             self._file.seek(0)
             self._file.truncate()
         except OSError as error:
             with contextlib.suppress(OSError):
-                shutil.rmtree(self.path)
+                shutil.rmtree(self.staging)
             raise StoreError(_cannot_write(store, error)) from None
 
     def append(self, line: dict[str, Any]) -> None:
+        """Add a line; it is on the disk when this returns. After a first failure lines are kept in memory only."""
         self.lines.append(line)
-        if self.fault is not None:
+        if self.fault:
             return
         try:
             self._file.write(json.dumps(line) + "\n")
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
-            self.fault = error.strerror or str(error)
+            self.fault = error.strerror or str(error) or type(error).__name__
 
     def publish(self, record: RunRecord, raw: Raw) -> Path:
         """Put the finished run into the store. Raises PublishError after saving it elsewhere when that fails."""
         try:
-            target = _publish(self.path, record, raw)
+            target = _publish(self.staging, record, raw)
         except OSError as error:
             raise PublishError(self._rescue(record, raw, error), record) from None
         self._close()
@@ -73,8 +81,9 @@ class Journal:
             self._file.close()
 
     def _rescue(self, record: RunRecord, raw: Raw, error: OSError) -> str:
-        store = self.path.parent
-        what = f"{store}: the record could not be stored ({error.strerror})"
+        """Save the run in the working or the temporary directory; the message says where it lies, or what was lost."""
+        store = self.staging.parent
+        failure = f"{store}: the record could not be stored ({error.strerror})"
         # A directory of our own making in the temporary one: its name must not be another user's to choose.
         for make_place in (lambda: Path.cwd() / "gpuprof-rescued", lambda: Path(tempfile.mkdtemp(prefix="gpuprof-"))):
             staging = None
@@ -87,46 +96,65 @@ class Journal:
                     shutil.rmtree(staging, ignore_errors=True)
                 continue
             self._close()
-            shutil.rmtree(self.path, ignore_errors=True)
-            return f"{what}. Nothing is lost: it was saved as {saved}. Free some space and move that directory there."
+            shutil.rmtree(self.staging, ignore_errors=True)
+            return (
+                f"{failure}. Nothing is lost: it was saved as {saved}. Free some space and move that directory there."
+            )
         self._close()
-        if self.fault is None:
-            return f"{what}. Nothing is lost: free some space, then gpuprof recover --store {shlex.quote(str(store))}"
-        return f"{what}, nor in the working directory, nor in the temporary directory. Free some space and run again."
+        if not self.fault:
+            return (
+                f"{failure}. Nothing is lost: free some space, then gpuprof recover --store {shlex.quote(str(store))}"
+            )
+        return (
+            f"{failure}, nor in the working directory, nor in the temporary directory. Free some space and run again."
+        )
 
 
 def _publish(staging: Path, record: RunRecord, raw: Raw) -> Path:
+    """Write both files, then rename: a run that can be seen is whole, also after a power cut. Raises OSError.
+
+    A run of that name which is published already is never replaced: its directory is not empty, and the rename fails.
+    """
     target = staging.parent / record.run_id
-    text = record.to_json().encode()
-    with _opened(staging) as place:
-        for name, content in (("raw.npz", npz(raw)), ("record.json", text)):
+    document = record.to_json().encode()
+    with _directory(staging) as descriptor:
+        # By descriptor, made anew and through no link: in a store for all, others may have laid some.
+        for name, content in (("raw.npz", npz(raw)), ("record.json", document)):
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=place)  # of an attempt before; it may be a link, and is not written through
-            with open(name, "xb", opener=lambda name, flags: os.open(name, flags, 0o666, dir_fd=place)) as file:
+                os.unlink(name, dir_fd=descriptor)  # of an attempt before, or a link
+            with open(name, "xb", opener=lambda name, flags: os.open(name, flags, 0o666, dir_fd=descriptor)) as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
+        _sync_names(descriptor)  # or the rename could outlive a power cut, and the names of these files not
     try:
         staging.rename(target)
     except OSError:
-        # Over NFS the answer may be lost: asked again, the server knows no such directory, having renamed it before.
-        if staging.exists() or (target / "record.json").read_bytes() != text:
+        # Over NFS the answer may be lost. Asked again, the server knows no such directory, having renamed it before:
+        # then the target holds our record.
+        if staging.exists() or (target / "record.json").read_bytes() != document:
             raise
     # The run is published from here on, and the journal has done its work; what fails now costs nothing.
     with contextlib.suppress(OSError):
         (target / "journal.jsonl").unlink(missing_ok=True)
-        directory = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        with _directory(target.parent, links=True) as descriptor:
+            os.fsync(descriptor)
     return target
 
 
+def _sync_names(descriptor: int) -> None:
+    """Bring the names in a directory to the disk, where the file system does that. Raises OSError when it fails."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # it cannot, for any directory
+            raise
+
+
 @contextlib.contextmanager
-def _opened(staging: Path) -> Iterator[int]:
-    """Descriptor of a staging directory. Raises OSError for a link: where all may write, it may lead anywhere."""
-    descriptor = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+def _directory(path: Path, *, links: bool = False) -> Iterator[int]:
+    """Descriptor of a directory. Raises OSError for a link, which may lead anywhere, unless `links`."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | (0 if links else os.O_NOFOLLOW))
     try:
         yield descriptor
     finally:
@@ -134,10 +162,10 @@ def _opened(staging: Path) -> Iterator[int]:
 
 
 def open_journal(staging: Path) -> BinaryIO:
-    """Open for writing, which an exclusive lock needs over NFS. Raises OSError, also for links and pipes."""
-    with _opened(staging) as place:
+    """The journal, open for writing: NFS demands it for an exclusive lock. Raises OSError, also for links and pipes."""
+    with _directory(staging) as descriptor:
         return open(
-            "journal.jsonl", "r+b", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, dir_fd=place)
+            "journal.jsonl", "r+b", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, dir_fd=descriptor)
         )
 
 
@@ -160,7 +188,7 @@ def unfinished(store: Path) -> Iterator[Path]:
 
 
 def without_journal(store: Path) -> Iterator[Path]:
-    """Staging directories that hold no lock to ask: of a run that is just starting, or was killed in that moment."""
+    """Staging directories with no journal to lock: their run is just starting, or was killed at that moment."""
     with contextlib.suppress(OSError):
         for path in sorted(store.glob(f"{STAGING}*")):
             named = RUN_ID.fullmatch(path.name.removeprefix(STAGING)) and not path.is_symlink()
@@ -169,7 +197,7 @@ def without_journal(store: Path) -> Iterator[Path]:
 
 
 def read_journal(staging: Path) -> tuple[list[dict[str, Any]], bool]:
-    """Lines of a journal, and whether one more was begun: a run killed while writing leaves a last line cut off.
+    """Its lines, and whether another was begun: a run killed while writing leaves its last line cut off.
 
     Raises StoreError when any other line is damaged: what stands after it was measured all the same.
     """
@@ -177,7 +205,7 @@ def read_journal(staging: Path) -> tuple[list[dict[str, Any]], bool]:
     damaged = 0
     with open_journal(staging) as journal:
         for number, text in enumerate(journal, 1):
-            if not text.strip():  # of the room that is made before the first line
+            if not text.strip():  # of a run killed while it tested the disk for room
                 continue
             if damaged:
                 raise StoreError(

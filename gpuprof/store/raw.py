@@ -1,4 +1,4 @@
-"""Raw series beside a record: one compressed numpy archive of float64 arrays, read without numpy."""
+"""The raw series beside a record: a compressed numpy archive of float64 arrays, read without numpy."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ def npz(raw: Raw) -> bytes:
 
 
 def read_raw(path: Path, prefix: str = "") -> Raw:
-    """Series beside the record of a run directory or a record.json. Raises StoreError when they cannot be read.
+    """The series whose names begin with `prefix`, of a run directory or beside a record.json. Raises StoreError.
 
-    Without numpy, which costs more to import than a report takes: `npz` writes one kind of array. A file from elsewhere
-    runs no code, and cannot fill the memory by unpacking.
+    Without numpy, whose import takes longer than a report: `npz` writes one kind of array. A file from elsewhere runs
+    no code, and cannot fill the memory when it is unpacked.
     """
     file = (path if path.is_dir() else path.parent) / "raw.npz"
-    found: Raw = {}
+    series: Raw = {}
     try:
         if file.exists() and not file.is_file():
             raise StoreError(f"{file}: cannot be read (no file)")  # a pipe would be waited for
         with zipfile.ZipFile(file) as archive:
-            wanted = [info for info in archive.infolist() if info.filename.startswith(prefix)]
-            if sum(info.file_size for info in wanted) > _MOST_RAW_BYTES:
+            members = [info for info in archive.infolist() if info.filename.startswith(prefix)]
+            if sum(info.file_size for info in members) > _MOST_RAW_BYTES:
                 raise StoreError(f"{file}: damaged: it unpacks to more than {_MOST_RAW_BYTES >> 20} MiB")
-            for info in wanted:
-                found[info.filename.removesuffix(".npy")] = _column(archive.read(info))
+            for info in members:
+                series[info.filename.removesuffix(".npy")] = _column(archive.read(info))
     except OSError as error:
         raise StoreError(f"{file}: cannot be read ({error.strerror or error})") from None
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, struct.error):
         raise StoreError(f"{file}: damaged: not an archive of number series") from None
-    return found
+    return series
 
 
 def _column(data: bytes) -> list[float]:

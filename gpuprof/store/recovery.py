@@ -17,7 +17,7 @@ from gpuprof.store.upkeep import EMPTY_AFTER_S, empty
 
 @dataclass(frozen=True)
 class Recovery:
-    """What became of one dead run: `path` is its directory, published or not; `why` is empty where it is recovered."""
+    """What became of one dead run. `path` is its directory, published or not; `why` is empty where it is recovered."""
 
     path: Path
     outcome: Literal["recovered", "removed", "left", "failed"]
@@ -26,7 +26,10 @@ class Recovery:
 
 
 def recover(store: Path, now_s: float) -> Iterator[Recovery]:
-    """Publish what dead runs measured, one after the other. `now_s` is seconds since the epoch."""
+    """Publish what dead runs measured, one after the other; a run that cannot be recovered does not stop the others.
+
+    `now_s` is in seconds since 1970. A journal without a measurement is removed once it is a minute old.
+    """
     for staging in unfinished(store):
         try:
             recovery = _recovered(staging, now_s)

@@ -1,8 +1,8 @@
-"""One directory a run, published by one atomic rename and never changed afterwards.
+"""One directory per run, published by one atomic rename and never changed afterwards.
 
     STORE/<run_id>/record.json    the record
-    STORE/<run_id>/raw.npz        times of every block and request, one array a series
-    STORE/.tmp-<run_id>/journal.jsonl    a run in progress: everything measured so far, one JSON object a line
+    STORE/<run_id>/raw.npz        times of every block and request, one array per series
+    STORE/.tmp-<run_id>/journal.jsonl    a run in progress: everything measured so far, one JSON object per line
 
 The journal is what makes a killed supervisor lose nothing: `gpuprof recover` folds it into a record. Its lock tells a
 live run from a dead one.
@@ -32,7 +32,7 @@ _MOST_RECORD_BYTES = 1 << 28
 
 
 def new_run_id(label: str, now: datetime | None = None) -> str:
-    """Sorts by time; the random tail keeps runs of many machines apart in one store."""
+    """An id that sorts by time (UTC) and names `label`; its random tail keeps runs of many machines apart."""
     stamp = (now or datetime.now(timezone.utc)).strftime("%Y%m%dT%H%M%SZ")
     slug = re.sub(r"[^a-z0-9_-]+", "_", label.lower()).strip("_")[:80] or "run"
     return f"{stamp}-{slug}-{secrets.token_hex(4)}"
@@ -45,7 +45,10 @@ def read(path: Path) -> RunRecord:
 
 
 def parsed(text: bytes, file: Path) -> RunRecord:
-    """The record that a file holds. Raises StoreError with what is wrong with it."""
+    """The record in the bytes of a file, of this schema or an older one. Raises StoreError with what is wrong with it.
+
+    `file` is for the message.
+    """
     # Here and not above: with an index at hand most commands read no record, and pydantic costs more than they do.
     from pydantic import ValidationError
 
@@ -59,10 +62,10 @@ def parsed(text: bytes, file: Path) -> RunRecord:
 
 
 def content(file: Path) -> bytes:
-    """The bytes of a record's file. Raises StoreError where it is none."""
+    """The bytes of a record's file. Raises StoreError where it cannot be one: a pipe, or larger than 256 MiB."""
     try:
-        there = file.stat()
-        if not stat.S_ISREG(there.st_mode) or there.st_size > _MOST_RECORD_BYTES:  # a pipe would be waited for
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_RECORD_BYTES:  # a pipe would be waited for
             raise StoreError(f"{file}: cannot be read (no file that a record could be)")
         return file.read_bytes()
     except OSError as error:
@@ -70,7 +73,7 @@ def content(file: Path) -> bytes:
 
 
 def _older(text: bytes, file: Path, fault: ValidationError) -> RunRecord:
-    """The record of an older schema. Raises StoreError with what is wrong, where it is none of those either."""
+    """The record, if it is of an older schema. Raises StoreError with what is wrong where it is not."""
     from pydantic import ValidationError
 
     from gpuprof.record.run import RunRecord
@@ -98,12 +101,12 @@ def _older(text: bytes, file: Path, fault: ValidationError) -> RunRecord:
 
 
 def run_directories(store: Path) -> list[Path]:
-    """Published runs, oldest first. Raises StoreError when the store cannot be listed."""
+    """Directories of published runs, oldest first; none without a store. Raises StoreError when it cannot be listed."""
     return [store / name for name in run_names(store)]
 
 
 def run_names(store: Path) -> list[str]:
-    """The same as names."""
+    """Names of published runs, oldest first; none without a store. Raises StoreError when it cannot be listed."""
     try:
         with os.scandir(store) as entries:
             return sorted(entry.name for entry in entries if RUN_ID.fullmatch(entry.name) and entry.is_dir())
@@ -114,17 +117,20 @@ def run_names(store: Path) -> list[str]:
 
 
 def find(store: Path, name: str) -> Path:
-    """The run of that id, of a unique part of one, of a path, or `last`. Raises StoreError when there is none."""
+    """The directory or record.json of the run named by its id, a unique part of it, a path, or `last`.
+
+    Raises StoreError when there is none, or more than one.
+    """
     direct = Path(name)
     with contextlib.suppress(OSError):  # longer than a file name may be
         if (direct / "record.json").is_file() or (direct.suffix == ".json" and direct.is_file()):
             return direct
     runs = run_directories(store)
-    found = runs[-1:] if name == "last" else [run for run in runs if name in run.name]
-    exact = [run for run in found if run.name == name]
-    if len(exact or found) == 1:
-        return (exact or found)[0]
-    if not found:
+    matches = runs[-1:] if name == "last" else [run for run in runs if name in run.name]
+    exact = [run for run in matches if run.name == name]
+    if len(exact or matches) == 1:
+        return (exact or matches)[0]
+    if not matches:
         raise StoreError(f"no run {name!r} in {store}; `gpuprof list --store {store}` shows what is there")
-    names = "\n  ".join(run.name for run in found[-10:])
-    raise StoreError(f"{len(found)} runs match {name!r}; name one of them:\n  {names}")
+    names = "\n  ".join(run.name for run in matches[-10:])
+    raise StoreError(f"{len(matches)} runs match {name!r}; name one of them:\n  {names}")

@@ -1,4 +1,4 @@
-"""Care for a store that many processes write to: is every run whole, and what have the dead left behind."""
+"""Care for a store that many processes write to: whether every run is whole, and what killed runs left behind."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BEFORE = {"run", "case", "inspected", "end"}  # lines of a journal that hold no
 
 
 def verify(path: Path) -> str | None:
-    """What is wrong with a published run, if anything is."""
+    """What is wrong with the published run in this directory; None where it is whole."""
     try:
         record = runs.read(path)
         series = read_raw(path)
@@ -43,7 +43,7 @@ def verify(path: Path) -> str | None:
 
 @dataclass(frozen=True)
 class Leftover:
-    """A staging directory whose run is dead. `goes` tells whether it is to be removed, `why` the reason for either."""
+    """A staging directory whose run is dead. `goes`: whether it is to be removed; `why`: the reason for either."""
 
     path: Path
     goes: bool
@@ -51,9 +51,12 @@ class Leftover:
 
 
 def leftovers(store: Path, older_than_s: float, now: float) -> Iterator[Leftover]:
-    """What dead runs left in a store; live ones hold their lock and are not named. `now` is in seconds since 1970."""
+    """What dead runs left in a store. Live ones hold their lock and are left out.
+
+    What `gpuprof recover` could save goes once it is older than `older_than_s`. `now` is in seconds since 1970.
+    """
     for path in sorted(store.glob(f"{CONDEMNED}*")):
-        # Of our own making, nothing else: where all may write, others may have put anything there.
+        # Only what `remove` made: where all may write, others may have put anything there.
         if runs.RUN_ID.fullmatch(path.name.removeprefix(CONDEMNED)) and path.is_dir() and not path.is_symlink():
             yield Leftover(path, True, "its removal was interrupted")
     for path in without_journal(store):
@@ -78,27 +81,27 @@ def _judged(path: Path, older_than_s: float, age_s: float) -> Leftover:
             path, not early, "nothing had been measured" + (", but it may just be starting" if early else "")
         )
     repeats = sum(line["type"] == "repeat" for line in lines)
-    what = f"it holds {repeats or 'no whole'} repeats and is {days}"
+    content = f"it holds {repeats or 'no whole'} repeats and is {days}"
     if age_s > older_than_s:
-        return Leftover(path, True, what)
-    return Leftover(path, False, f"{what}: gpuprof recover saves them" if repeats else what)
+        return Leftover(path, True, content)
+    return Leftover(path, False, f"{content}: gpuprof recover saves them" if repeats else content)
 
 
 def nothing_measured(path: Path, lines: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a journal of these lines, and what else a dead run left, are worth nothing to anybody."""
+    """Whether a dead run with these journal lines left neither a measurement, nor a record, nor a wrong result."""
     measured = not {line["type"] for line in lines} <= _BEFORE or (path / "record.json").exists()
     return not measured and not any(map(_found_wrong, lines))
 
 
 def _found_wrong(line: Mapping[str, Any]) -> bool:
-    """Of a line about a case's checks: that its results are wrong is worth something."""
+    """Whether a line says that a case computes wrong results: that is worth keeping without any measurement."""
     data = line.get("data")
     correctness = data.get("correctness") if isinstance(data, dict) else None
     return isinstance(correctness, dict) and correctness.get("verdict") == "wrong"
 
 
 def empty(path: Path) -> bool:
-    """Whether a dead run's directory is worth nothing; False where its journal is damaged."""
+    """Whether a dead run's directory holds nothing worth keeping; False where its journal is damaged."""
     try:
         lines, begun = read_journal(path)
     except StoreError:
@@ -107,7 +110,7 @@ def empty(path: Path) -> bool:
 
 
 def remove(leftover: Leftover) -> bool:
-    """Remove it whole; False when it is gone already, or somebody is at work on it. Raises StoreError."""
+    """Remove it. False when it is gone already, or in use. Raises StoreError when it cannot be removed."""
     path = leftover.path
     try:
         if not path.name.startswith(CONDEMNED):
@@ -121,7 +124,7 @@ def remove(leftover: Leftover) -> bool:
 
 
 def _condemned(path: Path) -> Path:
-    """Under its lock, so that nobody recovers it meanwhile, renamed: NFS keeps what is open from being removed."""
+    """Rename it under its lock, so that nobody recovers it meanwhile. Over NFS an open file cannot be removed."""
     target = path.with_name(path.name.replace(STAGING, CONDEMNED, 1))
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(FileNotFoundError):

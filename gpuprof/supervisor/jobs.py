@@ -1,9 +1,9 @@
-"""Several runs, one after the other: what is to be measured on which device, less what the store holds."""
+"""Several runs, one after the other: which configuration on which device, without the cases the store holds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,17 +41,20 @@ def left(
     jobs: Sequence[Job], index: Index, machine: Machine, backends: Sequence[Backend], tell: Callable[[str], None],
     *, quick: bool,
 ) -> Iterator[Job]:  # fmt: skip
-    """The jobs without the cases that the store of `index` holds; `tell` gets a line for each of those."""
+    """The jobs without the cases that the store of `index` holds; `tell` gets a line for each of those cases.
+
+    A job without any case left is omitted.
+    """
     for job in jobs:
         now = conditions(job.device, machine.torch, backends)
         protocol = plan.protocol(job.configuration, quick=quick)
         runs = held(index, job.configuration, protocol, now, physical_cores())
         for case_id, run_id in sorted(runs.items()):
             tell(f"skipped {case_id} on {job.device['name']}: held by run {run_id}")
-        cases = [spec for spec in job.configuration.cases if spec.case_id not in runs]
-        if cases:
+        missing = [spec for spec in job.configuration.cases if spec.case_id not in runs]
+        if missing:
             record = job.configuration.record.model_copy(update={"held": runs})
-            yield replace(job, configuration=replace(job.configuration, cases=cases, record=record))
+            yield replace(job, configuration=replace(job.configuration, cases=missing, record=record))
 
 
 def measure(
@@ -59,17 +62,23 @@ def measure(
     watch: Callable[[], AbstractContextManager[Watcher]],
     *, quick: bool, backends: Sequence[Backend], hz: float,
 ) -> Iterator[Done]:  # fmt: skip
-    """Measure each job, `watch` giving whoever is told of its progress. Ends after a job that was interrupted."""
+    """Measure each job and store its record. Ends after a job that was interrupted. Raises GpuprofError.
+
+    `watch` makes the front end of one job. `hz` is samples per second. The caller makes signals raise KeyboardInterrupt
+    (`terminate_as_interrupt`). One that comes while a job is measured ends it, and its record is kept. One that comes
+    later, while the record is stored, is raised when the caller asks for the next job: by then it has this one's Done.
+    """
     for job in jobs:
-        try:
-            with watch() as watcher:
-                record, path = run(
-                    job.configuration, machine, job.device, inspector, store, watcher,
-                    quick=quick, backends=backends, hz=hz,
-                )  # fmt: skip
-            done = Done(record, path)
-        except PublishError as error:
-            done = Done(error.record, None, str(error))
-        yield done
+        with ExitStack() as held:
+            try:
+                with watch() as watcher:
+                    record, path = run(
+                        job.configuration, machine, job.device, inspector, store, watcher, held,
+                        quick=quick, backends=backends, hz=hz,
+                    )  # fmt: skip
+                done = Done(record, path)
+            except PublishError as error:
+                done = Done(error.record, None, str(error))
+            yield done
         if done.record.outcome == "interrupted":
             return

@@ -1,4 +1,4 @@
-"""A load on a device that starts when it is told to, for calibrating its sensors."""
+"""A load on a device that starts on request, for calibrating its sensors."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from gpuprof.messages import Go, Load, Ready
 from gpuprof.supervisor.worker_process import WorkerFailed, WorkerProcess
 from gpuprof.system.procfs import physical_cores
 
-# Starts a load; gives whether it still runs, to be asked again and again, and when it began (CLOCK_MONOTONIC, ns).
+# Starts a load. Returns a function that says whether the load still runs, and when it began (CLOCK_MONOTONIC, ns).
 Begin = Callable[[], tuple[Callable[[], bool], int]]
 
 
 @contextmanager
 def program(arguments: Sequence[str]) -> Iterator[Begin]:
-    """Any program, which must keep the device busy. Raises UsageError where it cannot be started."""
+    """Gives what starts this program, which must keep the device busy; the program is killed at the end.
+
+    Starting it raises UsageError where that is impossible.
+    """
     running: list[subprocess.Popen[bytes]] = []
 
     def load() -> tuple[Callable[[], bool], int]:
@@ -42,9 +45,10 @@ def program(arguments: Sequence[str]) -> Iterator[Begin]:
 
 @contextmanager
 def products(index: int | None, seconds: float) -> Iterator[Begin]:
-    """Matrix products in a worker that waits, with its context on the device, until they are wanted.
+    """Gives what starts `seconds` of matrix products on torch's device `index` (None: the CPU).
 
-    Raises DeviceError where they could not be run.
+    The worker has its context on the device already and only waits to be started, so that the load begins at once.
+    Raises DeviceError at the end where it could not be run.
     """
     ready, go, began = threading.Event(), threading.Event(), threading.Event()
 

@@ -21,28 +21,34 @@ START_TIMEOUT_S = 300.0
 
 @dataclass(frozen=True)
 class Machine:
-    """This machine: what torch sees, and the rest. `gpus` are fields of `record.run.Device`."""
+    """This machine. `torch` holds the fields of `record.run.Environment` that torch knows, `gpus` those of
+    `record.run.Device` for each GPU that torch sees.
+    """
 
     torch: dict[str, Any]
     gpus: list[dict[str, Any]]
-    architectures: tuple[str, ...] = ()  # that torch was built for; empty in a build for the CPU
+    architectures: tuple[str, ...] = ()  # the GPUs torch was built for (sm_90, gfx942); none in a build for the CPU
 
-    def devices(self, wanted: str) -> list[dict[str, Any]]:
-        """Devices for `auto|cpu|gpu|gpu:N|all`. Raises DeviceError."""
+    def devices(self, choice: str) -> list[dict[str, Any]]:
+        """The devices that `auto|cpu|gpu|gpu:N|all` chooses, as fields of `record.run.Device`. Raises DeviceError.
+
+        `auto` is the first GPU, or the CPU of a machine without one.
+        """
         cpu = environment.describe_cpu()
-        if wanted == "cpu" or (wanted == "auto" and not self.gpus):
+        if choice == "cpu" or (choice == "auto" and not self.gpus):
             return [cpu]
-        if wanted == "all":
+        if choice == "all":
             return [*self.gpus, cpu]
         if not self.gpus:
             raise DeviceError(f"no GPU can be used here: {self.why_no_gpu()}. `--device cpu` profiles the CPU.")
-        index = int(wanted.partition(":")[2] or 0)
+        index = int(choice.partition(":")[2] or 0)
         if index >= len(self.gpus):
-            there = ", ".join(f"gpu:{gpu['index']} {gpu['name']}" for gpu in self.gpus)
-            raise DeviceError(f"there is no {wanted}; this machine has {there}")
+            names = ", ".join(f"gpu:{gpu['index']} {gpu['name']}" for gpu in self.gpus)
+            raise DeviceError(f"there is no {choice}; this machine has {names}")
         return [self.gpus[index]]
 
     def why_no_gpu(self) -> str:
+        """The reason for messages, where `gpus` is empty."""
         if self.torch["torch_build"] == "cpu":
             return f"torch {self.torch['torch']} is a build for the CPU only"
         return f"torch {self.torch['torch']} sees none (absent, without driver, or hidden by a variable)"
@@ -52,7 +58,7 @@ class Inspector:
     """The worker that looks at the machine and checks the cases; replaced when it dies, gone before timing starts."""
 
     def __init__(self, cache: Path) -> None:
-        self._cache = self._place = cache
+        self._cache = self._worker_cache = cache
         self._worker: WorkerProcess | None = None
 
     def ask(self, request: Request, timeout_s: float, *, alone: str = "") -> dict[str, Any]:
@@ -61,11 +67,11 @@ class Inspector:
         `alone` names a case that must share neither process nor compiled kernels with others: torch.compile runs code
         uncompiled, in silence, once it has compiled it eight times, and some releases take bf16's kernels for fp16's.
         """
-        place = kernel_place(self._cache, alone) if alone else self._cache
-        if place != self._place:
+        cache = kernel_place(self._cache, alone) if alone else self._cache
+        if cache != self._worker_cache:
             self.close()
         if self._worker is None:
-            self._worker, self._place = WorkerProcess(physical_cores(), place), place
+            self._worker, self._worker_cache = WorkerProcess(physical_cores(), cache), cache
         try:
             return self._worker.ask(request, timeout_s)
         except WorkerFailed:
@@ -73,15 +79,16 @@ class Inspector:
             raise
 
     def machine(self) -> Machine:
-        """Raises DeviceError where torch cannot be used at all."""
+        """What torch says of this machine. Raises DeviceError where torch cannot be used at all."""
         try:
-            found = self.ask(Environment(), START_TIMEOUT_S)
+            facts = self.ask(Environment(), START_TIMEOUT_S)
         except WorkerFailed as error:
             raise DeviceError(f"PyTorch cannot be used: {error.reason}") from None
-        gpus, architectures = found.pop("gpus"), tuple(found.pop("architectures"))
-        return Machine(found, gpus, architectures)
+        gpus, architectures = facts.pop("gpus"), tuple(facts.pop("architectures"))
+        return Machine(facts, gpus, architectures)
 
     def close(self) -> None:
+        """End the worker, which frees the device; the next question starts another."""
         if self._worker is not None:
             self._worker.kill()
             self._worker = None
@@ -89,7 +96,7 @@ class Inspector:
 
 @contextmanager
 def session() -> Iterator[Inspector]:
-    """An inspector, with a kernel cache that no timed process sees."""
+    """An inspector for as long as the context lasts, with a kernel cache that no timed process sees."""
     with kernel_cache() as cache:
         inspector = Inspector(cache)
         try:
@@ -99,7 +106,7 @@ def session() -> Iterator[Inspector]:
 
 
 def kernel_place(cache: Path, case_id: str) -> Path:
-    """Where the compiled kernels of one case are kept, which no other case may find."""
+    """The directory under `cache` for compiled kernels of this case, where no other case finds them."""
     return cache / hashlib.sha256(case_id.encode()).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""Config and options -> what will be run: protocol, order of the repeats, and a guess at the time it takes."""
+"""Configuration and options -> what will be run: protocol, order of the repeats, and an estimate of the time."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ _QUICK: dict[str, Any] = {
 
 
 def protocol(configuration: Configuration, *, quick: bool) -> Protocol:
-    """`--quick` shortens every window and takes three repeats, unless the configuration asks for fewer or more."""
+    """The lengths and numbers for measuring this configuration; what it sets itself has precedence.
+
+    `quick` shortens every window, and takes three repeats where the configuration names no number.
+    """
     repeats = QUICK_REPEATS if quick and not configuration.explicit_repeats else configuration.repeats
     timings = _QUICK if quick else _FULL
     return Protocol(
@@ -44,43 +47,47 @@ def protocol(configuration: Configuration, *, quick: bool) -> Protocol:
 
 
 def resolved(spec: CaseSpec, physical_cores: int) -> CaseSpec:
-    """The case as the worker runs it, with its CPU threads resolved."""
+    """The case as the worker runs it: with a number of CPU threads, one per core where it names none."""
     return replace(spec, threads=spec.threads or physical_cores)
 
 
 def order(cases: Sequence[str], repeats: int) -> Iterator[tuple[int, str]]:
-    """(repeat, case) in running order: every case once a round, odd rounds backwards.
+    """(repeat, case id) in running order: every case once per round, odd rounds backwards (A B B A).
 
-    So a machine that drifts steadily hits all cases alike (A B B A).
+    So a steady drift of the machine affects all cases alike.
     """
     for repeat in range(repeats):
         yield from ((repeat, case) for case in (cases if repeat % 2 == 0 else tuple(reversed(cases))))
 
 
-def estimate_s(spec: CaseSpec, plan: Protocol, cores: int) -> tuple[float, float]:
-    """A guess of (seconds of the checks, seconds of one repeat) on this machine's CPU; a GPU is rarely slower."""
+def estimate_s(spec: CaseSpec, limits: Protocol, cores: int) -> tuple[float, float]:
+    """A guess of (seconds of the checks, seconds of one repeat) on this machine's CPU; a GPU is rarely slower.
+
+    A step takes its FLOPs at 25 GFLOP/s per thread, plus what the workload says it takes besides. `cores` are the threads
+    of a case that names none.
+    """
     workload = workloads.get(spec.workload)
     flops = workload.flops(workload.params_model(**spec.params), spec.lengths)
     per_sample = flops.forward + (flops.backward if spec.mode == "train" else 0)
     threads = spec.threads or cores
     step_s = per_sample * spec.batch_size / (_CPU_FLOPS_PER_CORE * threads)
     step_s += workload.cpu_overhead_s(spec.lengths) + 2e-4
-    warmup = min(max(plan.warmup_min_s, plan.warmup_min_steps * step_s), plan.warmup_max_s + step_s)
-    measure = min(max(plan.measure_min_s, plan.measure_min_blocks * step_s), plan.measure_max_s + step_s)
-    latency = min(max(plan.latency_min_s, plan.latency_min_requests * step_s), plan.latency_max_s + step_s)
+    warmup = min(max(limits.warmup_min_s, limits.warmup_min_steps * step_s), limits.warmup_max_s + step_s)
+    measure = min(max(limits.measure_min_s, limits.measure_min_blocks * step_s), limits.measure_max_s + step_s)
+    latency = min(max(limits.latency_min_s, limits.latency_min_requests * step_s), limits.latency_max_s + step_s)
     checks = 22 * 2 * per_sample / (_CPU_FLOPS_PER_CORE * threads) + 1.0
     return checks, _START_S + 3 * step_s + warmup + measure + latency
 
 
 def describe(configuration: Configuration, *, quick: bool) -> dict[str, Any]:
-    """The resolved plan of one configuration, with guesses of its time in seconds; runs nothing."""
+    """The plan of one configuration as --dry-run --json prints it, with estimates in seconds; runs nothing."""
     cores = physical_cores()
     limits = protocol(configuration, quick=quick)
     cases: list[dict[str, Any]] = []
     for spec in configuration.cases:
         checks, repeat = estimate_s(spec, limits, cores)
-        guess = round(checks + repeat * limits.repeats, 1)
-        cases.append({"case_id": spec.case_id, "estimate_s": guess, **asdict(resolved(spec, cores))})
+        seconds = round(checks + repeat * limits.repeats, 1)
+        cases.append({"case_id": spec.case_id, "estimate_s": seconds, **asdict(resolved(spec, cores))})
     return {
         "file": configuration.record.file,
         "shard": configuration.record.shard,

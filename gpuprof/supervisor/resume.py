@@ -17,18 +17,18 @@ from gpuprof.telemetry.attribute import Match, attribute
 from gpuprof.telemetry.device import Backend, Device, Lost
 from gpuprof.telemetry.patience import patiently
 
-# Of a protocol: how often is counted, not compared, and how long a repeat may take changes no result.
+# In a protocol: repeats are counted instead, and a repeat's time limit changes no result.
 _NOT_COMPARED = ("repeats", "timeout_s")
-# Of what a run's digest says: what can change a result, and is known before one is measured.
+# In a run's digest: what can change a result and is known before anything is measured.
 _SENSED = ("driver_version", "partition", "power_limit_w", "ecc_enabled")
 _FACTS = ("gpuprof", "gpuprof_commit", "torch", "torch_build", "libraries", "variables", *_SENSED)
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """What has to be the same for a stored case to stand for one that would be measured now.
+    """What has to be equal for a stored case to replace one that would be measured now.
 
-    What is not in `facts` is unknown, as where no telemetry tells the driver: unknown equals unknown only. Hosts are
+    A fact that is missing is unknown, as the driver is without telemetry, and equals only another unknown. Hosts are
     not compared: two machines with the same device model and versions are meant to share the work.
     """
 
@@ -38,12 +38,13 @@ class Conditions:
 
     @classmethod
     def of(cls, run: Brief) -> Conditions:
+        """The conditions under which a stored run was measured."""
         head = run.head.data
         return cls(head["device"], head["simulated"], _facts(run.facts.data))
 
 
 def conditions(device: Mapping[str, Any], torch: Mapping[str, Any], backends: Sequence[Backend]) -> Conditions:
-    """Of measuring now on this device (fields of `record.run.Device`); `torch` is that of Machine."""
+    """The conditions of measuring now: `device` holds fields of `record.run.Device`, `torch` is `Machine.torch`."""
     match = attribute(all_devices(list(backends)), device)
     facts = {**environment.describe(), **torch}
     if isinstance(match, Match):
@@ -51,9 +52,9 @@ def conditions(device: Mapping[str, Any], torch: Mapping[str, Any], backends: Se
     return Conditions(device["name"], isinstance(match, Match) and match.device.simulated, _facts(facts))
 
 
-def _facts(said: Mapping[str, Any]) -> dict[str, Any]:
-    facts = {name: said[name] for name in _FACTS if said.get(name) is not None}
-    # Which card of a host, and for which job: no more compared than the host itself.
+def _facts(known: Mapping[str, Any]) -> dict[str, Any]:
+    facts = {name: known[name] for name in _FACTS if known.get(name) is not None}
+    # The card of a host and the job are not compared, as the host is not.
     variables = facts.get("variables") or {}
     facts["variables"] = {
         name: value
@@ -65,29 +66,29 @@ def _facts(said: Mapping[str, Any]) -> dict[str, Any]:
 
 def _sensed(device: Device) -> dict[str, Any]:
     try:
-        said, _ = patiently(lambda: device.identity() | device.facts())
+        readings, _ = patiently(lambda: device.identity() | device.facts())
     except Lost:
         return {}
-    return {name: said[name].value for name in _SENSED if name in said}
+    return {name: readings[name].value for name in _SENSED if name in readings}
 
 
 def held(index: Index, configuration: Configuration, protocol: Protocol, now: Conditions, cores: int) -> dict[str, str]:
-    """Case -> newest run that holds it: measured, not found wrong, and with as many good repeats as are asked for.
+    """Case id -> id of the newest run that holds the case: measured, not wrong, with as many good repeats as asked for.
 
-    `cores` is the number of threads where a case names none.
+    `cores` is the number of threads of a case that names none.
     """
-    wanted = {spec.case_id: spec.threads or cores for spec in configuration.cases}
-    asked = _compared(protocol.model_dump(mode="json", exclude={"absent"}))
+    threads = {spec.case_id: spec.threads or cores for spec in configuration.cases}
+    planned = _compared(protocol.model_dump(mode="json", exclude={"absent"}))
 
     def holds(case: Mapping[str, Any]) -> bool:
         measured = case["outcome"] == "ok" and case["correctness"] != "wrong" and case["repeats"] >= protocol.repeats
-        return measured and wanted.get(case["case_id"]) == case["threads"]
+        return measured and threads.get(case["case_id"]) == case["threads"]
 
-    found: dict[str, str] = {}
-    for run, _ in index.briefs(Selector((Condition("device", "=", now.device),))):
-        if Conditions.of(run) == now and _compared(run.facts.data["protocol"]) == asked:
-            found |= {text.data["case_id"]: run.run_id for text, _ in run.cases if holds(text.data)}
-    return found
+    newest: dict[str, str] = {}
+    for run, _ in index.briefs(Selector((Condition("device", "=", now.device),))):  # oldest first
+        if Conditions.of(run) == now and _compared(run.facts.data["protocol"]) == planned:
+            newest |= {text.data["case_id"]: run.run_id for text, _ in run.cases if holds(text.data)}
+    return newest
 
 
 def _compared(protocol: Mapping[str, Any]) -> dict[str, Any]:

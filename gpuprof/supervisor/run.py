@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +12,7 @@ from typing import Any, Protocol
 from gpuprof.absent import Absent
 from gpuprof.config.configuration import Configuration
 from gpuprof.messages import Inspect, Measure
+from gpuprof.record.protocol import Protocol as Limits
 from gpuprof.record.repeat import Phase, Repeat, RepeatTelemetry
 from gpuprof.record.run import RunRecord
 from gpuprof.record.versions import SCHEMA
@@ -22,7 +24,7 @@ from gpuprof.supervisor.machine import Inspector, Machine, kernel_cache, kernel_
 from gpuprof.supervisor.worker_process import WorkerFailed, WorkerProcess
 from gpuprof.system import environment
 from gpuprof.system.clock import utc_now
-from gpuprof.system.interrupts import terminate_as_interrupt, undisturbed
+from gpuprof.system.interrupts import undisturbed
 from gpuprof.system.procfs import physical_cores
 from gpuprof.telemetry.device import Backend
 from gpuprof.telemetry.sampler import DEFAULT_HZ
@@ -31,28 +33,37 @@ from gpuprof.workloads.case import CaseSpec
 
 
 class Watcher(Protocol):
-    """What a front end is told while a run goes on."""
+    """A front end that is told what goes on in a run. Repeats count from 0."""
 
-    def run_started(self, run_id: str, device: str, cases: list[str], repeats: int) -> None: ...
+    def run_started(self, run_id: str, device: str, cases: list[str], repeats: int) -> None:
+        """First of all: the device by name, the planned cases by id, and how often each is repeated."""
 
-    def checking(self, case_id: str) -> None: ...
+    def checking(self, case_id: str) -> None:
+        """The checks of a case begin."""
 
-    def checked(self, case_id: str, found: dict[str, Any]) -> None: ...
+    def checked(self, case_id: str, findings: dict[str, Any]) -> None:
+        """They are over; `findings` are fields of `record.case.Case`, or `failed` with the reason."""
 
-    def case_added(self, case_id: str, reason: str, repeats: int) -> None: ...
+    def case_added(self, case_id: str, reason: str, repeats: int) -> None:
+        """A case joins that was not planned: the fallback of one that fails its checks."""
 
-    def measuring(self, case_id: str, repeat: int) -> None: ...
+    def measuring(self, case_id: str, repeat: int) -> None:
+        """A repeat begins."""
 
-    def measured(self, case_id: str, repeat: Repeat) -> None: ...
+    def measured(self, case_id: str, repeat: Repeat) -> None:
+        """It is over, well or not."""
 
 
 @dataclass
 class _Run:
-    """One configuration on one device, while it is measured."""
+    """One configuration on one device while it is measured: what happens goes into the journal, and to the watcher.
+
+    `unsupported` holds the ids of cases that cannot be run here; their other repeats are left out.
+    """
 
     configuration: Configuration
     device: dict[str, Any]
-    protocol: Any
+    protocol: Limits
     inspector: Inspector
     journal: Journal
     cache: Path
@@ -61,6 +72,7 @@ class _Run:
     unsupported: set[str] = field(default_factory=set)
 
     def case(self, spec: CaseSpec, fallback_of: str | None = None) -> None:
+        """Enter a case, before it is checked or measured."""
         request = asdict(plan.resolved(spec, physical_cores()))
         workload, params = spec.definition()
         items = {"item": workload.item, "items_per_sample": workload.items_per_sample(params, spec.lengths)}
@@ -68,54 +80,55 @@ class _Run:
         self.journal.append(case)
 
     def check(self, spec: CaseSpec) -> dict[str, Any]:
-        """Counts, precision probe and correctness gate of one case; a checker that dies is a finding."""
+        """Counts, precision probe and correctness gate of one case, or `failed` with the reason. Writes nothing yet."""
         self.watcher.checking(spec.case_id)
         try:
-            found = self.inspector.ask(
+            findings = self.inspector.ask(
                 Inspect(case=plan.resolved(spec, physical_cores()), device=self.device["index"]),
                 self.protocol.timeout_s, alone=spec.case_id if spec.variant == "compile" else "",
             )  # fmt: skip
         except WorkerFailed as error:
-            found = {"failed": f"the check failed: {error.outcome.replace('_', ' ')}: {error.reason}"}
-        if found.pop("shaken", False):
+            findings = {"failed": f"the check failed: {error.outcome.replace('_', ' ')}: {error.reason}"}
+        if findings.pop("shaken", False):
             self.inspector.close()  # an error on the device may have left a process that fails whatever comes next
-        return found
+        return findings
 
-    def checked(self, case_id: str, found: dict[str, Any]) -> None:
-        self.journal.append({"type": "inspected", "case_id": case_id, "data": found})
-        self.watcher.checked(case_id, found)
+    def checked(self, case_id: str, findings: dict[str, Any]) -> None:
+        """Enter what `check` found."""
+        self.journal.append({"type": "inspected", "case_id": case_id, "data": findings})
+        self.watcher.checked(case_id, findings)
 
-    def fallback(self, spec: CaseSpec, found: dict[str, Any]) -> CaseSpec | None:
-        """The same case without fused kernels, if that passes the check which the fused one does not."""
-        correctness = found.get("correctness") or {}
+    def fallback(self, spec: CaseSpec, findings: dict[str, Any]) -> CaseSpec | None:
+        """The case without fused kernels, entered, where it passes the checks that the fused one fails; else None."""
+        correctness = findings.get("correctness") or {}
         if not spec.params.get("fused") or correctness.get("verdict") in ("pass", "drift"):
             return None
         instead = replace(spec, params=spec.params | {"fused": False})
-        if any(instead.case_id == other.case_id for other in self.configuration.cases):
+        if any(instead.case_id == planned.case_id for planned in self.configuration.cases):
             return None
-        checked = self.check(instead)
-        if (checked.get("correctness") or {}).get("verdict") not in ("pass", "drift"):
+        its_findings = self.check(instead)
+        if (its_findings.get("correctness") or {}).get("verdict") not in ("pass", "drift"):
             return None
-        why = found.get("failed") or correctness["absent"].get("verdict") or "its results are wrong"
+        why = findings.get("failed") or correctness["absent"].get("verdict") or "its results are wrong"
         self.watcher.case_added(instead.case_id, f"{spec.case_id} fails its check ({why})", self.protocol.repeats)
         self.case(instead, fallback_of=spec.case_id)
-        self.checked(instead.case_id, checked)
+        self.checked(instead.case_id, its_findings)
         return instead
 
     def measure(self, spec: CaseSpec, index: int, order: int, *, pretrained: bool) -> None:
-        """One repeat in a fresh process; whatever happens to it stands in the journal."""
+        """One repeat in a fresh process; what becomes of it is in the journal, also when it is interrupted."""
         case_id, case = spec.case_id, plan.resolved(spec, physical_cores())
         self.watcher.measuring(case_id, index)
         started_at, started = utc_now(), time.monotonic()
         request = Measure(case=case, device=self.device["index"], protocol=self.protocol, pretrained=pretrained)
         failure: WorkerFailed | None = None
         interrupt: KeyboardInterrupt | None = None
-        found: dict[str, Any] = {}
+        result: dict[str, Any] = {}
         worker = None
         watch = self.station.repeat(self.protocol)
         try:
             worker = WorkerProcess(case.threads or 1, kernel_place(self.cache, case_id))
-            found = worker.ask(request, self.protocol.timeout_s, watch.pause)
+            result = worker.ask(request, self.protocol.timeout_s, watch.pause)
         except WorkerFailed as error:
             failure = error
         except KeyboardInterrupt as error:
@@ -123,13 +136,13 @@ class _Run:
         finally:
             if worker is not None:
                 worker.kill()
-        phases = [Phase.model_validate(phase) for phase in found.get("phases", [])]
-        raw = found.pop("raw", {}) | watch.series(phases)
+        phases = [Phase.model_validate(phase) for phase in result.get("phases", [])]
+        raw = result.pop("raw", {}) | watch.series(phases)
         telemetry = Absent(failure.reason) if failure is not None else watch.result(phases)
-        repeat = _repeat(index, order, started_at, time.monotonic() - started, found, telemetry, failure)
+        repeat = _repeat(index, order, started_at, time.monotonic() - started, result, telemetry, failure)
         self.journal.append({"type": "repeat", "case_id": case_id, "repeat": repeat.model_dump(), "raw": raw})
         if repeat.outcome == "unsupported":
-            self.unsupported.add(case_id)  # another process would say the same
+            self.unsupported.add(case_id)  # as it would be in any other process
         self.watcher.measured(case_id, repeat)
         if interrupt is not None:
             raise interrupt
@@ -137,16 +150,17 @@ class _Run:
 
 def run(
     configuration: Configuration, machine: Machine, device: dict[str, Any], inspector: Inspector, store: Path,
-    watcher: Watcher, *, quick: bool, backends: Sequence[Backend] = (), hz: float = DEFAULT_HZ,
+    watcher: Watcher, held: ExitStack, *, quick: bool, backends: Sequence[Backend] = (), hz: float = DEFAULT_HZ,
 ) -> tuple[RunRecord, Path]:  # fmt: skip
     """Measure one configuration on one device and publish its record, also after Ctrl-C. Raises GpuprofError.
 
-    Without `backends` there is no telemetry, and the record says so.
+    `device` holds the fields of `record.run.Device`. Without `backends` there is no telemetry, and the record says so.
+    A signal that comes after the measuring is held back until the caller closes `held`, when it has the record.
     """
     protocol = plan.protocol(configuration, quick=quick)
     run_id = new_run_id(Path(configuration.record.file).stem)
-    interrupted = None
-    with terminate_as_interrupt(), kernel_cache() as cache, Station(backends, device, hz=hz) as station:
+    interruption = None  # the reason, where a signal ended the measuring
+    with kernel_cache() as cache, Station(backends, device, hz=hz) as station:
         header = {
             "type": "run",
             "schema": SCHEMA,
@@ -157,36 +171,38 @@ def run(
             "protocol": protocol.model_dump(),
             "device": device,
             "environment": environment.describe() | machine.torch,
-            **_source(station),
+            **_source(station),  # until the line `end`, which knows what sampling cost
         }
         journal = Journal(store, run_id)
-        this = _Run(configuration, device, protocol, inspector, journal, cache, station, watcher)
+        running = _Run(configuration, device, protocol, inspector, journal, cache, station, watcher)
         cases = {spec.case_id: spec for spec in configuration.cases}
         try:
             journal.append(header)
             watcher.run_started(run_id, device["name"], list(cases), protocol.repeats)
             for spec in configuration.cases:
-                this.case(spec)
+                running.case(spec)
             pretrained = set()
             for spec in configuration.cases:
-                found = this.check(spec)
-                this.checked(spec.case_id, found)
-                if (found.get("weights") or {}).get("source", "random") != "random":
+                findings = running.check(spec)
+                running.checked(spec.case_id, findings)
+                if (findings.get("weights") or {}).get("source", "random") != "random":
                     pretrained.add(spec.case_id)
-                if (instead := this.fallback(spec, found)) is not None:
+                # Fallbacks join before anything is timed, so that they too are interleaved with the others.
+                if (instead := running.fallback(spec, findings)) is not None:
                     cases[instead.case_id] = instead
-            # Its context and memory must not stand beside what is timed.
+            # Its context and memory must not stand beside what is timed. For another run it starts by itself.
             inspector.close()
-            for position, (index, case_id) in enumerate(plan.order(list(cases), protocol.repeats)):
-                if case_id not in this.unsupported:
-                    this.measure(cases[case_id], index, position, pretrained=case_id in pretrained)
+            # `order` counts unsupported cases as well: the record's numbers may have gaps.
+            for order, (repeat, case_id) in enumerate(plan.order(list(cases), protocol.repeats)):
+                if case_id not in running.unsupported:
+                    running.measure(cases[case_id], repeat, order, pretrained=case_id in pretrained)
         except KeyboardInterrupt as interrupt:
-            interrupted = str(interrupt) or "interrupted from the keyboard"
-        # A signal that comes now ends what would follow this run; whoever was interrupted already knows.
-        with undisturbed(afterwards=interrupted is None):
-            journal.append({"type": "end", "finished_at": utc_now(), "interrupted": interrupted, **_source(station)})
-            record, raw = assemble(journal.lines, utc_now())
-            return record, journal.publish(record, raw)
+            interruption = str(interrupt) or "interrupted from the keyboard"
+        # After an interruption a second signal has nothing left to end.
+        held.enter_context(undisturbed(afterwards=interruption is None))
+        journal.append({"type": "end", "finished_at": utc_now(), "interrupted": interruption, **_source(station)})
+        record, raw = assemble(journal.lines, utc_now())
+        return record, journal.publish(record, raw)
 
 
 def _source(station: Station) -> dict[str, Any]:
@@ -197,13 +213,13 @@ def _source(station: Station) -> dict[str, Any]:
 
 
 def _repeat(
-    index: int, order: int, started_at: str, duration_s: float, found: dict[str, Any],
+    index: int, order: int, started_at: str, duration_s: float, result: dict[str, Any],
     telemetry: RepeatTelemetry | Absent, failure: WorkerFailed | None,
 ) -> Repeat:  # fmt: skip
     absent: dict[str, str] = {"telemetry": telemetry.reason} if isinstance(telemetry, Absent) else {}
     parts = ("cold", "warmup", "throughput", "device_span", "latency", "memory", "cpu")
     why = "a CPU has no device events" if failure is None else failure.reason
-    absent |= {name: why for name in parts if found.get(name) is None}
+    absent |= {name: why for name in parts if result.get(name) is None}
     if failure is None:
         absent |= {"reason": "nothing went wrong", "exit_code": "the worker had answered and was dismissed"}
     elif failure.exit_code is None:
@@ -216,10 +232,10 @@ def _repeat(
         exit_code=None if failure is None else failure.exit_code,
         started_at=started_at,
         duration_s=duration_s,
-        **{name: found.get(name) for name in parts},
+        **{name: result.get(name) for name in parts},
         telemetry=None if isinstance(telemetry, Absent) else telemetry,
-        phases=found.get("phases", []),
-        warnings=found.get("warnings", []),
+        phases=result.get("phases", []),
+        warnings=result.get("warnings", []),
         output_tail="" if failure is None else failure.output_tail,
         absent=absent,
     )

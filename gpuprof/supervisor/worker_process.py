@@ -1,4 +1,4 @@
-"""The supervisor's end of a worker: start it, ask it, wait with a deadline, and say how it ended."""
+"""A worker seen by the supervisor: start it, ask it, wait with a deadline, and describe how it ended."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ _CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal
 
 
 class WorkerFailed(Exception):  # noqa: N818 - carries an outcome of the record
-    """A request without a result. `outcome` is one of `record.part.RepeatOutcome`."""
+    """A request without a result. `outcome` is one of `record.part.RepeatOutcome`.
+
+    `exit_code` is None where the worker did not end by itself. `output_tail` are the last characters it printed.
+    """
 
     def __init__(self, outcome: str, reason: str, exit_code: int | None = None, output_tail: str = "") -> None:
         super().__init__(reason)
@@ -39,7 +42,7 @@ class WorkerProcess:
     """A fresh Python process with torch, in a session of its own so that Ctrl-C reaches the supervisor alone."""
 
     def __init__(self, threads: int, cache: Path) -> None:
-        """`cache` is a directory for compiled kernels: cold at first, never left to chance. Raises WorkerFailed."""
+        """`threads` are for its CPU work, `cache` is the directory of its compiled kernels. Raises WorkerFailed."""
         self._oom_kills = oom_kills()
         code = _START.format(root=str(Path(gpuprof.__file__).parents[1]))
         try:
@@ -67,20 +70,20 @@ class WorkerProcess:
         self.pid = self._process.pid
 
     def ask(self, request: Request, timeout_s: float, at_pause: Callable[[Ready], Go] | None = None) -> dict[str, Any]:
-        """The worker's result. Raises WorkerFailed; a worker that failed in any way is not asked again.
+        """The data of the worker's result. Raises WorkerFailed; a worker that failed is not to be asked again.
 
-        `at_pause` is given each message with which the worker waits before a phase, and returns what it is to be told.
+        `at_pause` gets each message with which the worker waits before a phase, and returns the answer it waits for.
         """
         deadline = time.monotonic() + timeout_s
         try:
             self._send(request.line())
             while True:
-                said = self._receive(deadline)
-                if isinstance(said, Result):
-                    return said.data
-                if isinstance(said, Failed):
-                    raise WorkerFailed(said.outcome, said.reason, None, self._tail())
-                self._send((Go() if at_pause is None else at_pause(said)).line())
+                message = self._receive(deadline)
+                if isinstance(message, Result):
+                    return message.data
+                if isinstance(message, Failed):
+                    raise WorkerFailed(message.outcome, message.reason, None, self._tail())
+                self._send((Go() if at_pause is None else at_pause(message)).line())
         except TimeoutError:
             self.kill()
             reason = f"no result within {timeout_s:g} s; a longer limit is set with --set timeout_s=SECONDS"
@@ -89,7 +92,7 @@ class WorkerProcess:
             raise self._death() from None
 
     def kill(self) -> None:
-        """End the worker and everything that it started."""
+        """End the worker and everything it started; once more does no harm."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
@@ -125,7 +128,7 @@ class WorkerProcess:
             raise WorkerFailed("error", "the worker sent a reply that cannot be read", None, self._tail()) from None
 
     def _death(self) -> WorkerFailed:
-        """How a worker ended that closed its side of the conversation."""
+        """Why a worker closed its side of the conversation."""
         try:
             code = self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:

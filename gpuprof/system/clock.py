@@ -1,4 +1,4 @@
-"""The time of day, as records write it."""
+"""Times of day as records write them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from datetime import datetime, timezone
 
 
 def utc_now() -> str:
-    """The time as records hold it: ISO 8601, milliseconds, UTC."""
+    """Now, as in 2026-11-23T09:00:00.000Z."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def moment(text: str) -> datetime | None:
-    """A time of a record (ISO 8601); None where it is none."""
+    """A time of a record (ISO 8601; UTC where it names no zone) with its zone; None where the text is none."""
     try:
-        found = datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 knows no Z
+        time = datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 knows no Z
     except ValueError:
         return None
-    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
+    return time if time.tzinfo else time.replace(tzinfo=timezone.utc)

@@ -1,4 +1,4 @@
-"""What can be told of the machine without torch."""
+"""Facts of the machine that need no torch."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from typing import Any
 import gpuprof
 from gpuprof.system.procfs import cpu_name, memory_total_bytes, physical_cores, usable_cpus
 
-# Variables that change what a run measures, and the job it was part of. Vendor names stand here as data: nothing is
-# decided by them.
+# Variables that change what a run measures, and its job. Vendor names are data here: nothing is decided by them.
 _PREFIXES = (
     "CUDA_", "CUBLAS_", "CUDNN_", "HIP_", "HIPBLASLT_", "HSA_", "KMP_", "MIOPEN_", "MKL_", "NVIDIA_", "OMP_",
     "ONEDNN_", "PYTORCH_", "ROCBLAS_", "ROCR_", "SLURM_JOB_ID", "TORCH_", "TORCHINDUCTOR_", "TRITON_", "GOMP_",
     "LD_PRELOAD",
 )  # fmt: skip
 
-# What each worker is given anew; the user's own value has no effect.
+# Variables that each worker gets from its supervisor: the user's own values have no effect.
 OVERRIDDEN = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 
 
 def describe() -> dict[str, Any]:
-    """Fields of `record.run.Environment` that need no torch."""
+    """The fields of `record.run.Environment` that need no torch, with `absent` for those that are None."""
     facts: dict[str, Any] = {
         "cpu": cpu_name(),
         "memory_total_bytes": memory_total_bytes(),
@@ -54,7 +53,7 @@ def describe() -> dict[str, Any]:
 
 
 def describe_cpu() -> dict[str, Any]:
-    """Fields of `record.run.Device` for the CPU of this machine."""
+    """The fields of `record.run.Device` for the CPU of this machine."""
     memory = memory_total_bytes()
     absent = dict.fromkeys(("vendor", "index", "uuid", "pci"), "a CPU has none")
     return {
@@ -83,7 +82,7 @@ def _container() -> str | None:
         return "docker"
     if Path("/run/.containerenv").exists():
         return "podman"
-    # podman hides that file where the root file system is read-only; this variable it sets all the same.
+    # With a read-only root file system podman makes no such file; it always sets this variable.
     if name := os.environ.get("container"):  # noqa: SIM112
         return name
     for variable, name in (("APPTAINER_NAME", "apptainer"), ("KUBERNETES_SERVICE_HOST", "kubernetes")):
@@ -93,17 +92,17 @@ def _container() -> str | None:
 
 
 def _commit() -> str | None:
-    """Commit of the checkout that gpuprof runs from, with `+changes` where files differ from it; or an image's."""
+    """Commit of the checkout or image that gpuprof runs from, with `+changes` where the files differ from it."""
     root = Path(gpuprof.__file__).parents[1]
     if not (root / ".git").exists():
-        # As much of it as git tells below, so that an image and a checkout of one commit are told the same.
-        told = re.fullmatch(r"([0-9a-f]{7,12})[0-9a-f]*(\+changes)?", os.environ.get("GPUPROF_REVISION", ""))
-        return "".join(told.groups("")) if told else None
+        # Twelve digits, as git prints below, so that an image and a checkout of one commit are equal.
+        revision = re.fullmatch(r"([0-9a-f]{7,12})[0-9a-f]*(\+changes)?", os.environ.get("GPUPROF_REVISION", ""))
+        return "".join(revision.groups("")) if revision else None
     try:
-        found = subprocess.run(
+        done = subprocess.run(
             ["git", "-C", str(root), "describe", "--always", "--dirty=+changes", "--abbrev=12", "--exclude=*"],  # noqa: S607
             capture_output=True, text=True, timeout=10, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return found.stdout.strip() or None
+    return done.stdout.strip() or None

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and where a user's caches lie."""
+"""Files written whole or not at all, and the user's cache directory."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from gpuprof.errors import GpuprofError, UsageError
 
 
 def cache_directory() -> Path:
-    """Of this user, by the XDG base directory specification."""
+    """This user's directory for gpuprof's caches, by the XDG base directory specification; it may not exist yet."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gpuprof"
 
 
 def to_file(path: Path, content: bytes, *, mode: int = 0o666, through_link: bool = False) -> None:
-    """Raises GpuprofError when it cannot be written; what stood there before then stays. `mode` is less the umask.
+    """Write the file whole, or raise GpuprofError and leave what was there before. `mode` is less the umask.
 
-    A link is replaced, for somebody else may have laid it, or is written through where a user named it.
+    A link is replaced, since somebody else may have laid it; with `through_link`, for a path that the user named, its
+    target is written.
     """
     if path.is_dir():
         raise UsageError(f"{path}: is a directory, and a file is to be written")
@@ -32,8 +33,8 @@ def to_file(path: Path, content: bytes, *, mode: int = 0o666, through_link: bool
 
 
 def _replace(path: Path, content: bytes, mode: int) -> None:
-    # In the same directory, for the rename to be atomic; a hidden name that no collector takes for a finished file.
-    # Made with the permissions of any new file: those who collect it are other users.
+    # In the same directory, for the rename to be atomic; hidden, so that no collector takes it for a finished file; and
+    # with the permissions of any new file, since other users collect it.
     temporary = path.with_name(f".gpuprof-{secrets.token_hex(8)}.tmp")
     try:
         with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:

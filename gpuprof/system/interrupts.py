@@ -1,4 +1,4 @@
-"""Signals while something must be finished first."""
+"""Signals that end a command: as an exception, or held back until a result is safe."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from types import FrameType
 
 @contextmanager
 def terminate_as_interrupt() -> Iterator[None]:
-    """SIGTERM, and a terminal that goes away, end a run as Ctrl-C does: what is done is kept."""
+    """SIGTERM, and SIGHUP from a terminal that goes away, raise KeyboardInterrupt as Ctrl-C does.
+
+    So one handler keeps what is done, whichever signal ends a run.
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt(f"interrupted by {signal.Signals(number).name}")
@@ -24,13 +27,16 @@ def terminate_as_interrupt() -> Iterator[None]:
 
 
 def _hangup() -> list[signal.Signals]:
-    """None under nohup, which is there to ignore it."""
+    """SIGHUP, but not under nohup, which ignores it on purpose."""
     return [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
 
 
 @contextmanager
 def undisturbed(*, afterwards: bool = False) -> Iterator[None]:
-    """Ctrl-C, SIGTERM and SIGHUP must not cut short what keeps a result. `afterwards` they take effect, or never."""
+    """Hold back Ctrl-C, SIGTERM and SIGHUP until a result is safe.
+
+    With `afterwards` the first of them is raised at the end; without, or where the body raises, they have no effect.
+    """
     missed: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""What /proc, /sys and the control groups say: processors, memory, quotas, kills."""
+"""Processors, memory, quotas and out-of-memory kills, from /proc, /sys and the control groups."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @functools.cache
 def physical_cores() -> int:
-    """Physical cores that this process may use: its affinity, less what a container's CPU quota takes away."""
+    """Physical cores that this process may use, at least 1: those of its affinity, fewer under a container's quota."""
     allowed = usable_cpus()
     cores = set()
     for cpu in allowed:
@@ -29,7 +29,7 @@ def usable_cpus() -> set[int]:
 
 
 def oom_kills() -> int | None:
-    """Processes that the kernel killed for memory in this control group so far; None where it does not count them."""
+    """Number of processes of this control group killed by the kernel for memory; None where it does not count them."""
     for path in (Path("/sys/fs/cgroup/memory.events"), Path("/sys/fs/cgroup/memory/memory.oom_control")):
         group = _own_memory_group(path)
         for line in (_read(group) or "").splitlines():
@@ -69,6 +69,7 @@ def _cpu_quota() -> float | None:
 
 
 def cpu_name() -> str | None:
+    """The model of the CPU; None where Linux names none."""
     for line in (_read(Path("/proc/cpuinfo")) or "").splitlines():
         key, _, value = line.partition(":")
         if key.strip() == "model name":
@@ -77,6 +78,7 @@ def cpu_name() -> str | None:
 
 
 def memory_total_bytes() -> int | None:
+    """Memory of the whole machine, whatever a container may use of it; None where Linux does not report it."""
     for line in (_read(Path("/proc/meminfo")) or "").splitlines():
         if line.startswith("MemTotal:"):
             return int(line.split()[1]) * 1024

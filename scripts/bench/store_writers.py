@@ -108,14 +108,14 @@ def main() -> int:
         wrong = [f"a writer failed: {w.exitcode}" for w in writers if w.exitcode not in (0, -signal.SIGKILL)]
         wrong += faults(directory, diaries)
         published = store.run_names(directory)
-        left = sorted(path.name for path in directory.glob(".*") if path != alive.path)
+        left = sorted(path.name for path in directory.glob(".*") if path != alive.staging)
         for name in left:  # long enough ago that none of them may just be starting
             for path in (*(directory / name).iterdir(), directory / name):
                 os.utime(path, (time.time() - 120,) * 2)
         kept = gc(directory, 7)["kept"]  # what `gpuprof recover` could still save
         cleared = gc(directory, 0)["removed"]
         there = {path.name for path in directory.iterdir()}
-        if odd := there ^ {*published, alive.path.name}:
+        if odd := there ^ {*published, alive.staging.name}:
             wrong.append(f"not cleared, or too much: {', '.join(sorted(odd))}")
     found = {"wall_s": round(wall_s, 1), "killed": killed, "published": len(published), "left": left,
              "recoverable": sorted(kept), "faults": wrong}  # fmt: skip

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -174,6 +175,25 @@ def test_ctrl_c_and_sigterm_keep_what_is_done(tmp_path, number):
     code, _, _ = run.end()
     record = only_record(tmp_path)
     assert (code, record["outcome"], outcomes(record)) == (130, "interrupted", ["ok", "interrupted"])
+
+
+_SIGTERM_WHILE_STORING = """
+import os, signal
+from gpuprof.cli import main
+from gpuprof.store.journal import Journal
+publish = Journal.publish
+Journal.publish = lambda *arguments: (os.kill(os.getpid(), signal.SIGTERM), publish(*arguments))[1]
+main()
+"""
+
+
+def test_a_signal_while_the_record_is_stored_still_prints_it(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", _SIGTERM_WHILE_STORING, *map(str, RNN), "--json", "--store", str(tmp_path)],
+        cwd=ROOT, env=variables(), capture_output=True, text=True, timeout=LIMIT_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == 130, done.stderr
+    assert json.loads(done.stdout) == only_record(tmp_path)
 
 
 def test_a_job_that_is_ended_as_slurm_does_it_leaves_a_valid_record_and_is_resumed(tmp_path):

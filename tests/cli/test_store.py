@@ -80,12 +80,12 @@ def test_gc_clears_the_dead_and_nothing_else(tmp_path):
     measured = {"type": "repeat", "case_id": "a", "repeat": repeat(), "raw": {}}
     published = publish(tmp_path)
     alive = Journal(tmp_path, store.new_run_id("alive"))
-    aged(alive.path, 99 * DAY_S)
+    aged(alive.staging, 99 * DAY_S)
     other = tmp_path / ".tmp-of-somebody-else"
     other.mkdir()
     starting = dead(tmp_path)
     recent = dead(tmp_path, header, case, measured, age_s=6 * DAY_S)
-    kept = {published, alive.path, other, starting, recent}
+    kept = {published, alive.staging, other, starting, recent}
     empty, unmeasured = dead(tmp_path, age_s=90), dead(tmp_path, header, case, age_s=90)
     old = dead(tmp_path, header, case, measured, age_s=8 * DAY_S)
     bare = tmp_path / f"{STAGING}{store.new_run_id('bare')}"

@@ -142,6 +142,21 @@ def test_a_case_and_its_processes_have_their_energy_from_one_function():
         assert found[key].value == pytest.approx(math.prod(values) ** (1 / len(values)))
 
 
+def test_energy_above_idle_that_one_process_lacks_is_missing_for_that_process_reason():
+    runs = store.run_directories(SAMPLES / "simulated")
+    case = next(case for path in runs for case in store.read(path).cases if case.energy_method)
+    first, second, *rest = case.repeats
+    energy = second.telemetry.energy["throughput"].model_copy(
+        update={"above_idle_j": None, "absent": {"above_idle_j": "idle power was not measured"}}
+    )
+    telemetry = second.telemetry.model_copy(update={"energy": {"throughput": energy}})
+    repeats = [first, second.model_copy(update={"telemetry": telemetry}), *rest]
+    values, reasons = assembling._telemetry(repeats, case.batch_size)
+    assert values["energy_j_per_sample"] is not None
+    assert values["energy_above_idle_j_per_sample"] is None
+    assert reasons["energy_above_idle_j_per_sample"] == "idle power was not measured"
+
+
 def lines_of(record: dict, telemetry: dict | None, source: dict | None, simulated: bool) -> list[dict]:
     """The journal that a record was made of, with telemetry in its repeats."""
     header = {k: v for k, v in record.items() if k not in ("cases", "outcome", "reason", "finished_at", "absent")}

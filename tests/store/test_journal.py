@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -54,11 +55,11 @@ def test_unfinished_tells_the_dead_from_the_living(tmp_path):
     dead.append({"type": "run"})
     dead._close()
     (tmp_path / ".tmp-not-a-run").mkdir()
-    assert list(unfinished(tmp_path)) == [dead.path]
+    assert list(unfinished(tmp_path)) == [dead.staging]
     done = gpuprof("recover", "--store", tmp_path)
     assert done.code == 0
-    assert f"left {dead.path} alone: nothing had been measured, but it may just be starting" in done.out
-    assert dead.path.exists()
+    assert f"left {dead.staging} alone: nothing had been measured, but it may just be starting" in done.out
+    assert dead.staging.exists()
     alive._close()
 
 
@@ -66,20 +67,56 @@ def test_a_run_killed_before_its_first_line_is_cleared_once_it_is_old(tmp_path):
     log = Journal(tmp_path, store.new_run_id("early"))
     log._close()
     assert gpuprof("recover", "--store", tmp_path).code == 0
-    assert log.path.exists()  # it may just be starting
-    os.utime(log.path / "journal.jsonl", (0, 0))
+    assert log.staging.exists()  # it may just be starting
+    os.utime(log.staging / "journal.jsonl", (0, 0))
     assert "nothing had been measured" in gpuprof("recover", "--store", tmp_path).out
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_fails_after_publishing_is_no_failure(tmp_path, monkeypatch):
+def _refuse_directories(monkeypatch, number: int) -> None:
+    def refused(descriptor):
+        if os.path.isdir(f"/proc/self/fd/{descriptor}"):
+            raise OSError(number, os.strerror(number))
+        fsync(descriptor)
+
     fsync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda fd: fsync(fd) if not os.path.isdir(f"/proc/self/fd/{fd}") else _refuse())
+    monkeypatch.setattr(os, "fsync", refused)
+
+
+def test_a_file_system_that_syncs_no_directories_is_a_store_all_the_same(tmp_path, monkeypatch):
+    _refuse_directories(monkeypatch, errno.EINVAL)
     assert store.read(publish(tmp_path)).outcome == "ok"
 
 
-def _refuse():
-    raise OSError(22, "Invalid argument")
+def test_a_disk_that_fails_before_the_rename_publishes_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _refuse_directories(monkeypatch, errno.EIO)
+    with pytest.raises(PublishError):
+        publish(tmp_path / "store")
+    assert store.run_directories(tmp_path / "store") == []
+
+
+def test_what_fails_after_publishing_is_no_failure(tmp_path, monkeypatch):
+    unlink = Path.unlink
+
+    def refused(path, **options):
+        if path.name == "journal.jsonl":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    assert store.read(publish(tmp_path)).outcome == "ok"
+
+
+def test_a_run_has_its_files_on_disk_before_it_is_published(tmp_path, monkeypatch):
+    """A rename can outlive a power cut that the names of the files within do not."""
+    steps = []
+    fsync, rename = os.fsync, Path.rename
+    monkeypatch.setattr(os, "fsync", lambda fd: (steps.append(Path(os.readlink(f"/proc/self/fd/{fd}"))), fsync(fd)))
+    monkeypatch.setattr(Path, "rename", lambda path, target: (steps.append("rename"), rename(path, target)))
+    path = publish(tmp_path)
+    staging = tmp_path / f".tmp-{path.name}"
+    assert steps[-5:] == [staging / "raw.npz", staging / "record.json", staging, "rename", tmp_path]
 
 
 def test_a_journal_cut_off_in_a_line_gives_its_complete_lines(tmp_path):
@@ -88,10 +125,10 @@ def test_a_journal_cut_off_in_a_line_gives_its_complete_lines(tmp_path):
     for line in lines:
         log.append(line)
     log._close()
-    whole = (log.path / "journal.jsonl").read_bytes()
+    whole = (log.staging / "journal.jsonl").read_bytes()
     for cut in (len(whole) - 3, len(whole) // 2):
-        (log.path / "journal.jsonl").write_bytes(whole[:cut])
-        found, begun = read_journal(log.path)
+        (log.staging / "journal.jsonl").write_bytes(whole[:cut])
+        found, begun = read_journal(log.staging)
         assert begun
         assert found == lines[: len(found)]
         assert len(found) < len(lines)
@@ -107,8 +144,8 @@ def test_a_run_that_has_the_name_already_keeps_its_journal(tmp_path):
     living = Journal(tmp_path, store.new_run_id("x"))
     living.append({"type": "run"})
     with pytest.raises(StoreError, match="File exists"):
-        Journal(tmp_path, living.path.name.removeprefix(".tmp-"))
-    assert read_journal(living.path)[0] == [{"type": "run"}]
+        Journal(tmp_path, living.staging.name.removeprefix(".tmp-"))
+    assert read_journal(living.staging)[0] == [{"type": "run"}]
 
 
 def test_what_cannot_be_published_is_saved_elsewhere(tmp_path, monkeypatch):

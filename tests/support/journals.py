@@ -79,7 +79,7 @@ def dead(directory: Path, *lines: dict, age_s: float = 0) -> Path:
     for line in lines:
         log.append(line)
     log._close()
-    return aged(log.path, age_s)
+    return aged(log.staging, age_s)
 
 
 def aged(path: Path, age_s: float) -> Path:
