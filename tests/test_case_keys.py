@@ -14,8 +14,9 @@ from gpuprof.index.digest import CaseDigest
 from gpuprof.record.case import Case
 from gpuprof.workloads.case import CaseSpec
 from support.cases import case
-from support.running import CONFIGS, KEPT, ROOT, Done
+from support.running import CONFIGS, KEPT, Done
 from support.running import gpuprof as run
+from support.toys import package_in
 
 ROW = '    context: Annotated[int, CaseKey("tokens before the first step", 8, most=64, unit="tokens")]\n'
 LAST = "    seed: Annotated["
@@ -49,14 +50,14 @@ def test_the_keys_of_two_cases_make_two_names():
 def toy(tmp_path_factory):
     """A copy of the package with one line more, and a store in which it has measured a case of each of two values."""
     place = tmp_path_factory.mktemp("toy")
-    shutil.copytree(ROOT / "gpuprof", place / "gpuprof", ignore=shutil.ignore_patterns("__pycache__"))
+    env = package_in(place)
     table = place / "gpuprof/case_keys.py"
     text = table.read_text()
     assert text.count(LAST) == 1
     table.write_text(text.replace(LAST, ROW + LAST))
 
     def gpuprof(*arguments: str) -> Done:
-        return run(*arguments, cwd=place, env={"PYTHONPATH": str(place), "XDG_CACHE_HOME": str(place / "cache")})
+        return run(*arguments, cwd=place, env=env)
 
     config = place / "toy.yaml"
     config.write_text("workload: rnn\nmode: infer\nthreads: 1\nrepeats: 1\nseq_len: 2\nsweep: {context: [8, 16]}\n")
@@ -65,6 +66,7 @@ def toy(tmp_path_factory):
     return gpuprof, place, done
 
 
+@pytest.mark.slow
 def test_a_toy_key_is_one_of_configurations(toy):
     gpuprof, place, _ = toy
     plan = gpuprof("run", place / "toy.yaml", "--dry-run", "--json").json
@@ -77,6 +79,7 @@ def test_a_toy_key_is_one_of_configurations(toy):
     assert near.code == 2 and "did you mean 'context'?" in near.err
 
 
+@pytest.mark.slow
 def test_a_toy_key_is_in_the_record_its_titles_and_its_exports(toy):
     gpuprof, place, done = toy
     (file,) = (place / "store").glob("*/record.json")
@@ -88,6 +91,7 @@ def test_a_toy_key_is_in_the_record_its_titles_and_its_exports(toy):
     assert {row.split(",")[at] for row in rows} == {"8", "16"}
 
 
+@pytest.mark.slow
 def test_a_toy_key_selects_and_tells_cases_apart(toy):
     gpuprof, place, _ = toy
     store = ("--store", place / "store")
@@ -104,6 +108,7 @@ def test_a_toy_key_selects_and_tells_cases_apart(toy):
     assert "context is a number" in gpuprof("compare", "context=x", "context=16", *store).err
 
 
+@pytest.mark.slow
 def test_a_record_made_before_the_key_came_ran_with_its_default(toy):
     gpuprof, place, _ = toy
     store = place / "old"

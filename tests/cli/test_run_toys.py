@@ -15,11 +15,11 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """Where the package stands, its store and configurations, and the variables to run it with."""
-    place = package_with_toys(tmp_path_factory.mktemp("toys"))
+    """The command line of a package that has the toys, beside their configurations."""
+    place = tmp_path_factory.mktemp("toys")
+    env = package_with_toys(place)
     (place / "gan.yaml").write_text("workload: toygan\n")
     (place / "chat.yaml").write_text("workload: toychat\nbatch_size: 4\n")
-    env = {"PYTHONPATH": str(place), "XDG_CACHE_HOME": str(place / "cache"), "PYTHONDONTWRITEBYTECODE": ""}
 
     def command(*arguments):
         return gpuprof(*arguments, cwd=place, env=env)

@@ -28,9 +28,16 @@ def toys(monkeypatch) -> Iterator[None]:
         sys.modules.pop(f"{networks.__name__}.{name}", None)
 
 
-def package_with_toys(folder: Path) -> Path:
-    """A copy of the package in which the toys are files like the others; what PYTHONPATH has to be for it."""
-    shutil.copytree(ROOT / "gpuprof", folder / "gpuprof")
+def package_in(folder: Path) -> dict[str, str]:
+    """A copy of the package, to which a test adds; the variables that commands run with, to run from it."""
+    shutil.copytree(ROOT / "gpuprof", folder / "gpuprof", ignore=shutil.ignore_patterns("__pycache__"))
+    # Bytecode is kept beside the copy: its modules are imported by every command and every worker.
+    return {"PYTHONPATH": str(folder), "XDG_CACHE_HOME": str(folder / "cache"), "PYTHONDONTWRITEBYTECODE": ""}
+
+
+def package_with_toys(folder: Path) -> dict[str, str]:
+    """A `package_in` the folder in which the toys are files like the others."""
+    variables = package_in(folder)
     for name in NAMES:
         shutil.copy(TOYS / f"{name}.py", folder / "gpuprof" / "workloads" / "networks")
-    return folder
+    return variables
