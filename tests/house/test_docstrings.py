@@ -36,6 +36,7 @@ def test_public_names_have_docstrings():
 
 def test_a_name_without_one_is_seen(tmp_path, monkeypatch):
     file = tmp_path / "module.py"
-    file.write_text('class A:\n    """Said."""\n    def b(self): ...\n    def _c(self): ...\nif True:\n    def d(): ...\n')
+    documented = 'class A:\n    """Documented."""\n    def b(self): ...\n    def _c(self): ...\n'
+    file.write_text(documented + "if True:\n    def d(): ...\n")
     monkeypatch.setitem(globals(), "ROOT", tmp_path)
     assert list(public(file)) == [("module.py: A", True), ("module.py: A.b", False), ("module.py: d", False)]
