@@ -1,4 +1,4 @@
-"""Random batches that live on the device: what timed steps are given, and shapes alone on meta."""
+"""Random batches on the device, for timed steps; on meta, where FLOPs are counted, they are shapes alone."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ ROTATING_BATCHES = 8
 
 
 class Random:
-    """A `workloads.network.Draw` of torch's generator: values depend on the device and the order of drawing."""
+    """A `workloads.network.Draw` from torch's generator: values depend on the device and the order of drawing."""
 
     def __init__(self, device: torch.device, seed: int | None = None) -> None:
-        """Without a seed the values are any; the meta device has no generator."""
+        """Without a seed values differ from run to run. The meta device takes no seed: it has no generator."""
         self._device = device
         self._generator = None if seed is None else torch.Generator(device=device).manual_seed(seed)
 
@@ -32,7 +32,7 @@ class Random:
 
 
 def random_batches(case: CaseSpec, device: ComputeDevice, count: int = ROTATING_BATCHES) -> list[Any]:
-    """Batches fixed by the case's seed: never zeros, which some hardware computes faster."""
+    """`count` batches on the device, fixed by the case's seed; never zeros, which some hardware computes faster."""
     workload, params = definition(case)
     draw = Random(device.torch, case.seed)
     return [workload.batch(params, case.lengths, case.batch_size, draw) for _ in range(count)]

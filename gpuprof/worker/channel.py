@@ -14,7 +14,10 @@ class Unsupported(Exception):  # noqa: N818 - a finding about the device, not a 
 
 
 class Channel:
-    """`import_s` is how long the import of torch took, which no handler can measure any more."""
+    """Sends answers, and waits for the supervisor's go.
+
+    `import_s` is how long the import of torch took, which no handler can measure any more.
+    """
 
     def __init__(self, requests: TextIO, replies: TextIO, import_s: float) -> None:
         self._requests = requests
@@ -22,6 +25,7 @@ class Channel:
         self.import_s = import_s
 
     def send(self, answer: Answer) -> None:
+        """Write one answer, at once. BrokenPipeError when the supervisor is gone."""
         self._replies.write(answer.line() + "\n")
         self._replies.flush()
 

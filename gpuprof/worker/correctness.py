@@ -106,28 +106,31 @@ def compute_reference(case: CaseSpec, source: str = "computed on this machine's 
 def find_reference(case: CaseSpec) -> Reference:
     """The shipped reference where there is one, else a computed one (minutes for a large network)."""
     shipped = json.loads(SHIPPED.read_text("utf-8")) if SHIPPED.is_file() else {}
-    if (found := shipped.get(reference_key(case))) is not None:
-        return Reference("shipped with gpuprof", **found)
+    if (values := shipped.get(reference_key(case))) is not None:
+        return Reference("shipped with gpuprof", **values)
     return compute_reference(case)
 
 
 def reference_as_json(reference: Reference) -> dict[str, Any]:
+    """An entry of `references.json`: all of it but `source`, which is added when it is read."""
     values = asdict(reference)
     del values["source"]
     return values
 
 
 def check(case: CaseSpec, device: ComputeDevice, arithmetic: Sequence[str | None]) -> dict[str, Any]:
-    """Run the gate; returns the fields of `Correctness`. `arithmetic` is what the probe found to run.
+    """Run the gate; returns the fields of `Correctness`. `arithmetic` has the probe's word for each operation.
 
-    Tolerance is that of the coarsest arithmetic found. For `graph` the loss curve comes from replays of two graphs in
-    turn, as timed steps do; the output and gradients of training come from the network that they were captured from.
+    The coarsest arithmetic sets the tolerance; without a known one it is the precision asked for. For `graph` the loss
+    curve comes from replays of two graphs in turn, as timed steps do; the output and gradients of training come from
+    the network that they were captured from.
     """
     reference = find_reference(case)
     small = small_case(case)
     batch = tree_map(lambda tensor: tensor.to(device.torch), small_batch(small))
     workload = definition(small)[0]
     network, _ = build_network(small, device, SEED)
+    # The same batch twice: one reference serves every step, and a graph is captured for each of the two.
     stepper = Stepper(small, device, network, [batch] * 2, workload.gate_learning_rate)
     errors: dict[str, float | None] = dict.fromkeys(("loss_error", "gradient_norm_error", "loss_curve_error"))
     curve: list[float] = []
@@ -135,13 +138,14 @@ def check(case: CaseSpec, device: ComputeDevice, arithmetic: Sequence[str | None
         with stepper.context:
             output = stepper.step()
     else:
+        # Before the first step, as in the reference: training changes the weights.
         with torch.no_grad(), precision.autocast(device, small.precision):
             output = workload.predict(network, batch)
         errors["gradient_norm_error"] = relative(_norm_before(stepper, small, device, batch), reference.gradient_norm)
         curve = [float(loss.detach()) for _ in range(STEPS) for loss in stepper.step()]
-        each = _curve_errors(curve, reference.loss_curve, workload.losses_per_step)
-        errors["loss_error"] = max(each[: workload.losses_per_step])
-        errors["loss_curve_error"] = max(each)
+        curve_errors = _curve_errors(curve, reference.loss_curve, workload.losses_per_step)
+        errors["loss_error"] = max(curve_errors[: workload.losses_per_step])  # of the first step
+        errors["loss_curve_error"] = max(curve_errors)
     expected = torch.tensor(reference.output, dtype=torch.float64)
     errors["output_error"] = float((output.detach().cpu().double().flatten() - expected).norm() / expected.norm())
     tolerance = max((TOLERANCE[a] for a in arithmetic if a in TOLERANCE), default=TOLERANCE[small.precision])
@@ -151,7 +155,10 @@ def check(case: CaseSpec, device: ComputeDevice, arithmetic: Sequence[str | None
 def judge(
     errors: dict[str, float | None], curve: list[float], tolerance: tuple[float, float], small: CaseSpec, source: str
 ) -> dict[str, Any]:
-    """Verdict from the largest error; what is not finite is wrong, and stands as None with that reason."""
+    """The fields of `Correctness`, with the verdict from the largest error.
+
+    An error or loss that is not finite makes the case wrong; it becomes None, the error with that reason.
+    """
     worst = max(value for value in errors.values() if value is not None)
     finite = all(math.isfinite(value) for value in errors.values() if value is not None)
     passes, wrong = tolerance
@@ -182,23 +189,24 @@ def not_checked(reason: str) -> dict[str, Any]:
 
 
 def relative(value: float, reference: float, scale: float | None = None) -> float:
-    """|value - reference| / |scale or reference|; infinite where that is not a number."""
+    """|value - reference| / |scale|, where `scale` None is the reference; infinite where that is not a number."""
     scale = reference if scale is None else scale
     error = abs(value - reference) / abs(scale) if scale else math.inf
     return error if not math.isnan(error) else math.inf
 
 
 def _curve_errors(curve: Sequence[float], reference: Sequence[float], losses_per_step: int) -> list[float]:
-    """Of each loss, against the first of its kind: later ones may be near zero, where a relative error says nothing.
+    """The error of each loss, relative to the first step's reference for it.
 
-    Losses are not added up: errors of opposite sign would cancel.
+    Later references may be near zero, where a relative error says nothing. Losses are not added up: errors of opposite
+    sign would cancel.
     """
     pairs = enumerate(zip(curve, reference, strict=True))
     return [relative(value, expected, reference[index % losses_per_step]) for index, (value, expected) in pairs]
 
 
 def _norm_before(stepper: Stepper, case: CaseSpec, device: ComputeDevice, batch: Any) -> float:
-    """The gradient norm of the network as it stands, which it does afterwards too."""
+    """The gradient norm of the network as it is; the computation's changes of its buffers are undone."""
     workload, network = definition(case)[0], stepper.network
     scale = INITIAL_LOSS_SCALE if precision.needs_scaler(case.precision) else 1.0  # small fp16 gradients would vanish
     before = kept(network)
@@ -211,7 +219,7 @@ def _norm_before(stepper: Stepper, case: CaseSpec, device: ComputeDevice, batch:
 def _gradient_norm(
     losses: Iterable[tuple[str, torch.Tensor]], groups: Mapping[str, Group], scale: float = 1.0
 ) -> float:
-    """Over the gradients of all losses, each in its own group; no optimizer steps in between."""
+    """Euclidean norm over the gradients of all losses, each in its own group; no optimizer steps in between."""
     gradients = (
         gradient
         for name, loss in losses

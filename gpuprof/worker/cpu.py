@@ -1,4 +1,4 @@
-"""How much of the processor the worker got in a window: its own time, its waits, and what a hypervisor took."""
+"""How much of the processor the worker got in a window: its own time, its waits, and what a hypervisor took away."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gpuprof.record.repeat import Cpu
 
 
 class CpuUse:
-    """CPU seconds of all threads of this process, and how long they waited for a core, between entry and exit."""
+    """A context: `result` has the CPU seconds of this process and its threads' waits for a core; None until it ends."""
 
     result: Cpu | None = None
 

@@ -63,7 +63,7 @@ def library_versions() -> dict[str, str]:
 
 
 class ComputeDevice:
-    """What timing needs of a device: one class for GPU and CPU, so that measuring reads the same on both."""
+    """The device that a case runs on. One class for GPU and CPU, so that measuring reads the same on both."""
 
     def __init__(self, index: int | None) -> None:
         """`index` None is the CPU."""
@@ -82,6 +82,7 @@ class ComputeDevice:
         return {name: described[name] for name in ("kind", "vendor", "name", "index", "uuid", "pci")}
 
     def synchronize(self) -> None:
+        """Wait until the GPU has done all that was submitted; a CPU is never behind."""
         if self.is_gpu:
             torch.cuda.synchronize()
 

@@ -50,7 +50,7 @@ def parameters(case: CaseSpec) -> tuple[int, int]:
 
 
 def _counts(case: CaseSpec, lengths: Lengths, linear: Sequence[str]) -> _Counts:
-    """At these lengths; those in `linear` may be extrapolated."""
+    """Counts at these lengths; those named in `linear` are extrapolated from two and three where that saves work."""
     if not linear:
         return _counted(case, lengths)
     name, *remaining = linear
@@ -62,7 +62,7 @@ def _counts(case: CaseSpec, lengths: Lengths, linear: Sequence[str]) -> _Counts:
 
 
 def _counted(case: CaseSpec, lengths: Lengths) -> _Counts:
-    """From batches of two and three: some normalisations refuse a batch of one."""
+    """The line through batches of two and three; some normalisations refuse a batch of one."""
     (flops_two, bytes_two), (flops_three, bytes_three) = (_run(case, lengths, size) for size in (2, 3))
     per_sample = bytes_three - bytes_two
     return _Counts(
@@ -72,7 +72,7 @@ def _counted(case: CaseSpec, lengths: Lengths) -> _Counts:
 
 
 def _run(case: CaseSpec, lengths: Lengths, batch_size: int) -> tuple[FlopCount, int]:
-    """FLOPs and bytes of one step."""
+    """FLOPs and bytes of one step of the whole batch, without the optimizer's."""
     workload, params = definition(case)
     network = on_meta(case)
     groups = workload.groups(network)
@@ -81,6 +81,7 @@ def _run(case: CaseSpec, lengths: Lengths, batch_size: int) -> tuple[FlopCount, 
         batch = workload.batch(params, lengths, batch_size, Random(torch.device("meta")))
         with _Bytes() as traffic, torch.set_grad_enabled(case.mode == "train"):
             if case.mode == "train":
+                # `forward` is entered for each loss, and adds them up.
                 for group, loss in turns(workload, network, batch, forward):
                     with backward:
                         loss.backward(inputs=leaves_of(groups[group], network))
@@ -89,11 +90,12 @@ def _run(case: CaseSpec, lengths: Lengths, batch_size: int) -> tuple[FlopCount, 
                     workload.predict(network, batch)
     if case.mode == "train":
         return FlopCount(forward.total, backward.total), traffic.total
+    # No backward pass was run: the closed form stands in, so that whoever compares the two compares forward alone.
     return FlopCount(forward.total, batch_size * workload.flops(params, lengths).backward), traffic.total
 
 
 class _Flops:
-    """Of all that runs under it, however often it is entered."""
+    """FLOPs of all that runs while it is open. It adds up over entries; a FlopCounterMode starts again at each."""
 
     total = 0
 
@@ -106,12 +108,12 @@ class _Flops:
         self.total += self._mode.get_total_flops()
 
 
-# Declared as fresh results, but they hand out views.
+# Their schemas declare fresh results, but they return views.
 _VIEWS = {"unsafe_split", "unsafe_split_with_sizes", "unsafe_chunk"}
 
 
 class _Bytes(TorchDispatchMode):  # type: ignore[misc]
-    """Bytes of all tensors that go into and come out of each operation; views move nothing."""
+    """Bytes of all tensors that go into and come out of each operation; one that returns views moves nothing."""
 
     def __init__(self) -> None:
         super().__init__()

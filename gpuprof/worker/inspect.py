@@ -1,4 +1,4 @@
-"""What is found out once a case, outside every timed window: counts, arithmetic, correctness, origin of the weights."""
+"""Checked once a case, outside every timed window: counts, arithmetic, correctness, origin of the weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A steady load for calibrating sensors: matrix products, nothing measured."""
+"""A steady load to calibrate sensors with: matrix products, not timed."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from gpuprof.worker.channel import Channel, Unsupported
 
 
 def main() -> None:
+    """Serve a supervisor: requests from stdin, replies to the descriptor named as first argument."""
     _die_with_parent()
     # Not to be inherited by what torch starts: the supervisor takes a closed descriptor for the worker's end.
     reply_fd = int(sys.argv[1])
@@ -48,10 +49,10 @@ def serve(requests: TextIO, replies: TextIO) -> None:
 
 
 def _answered(line: str, channel: Channel) -> dict[str, Any]:
-    asked = messages.request(line)
+    request = messages.request(line)
     # Imported here: an `environment` request needs none of the measuring parts.
-    module, _, function = asked.answered_by.partition(":")
-    data: dict[str, Any] = getattr(importlib.import_module(module), function)(asked, channel)
+    module, _, function = request.answered_by.partition(":")
+    data: dict[str, Any] = getattr(importlib.import_module(module), function)(request, channel)
     return data
 
 

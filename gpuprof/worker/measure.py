@@ -67,11 +67,11 @@ def measure(request: Measure, channel: Channel) -> dict[str, Any]:
         channel.wait_for_go("warmup", phases)
         with _phase("warmup", phases):
             warmup, steps_per_block = warm_up(meter, plan)
-        before = (device.counters(), _compilations())
+        settled = (device.counters(), _compilations())
         # The supervisor knows by now how long the window must be for the energy to be known well; it is set beforehand.
-        told = channel.wait_for_go("throughput", phases)
-        if told.min_s is not None:
-            plan = plan.model_copy(update={"measure_min_s": told.min_s})
+        go = channel.wait_for_go("throughput", phases)
+        if go.min_s is not None:
+            plan = plan.model_copy(update={"measure_min_s": go.min_s})
         with _phase("throughput", phases), CpuUse(1 if device.is_gpu else case.threads) as cpu:
             blocks = measure_blocks(meter, plan, steps_per_block)
         channel.wait_for_go("latency", phases)
@@ -79,7 +79,7 @@ def measure(request: Measure, channel: Channel) -> dict[str, Any]:
         with _phase("latency", phases):
             requests, submits = measure_requests(meter, plan)
         channel.wait_for_go("end", phases)
-        disturbed = before != (device.counters(), _compilations())
+        disturbed = settled != (device.counters(), _compilations())
         finite = all(bool(torch.isfinite(tensor).all()) for tensor in tree_leaves(stepper.step()))
     throughput = _throughput(blocks, case.batch_size)
     assert cpu.result is not None
@@ -128,7 +128,7 @@ def _settle(meter: Meter, device: ComputeDevice) -> tuple[int, float]:
 
 
 def _compilations() -> int:
-    """Graphs that torch.compile has made in this process; its counters are not imported for their own sake."""
+    """Graphs that torch.compile has made in this process; 0 while nothing has imported its counters."""
     dynamo = sys.modules.get("torch._dynamo.utils")
     return 0 if dynamo is None else int(dynamo.counters["stats"]["unique_graphs"])
 
@@ -195,19 +195,19 @@ def _warnings(throughput: Throughput, cpu: Cpu, device: ComputeDevice, disturbed
 
 
 def _not_compiled() -> str:
-    """Why torch.compile left everything as it is, which it does in silence: the times would be those of eager."""
+    """Why torch.compile left everything as it is. It does so silently, and the times would be those of eager."""
     dynamo = sys.modules.get("torch._dynamo.utils")
-    told = [*dynamo.counters["unimplemented"], *dynamo.counters["graph_break"]] if dynamo is not None else []
+    causes = [*dynamo.counters["unimplemented"], *dynamo.counters["graph_break"]] if dynamo is not None else []
     reason = (
-        " ".join(str(told[0]).split())[:160]
-        if told
+        " ".join(str(causes[0]).split())[:160]
+        if causes
         else "it is switched off, by a variable such as TORCHDYNAMO_DISABLE"
     )
     return f"torch.compile compiled nothing of this network: {reason}"
 
 
 def _compiled_in_part(case: CaseSpec) -> Iterator[str]:
-    """torch.compile leaves out what it cannot trace, recurrent layers among it, and says nothing."""
+    """torch.compile silently leaves out what it cannot trace, such as recurrent layers."""
     dynamo = sys.modules.get("torch._dynamo.utils")
     breaks = sum(dynamo.counters["graph_break"].values()) if dynamo is not None else 0
     if case.variant == "compile" and breaks:

@@ -16,7 +16,7 @@ from gpuprof.workloads.network import LoadedWeights, Network
 
 
 def definition(case: CaseSpec) -> tuple[Network, Any]:
-    """The case's network and its validated parameters. TypeError where its workload is none."""
+    """The case's network and its validated parameters. TypeError where its workload is no network."""
     workload, params = case.definition()
     if not isinstance(workload, Network):
         raise TypeError(f"workload {case.workload} is not a network")
@@ -47,7 +47,10 @@ def build_network(
 def turns(
     workload: Network, network: torch.nn.Module, batch: Any, context: contextlib.AbstractContextManager[Any]
 ) -> Iterator[tuple[str, torch.Tensor]]:
-    """(group, loss) of one step in turn. `context` holds while a loss is computed, and not while the caller uses it."""
+    """Yield each (group, loss) of one step; `context` is open while a loss is computed, closed while the caller has it.
+
+    ValueError where the workload yields more or fewer losses than it declares.
+    """
     losses = workload.losses(network, batch)
     for _ in range(workload.losses_per_step):
         with context:
@@ -60,12 +63,12 @@ def turns(
 
 
 def kept(network: torch.nn.Module) -> list[torch.Tensor]:
-    """Copies of all parameters and buffers; on the CPU, since one on the device would stand in its peak memory."""
+    """Copies of all parameters and buffers, on the CPU: on the device they would add to its peak memory."""
     return [tensor.to("cpu", copy=True) for tensor in _state(network)]
 
 
 def put_back(network: torch.nn.Module, state: list[torch.Tensor]) -> None:
-    """In place: a graph holds the addresses."""
+    """Copy a state from `kept` back into the network; in place, since a captured graph holds the addresses."""
     with torch.no_grad():
         for tensor, before in zip(_state(network), state, strict=True):
             tensor.copy_(before)

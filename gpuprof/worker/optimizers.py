@@ -1,4 +1,4 @@
-"""The optimizers of a network's groups, with the switches of torch's that precision and variant ask for."""
+"""The optimizers of a network's groups, with the options of torch that precision and variant ask for."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import torch
 
 from gpuprof.workloads.network import Group, Network
 
-# What each has of the two: `fused` alone takes the loss scale without a host synchronisation in every step;
-# `capturable` keeps the count of steps on the device, where a graph replays it (SGD keeps none).
+# Which of two options each optimizer of torch has. Only with `fused` does it take the loss scale without a host
+# synchronisation in every step; `capturable` keeps the count of steps on the device, where a graph replays it (SGD
+# keeps none).
 _SWITCHES = {
     "Adam": ("fused", "capturable"), "AdamW": ("fused", "capturable"), "NAdam": ("capturable",),
     "RMSprop": ("capturable",), "SGD": ("fused",), "Adagrad": ("fused",),
@@ -17,7 +18,10 @@ _SWITCHES = {
 
 
 def optimizer(group: Group, *, scaled: bool, captured: bool, learning_rate: float | None) -> torch.optim.Optimizer:
-    """The group's optimizer; `learning_rate` None is its own. `scaled`: in fp16; `captured`: for a graph."""
+    """The group's optimizer, with its own learning rate where `learning_rate` is None.
+
+    `scaled`: its gradients carry a loss scale (fp16); `captured`: its steps go into a device graph.
+    """
     name = group.optimizer.name
     switches = {"fused": True if scaled else None, "capturable": captured}
     options = dict(group.optimizer.options) | {key: switches[key] for key in _SWITCHES.get(name, ())}
@@ -28,8 +32,9 @@ def optimizer(group: Group, *, scaled: bool, captured: bool, learning_rate: floa
 
 
 def leaves_of(group: Group, network: torch.nn.Module) -> Sequence[torch.nn.Parameter] | None:
-    """What `backward(inputs=...)` is told, so that a loss leaves no gradients in other groups; None where it may go
-    everywhere: that is cheaper.
+    """For `backward(inputs=...)`: the group's parameters, so that its loss leaves no gradients in other groups.
+
+    None where the group has all trainable parameters: backward without `inputs` is cheaper.
     """
     trainable = {id(p) for p in network.parameters() if p.requires_grad}
     return None if trainable == {id(p) for p in group.parameters} else group.parameters

@@ -1,4 +1,4 @@
-"""Which arithmetic is asked for, and which one really ran.
+"""Which arithmetic is asked for, and which one was used.
 
 `ieee` and `tf32` set torch's switches for float32 operations; `bf16` and `fp16` use autocast on top of ieee switches.
 """
@@ -77,9 +77,10 @@ def needs_scaler(precision: str) -> bool:
 
 
 def probe(device: ComputeDevice, precision: str) -> dict[str, dict[str, Any]]:
-    """Error of a GEMM, a convolution and a recurrent step against float64, and the arithmetic that it gives away.
+    """The `ProbeResult` fields of a GEMM, a convolution and a recurrent step: error against float64, and arithmetic.
 
-    Sizes are multiples of 64, so that a tensor core path is open where there is one. Call after `switch`.
+    The error gives the arithmetic away; both are None, with the reason, where the operation failed. Sizes are multiples
+    of 64, so that a tensor core path is open where there is one. Call after `switch`.
     """
     generator = torch.Generator().manual_seed(20_261_123)
 
@@ -139,7 +140,7 @@ def classify(error: float, dtype: str) -> str:
 
 
 def effective(probes: dict[str, dict[str, Any]], operations: tuple[str, ...]) -> str | Absent:
-    """One word for the operations a workload uses, or `mixed(...)`; absent where a probe failed."""
+    """One word for the operations that a workload uses, or `mixed(...)`; Absent where a probe failed."""
     words = {name: probes[name]["effective"] for name in operations}
     if missing := [name for name, word in words.items() if word is None]:
         return Absent(f"the probe of {', '.join(missing)} failed")

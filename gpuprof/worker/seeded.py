@@ -54,10 +54,11 @@ class Seeded:
         return uniform(self._seed, name, shape) * math.sqrt(3.0)
 
     def uniform(self, name: str, shape: tuple[int, ...]) -> torch.Tensor:
-        # float32 rounds what is closest to one up to it.
+        """float32 in [0, 1): the largest values are held below one, to which float32 would round them up."""
         return (uniform(self._seed, name, shape) / 2 + 0.5).clamp(max=LARGEST_BELOW_ONE)
 
     def integers(self, name: str, below: int, shape: tuple[int, ...]) -> torch.Tensor:
+        """int64 from 0 to `below` - 1; the modulo's bias is `below` / 2^64 at most."""
         values = _raw(self._seed, name, shape) % np.uint64(below)
         return torch.from_numpy(values.astype(np.int64)).reshape(shape)
 

@@ -32,7 +32,11 @@ class Stepper:
         batches: Sequence[Any],
         learning_rate: float | None = None,
     ) -> None:
-        """`learning_rate` stands in for that of every group."""
+        """`learning_rate` replaces that of every group; None leaves each its own.
+
+        Sets torch's switches of precision for the whole process. Variant graph makes one graph for each of `batches`,
+        whose addresses it keeps. Raises Unsupported where the device has no graphs.
+        """
         precision.switch(case.precision)
         precision.fused_recurrent(case.params.get("fused", True))
         self.network = network
@@ -42,10 +46,11 @@ class Stepper:
         self._batches = itertools.cycle(batches)
         self._scaler = None
         self._trained: Trained = {}
-        # Inference runs under inference_mode; whoever calls step() enters this context once.
+        # Whoever calls step() enters it once: inference runs under inference_mode.
         self.context: contextlib.AbstractContextManager[Any] = (
             contextlib.nullcontext() if case.mode == "train" else torch.inference_mode()
         )
+        # In place: the parameters stay the same objects, of which the optimizers are made next.
         if case.variant == "compile":
             for module in self._workload.called(network):
                 module.compile()
@@ -94,7 +99,7 @@ class Stepper:
     def _rewind(self, before: list[torch.Tensor], scale: dict[str, Any] | None) -> None:
         """Undo the steps that capturing took, in place: the graph holds the addresses.
 
-        Zeros are where the optimizers begin; torch's Adagrad, told to begin elsewhere, would not.
+        Every optimizer's state begins at zero, except Adagrad's with an `initial_accumulator_value` of its own.
         """
         put_back(self.network, before)
         with torch.no_grad():

@@ -21,14 +21,18 @@ TREND_Z = 1.64
 
 
 class Device(Protocol):
-    def synchronize(self) -> None: ...
+    """What a Meter needs of a device; `worker.device.ComputeDevice` has it."""
 
-    def event(self) -> Any | None: ...
+    def synchronize(self) -> None:
+        """Wait until every submitted step is done."""
+
+    def event(self) -> Any | None:
+        """A timing event of torch's kind (`elapsed_time` in ms), or None on a device without them."""
 
 
 @dataclass
 class Blocks:
-    """Raw times of blocks; seconds a step, in the order they ran. `device_s` stays empty without device events."""
+    """Raw times of blocks: seconds a step, in the order they ran. `device_s` stays empty without device events."""
 
     steps_per_block: int
     wall_s: list[float] = field(default_factory=list)
@@ -37,10 +41,12 @@ class Blocks:
 
     @property
     def steps(self) -> int:
+        """Steps of all blocks together."""
         return self.steps_per_block * len(self.wall_s)
 
     @property
     def total_s(self) -> float:
+        """Wall seconds of all blocks together."""
         return sum(self.wall_s) * self.steps_per_block
 
 
@@ -86,7 +92,10 @@ class Meter:
 
 
 def warm_up(meter: Meter, plan: Plan) -> tuple[Warmup, int]:
-    """Step until block times are steady or the time is over; returns the finding and the steps of a block."""
+    """Step until block times are steady or the time is over; returns the verdict and the steps of a block.
+
+    First the block grows until one takes `block_min_s`; smaller ones count as steps, not as block times.
+    """
     started = meter.clock()
     steps = 0
     blocks = Blocks(1)
@@ -110,22 +119,26 @@ def warm_up(meter: Meter, plan: Plan) -> tuple[Warmup, int]:
     return Warmup(steady=steady, reason=reason, steps=steps, seconds=meter.clock() - started), blocks.steps_per_block
 
 
-def judge(times: Sequence[float], group: int = 10) -> tuple[str, str]:
-    """Whether the last three groups of block times are `steady`, `noisy` or `moving`; with the reason in words.
+def judge(times: Sequence[float], group_size: int = 10) -> tuple[str, str]:
+    """Whether the last three groups of block times are `steady`, `noisy` or `moving`, and the reason in words.
 
-    Medians must agree within 1%, or within three standard errors of a median (1.253 sigma / sqrt(n), sigma from the
-    median absolute deviation) where blocks scatter more, but 5% at most; and |z| of Mann-Kendall must stay below 1.64.
-    Scatter that would need more than 5% is noisy.
+    Medians of the groups must agree within 1%, or within three standard errors of a median where blocks scatter more,
+    but 5% at most; and |z| of Mann-Kendall must stay below 1.64. Scatter that would need more than 5% is noisy.
     """
-    group = min(group, len(times) // 3)
-    if group < 3:
+    group_size = min(group_size, len(times) // 3)
+    if group_size < 3:
         return "moving", f"{len(times)} blocks are too few to tell (9 needed)"
-    recent = times[-3 * group :]
+    recent = times[-3 * group_size :]
     gap = drift(recent)
-    middle = statistics.median(recent)
-    sigma = statistics.fmean(spread(recent[i * group : (i + 1) * group]) for i in range(3))
-    noise = 3 * 1.253 * sigma / group**0.5 / middle if middle > 0 else 0.0
+    median = statistics.median(recent)
+    # Of each group by itself: over all of them a step between two groups would pass for noise, and hide itself.
+    sigma = statistics.fmean(spread(recent[i * group_size : (i + 1) * group_size]) for i in range(3))
+    # The median of n normal values has a standard error of sqrt(pi/2) sigma / sqrt(n). By chance the range of three
+    # medians exceeds three standard errors in 9% of all windows, and |z| reaches 1.64 in 10%: either costs one block.
+    noise = 3 * 1.253 * sigma / group_size**0.5 / median if median > 0 else 0.0
     tolerance = max(STEADY_TOLERANCE, noise)
+    # The order counts: 5% limits what may be called steady, not what noise may explain. Blocks that move are waited
+    # for, however much they scatter.
     if gap > tolerance:
         return "moving", f"block medians differ by {gap:.1%} (noise explains {tolerance:.1%})"
     if abs(z := mann_kendall_z(recent)) >= TREND_Z:
@@ -136,7 +149,10 @@ def judge(times: Sequence[float], group: int = 10) -> tuple[str, str]:
 
 
 def drift(times: Sequence[float]) -> float:
-    """Spread of the medians of the three thirds of `times` (three at least), relative to the middle one."""
+    """How far apart the medians of the three thirds of `times` are, in any order and relative to the middle one.
+
+    `times` are three at least.
+    """
     third = len(times) // 3
     low, middle, high = sorted(statistics.median(times[i * third : (i + 1) * third]) for i in range(3))
     return (high - low) / middle if middle > 0 else 0.0

@@ -19,7 +19,7 @@ FOLDERS: tuple[ModuleType, ...] = (networks,)
 
 @functools.cache
 def _modules() -> dict[str, str]:
-    """By the name of a workload, its module. ValueError where two folders have the same name."""
+    """The module of each workload, by its name. ValueError where two folders have a workload of the same name."""
     modules: dict[str, str] = {}
     for folder in FOLDERS:
         for module in pkgutil.iter_modules(folder.__path__, f"{folder.__name__}."):
@@ -32,6 +32,7 @@ def _modules() -> dict[str, str]:
 
 
 def names() -> tuple[str, ...]:
+    """Names of all workloads, in alphabetical order."""
     return tuple(sorted(_modules()))
 
 

@@ -33,28 +33,33 @@ class Supervised(Network):
         return logits
 
     def batch(self, params: Any, lengths: Lengths, batch_size: int, draw: Draw) -> tuple[torch.Tensor, torch.Tensor]:
+        """(input, target): the input of normal values, with the batch dimension in front."""
         x = draw.normal("input", (batch_size, *self.input_shape(params, lengths)))
         return x, self.target(draw.uniform("target", (batch_size,)))
 
     def losses(
         self, network: torch.nn.Module, batch: tuple[torch.Tensor, torch.Tensor]
     ) -> Iterator[tuple[str, torch.Tensor]]:
+        """One loss, of all that may train."""
         x, target = batch
         yield "all", self.loss(network(x), target)
 
     def predict(self, network: torch.nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        """`answer` to the batch's input; its target is not used."""
         return self.answer(network(batch[0]))
 
 
 class Classifier(Supervised):
-    """Ten classes; the softmax lies in the categorical cross-entropy, as torch has it."""
+    """Ten classes. The network gives logits; the softmax is part of torch's cross-entropy."""
 
     classes = 10
 
     def target(self, uniform: torch.Tensor) -> torch.Tensor:
+        """(batch,) numbers of classes, int64."""
         return (uniform * self.classes).long()
 
     def loss(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Mean cross-entropy, in float32 at least."""
         import torch.nn.functional as F
 
         return F.cross_entropy(logits.float() if logits.dtype.itemsize < 4 else logits, target)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 
 class RecurrentParams(Params):
+    """Sizes of the recurrent layer, and which kernel runs it."""
+
     input_size: Annotated[int, Field(ge=1, le=65_536)] = 10
     hidden_size: Annotated[int, Field(ge=1, le=65_536)] = 64
     # False runs torch's own cells step by step instead of the vendor library's fused kernel.
@@ -22,6 +24,11 @@ class RecurrentParams(Params):
 
 
 class Recurrent(Supervised):
+    """`layer` is a class of torch.nn; `gates` are its matrix products of either kind, W x and U h, a time step.
+
+    `second_bias_trains`: whether Keras has both of torch's biases.
+    """
+
     operations = ("rnn", "matmul")
     params_model = RecurrentParams
     lengths = MappingProxyType({"seq_len": 100})
@@ -35,6 +42,7 @@ class Recurrent(Supervised):
         self._second_bias_trains = second_bias_trains
 
     def input_shape(self, params: RecurrentParams, lengths: Lengths) -> tuple[int, ...]:
+        """(T, input_size)."""
         return (lengths["seq_len"], params.input_size)
 
     def cpu_overhead_s(self, lengths: Lengths) -> float:
@@ -50,6 +58,7 @@ class Recurrent(Supervised):
         return FlopCount(forward, backward)
 
     def build(self, params: RecurrentParams) -> torch.nn.Module:
+        """Maps (batch, T, input_size) to logits (batch, 1)."""
         from torch import nn
 
         class LastState(nn.Module):  # type: ignore[misc]
@@ -73,6 +82,7 @@ class Recurrent(Supervised):
         return LastState(recurrent)
 
     def target(self, uniform: torch.Tensor) -> torch.Tensor:
+        """(batch, 1) of 0 and 1, equally likely; float32."""
         return (uniform[:, None] < 0.5).float()
 
     def loss(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -83,4 +93,5 @@ class Recurrent(Supervised):
         return F.binary_cross_entropy_with_logits(logits, target.to(logits.dtype))
 
     def answer(self, logits: torch.Tensor) -> torch.Tensor:
+        """Probabilities (batch, 1)."""
         return logits.sigmoid()

@@ -16,14 +16,18 @@ def _conv3x3(channels_in: int, channels_out: int, side_out: int) -> int:
 
 
 class Cnn(Classifier):
+    """Ten classes of 28x28 images, without parameters of its own."""
+
     name = "cnn"
     title = "CNN: 3 convolutions, Dense 64, Dense 10"
     operations = ("conv", "matmul")
 
     def input_shape(self, params: Params, lengths: Lengths) -> tuple[int, ...]:
+        """Channels first: (1, 28, 28)."""
         return (1, 28, 28)
 
     def flops(self, params: Params, lengths: Lengths) -> FlopCount:
+        """Backward is twice forward, less the gradient of the image, which autograd does not compute."""
         first = _conv3x3(1, 32, 26)
         forward = first + _conv3x3(32, 64, 11) + _conv3x3(64, 64, 3) + 2 * 576 * 64 + 2 * 64 * self.classes
         return FlopCount(forward, 2 * forward - first)

@@ -31,11 +31,15 @@ DOWNLOAD_TIMEOUT_S = 20.0
 
 
 class VggParams(Params):
+    """Where the weights of the frozen base come from."""
+
     # "random", "imagenet" (torchvision's own weights, from its cache or the network), or the path of a state dict.
     weights: str = "random"
 
 
 class Vgg16(Classifier):
+    """Two dense layers, trained on the output of a frozen base."""
+
     name = "vgg16"
     title = "VGG16 transfer learning, frozen base"
     operations = ("conv", "matmul")
@@ -47,9 +51,9 @@ class Vgg16(Classifier):
         return (3, 224, 224)
 
     def flops(self, params: VggParams, lengths: Lengths) -> FlopCount:
+        """Backward stops at the frozen base: weight gradients of both layers, input gradient of the last one only."""
         base = sum(2 * 9 * cin * cout * side * side for side, cin, cout in CONVOLUTIONS)
         dense, last = 2 * FLAT * UNITS, 2 * UNITS * self.classes
-        # Backward stops at the frozen base: weight gradients of both layers, input gradient of the last one only.
         return FlopCount(base + dense + last, dense + 2 * last)
 
     def build(self, params: VggParams) -> torch.nn.Module:
@@ -65,7 +69,7 @@ class Vgg16(Classifier):
         return nn.Sequential(base, nn.Flatten(), nn.Linear(FLAT, UNITS), nn.ReLU(), nn.Linear(UNITS, self.classes))
 
     def load_pretrained(self, network: torch.nn.Module, params: VggParams) -> LoadedWeights:
-        """Fill the frozen base; what cannot be had leaves the random weights in place and says why."""
+        """Fill the frozen base; where the weights are unavailable the random ones stay, and `note` says why."""
         if params.weights == "random":
             return LoadedWeights("random", "seeded random weights, as asked for")
         try:
