@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,9 @@ from torch.utils._pytree import tree_map
 from gpuprof.record.case import Correctness
 from gpuprof.worker import precision, seeded
 from gpuprof.worker.device import ComputeDevice
-from gpuprof.worker.network import build_network, definition, kept, put_back, turns
-from gpuprof.worker.step import INITIAL_LOSS_SCALE, Stepper
+from gpuprof.worker.network import build_network, definition
+from gpuprof.worker.step import Stepper
 from gpuprof.workloads.case import CaseSpec
-from gpuprof.workloads.network import Group
 
 SEED = 20_261_123
 STEPS = 20
@@ -37,29 +36,32 @@ SHIPPED = Path(__file__).with_name("references.json")
 class Reference:
     """What a float64 CPU run of the small batch gives; `output` is the flat prediction before training.
 
-    `loss_curve` holds each loss of each step, in the order they were computed; `loss` is the first of them, and
-    `gradient_norm` is over all losses before the first step.
+    `loss_curve` holds each loss of each step, in the order they were computed; `loss` is the first of them.
+    `gradient_norms` holds, before the first step, the norm of each loss's gradients in its group.
     """
 
     source: str
     output: list[float]
     loss: float
-    gradient_norm: float
+    gradient_norms: list[float]
     loss_curve: list[float]
 
 
 def small_case(case: CaseSpec) -> CaseSpec:
     """The case that the gate runs: the network's `gate_batch_size`, and lengths of 100 at most."""
-    lengths: dict[str, Any] = {
-        name: min(length, MAX_LENGTH) for name, length in case.lengths.items() if hasattr(case, name)
-    }
+    lengths: dict[str, Any] = {name: length for name, length in small_lengths(case).items() if hasattr(case, name)}
     return replace(case, batch_size=definition(case)[0].gate_batch_size, seed=SEED, **lengths)
+
+
+def small_lengths(case: CaseSpec) -> dict[str, int]:
+    """The lengths of the gate, also those that are no keys of cases."""
+    return {name: min(length, MAX_LENGTH) for name, length in case.lengths.items()}
 
 
 def small_batch(case: CaseSpec) -> Any:
     """The batch of the gate, on the CPU; fixed by SEED alone."""
     workload, params = definition(case)
-    return workload.batch(params, case.lengths, case.batch_size, seeded.Seeded(SEED))
+    return workload.batch(params, small_lengths(case), case.batch_size, seeded.Seeded(SEED))
 
 
 def reference_key(case: CaseSpec) -> str:
@@ -70,7 +72,7 @@ def reference_key(case: CaseSpec) -> str:
     small = small_case(case)
     mode = [small.mode] if definition(small)[0].modes_differ else []
     params = {key: value for key, value in small.params.items() if key != "fused"}
-    lengths: list[int | None] = [*small.lengths.values()] or [None]
+    lengths: list[int | None] = [*small_lengths(case).values()] or [None]
     return json.dumps([small.workload, *mode, *lengths, small.batch_size, params], sort_keys=True)
 
 
@@ -83,7 +85,11 @@ def compute_reference(case: CaseSpec, source: str = "computed on this machine's 
     with torch.no_grad():
         output = workload.predict(network, batch).flatten().tolist()
     twin = copy.deepcopy(network)
-    norm = _gradient_norm(workload.losses(twin, batch), workload.groups(twin))
+    twins_groups = workload.groups(twin)
+    norms = []
+    for name, loss in workload.losses(twin, batch):
+        gradients = torch.autograd.grad(loss, twins_groups[name].parameters, allow_unused=True)
+        norms.append(math.sqrt(sum(float(g.square().sum()) for g in gradients if g is not None)))
     groups, rate = workload.groups(network), workload.gate_learning_rate
     optimizers = {
         name: getattr(torch.optim, group.optimizer.name)(
@@ -100,7 +106,7 @@ def compute_reference(case: CaseSpec, source: str = "computed on this machine's 
                 parameter.grad = gradient
             optimizers[name].step()
             curve.append(loss.item())
-    return Reference(source, output, curve[0], norm, curve)
+    return Reference(source, output, curve[0], norms, curve)
 
 
 def find_reference(case: CaseSpec) -> Reference:
@@ -141,13 +147,16 @@ def check(case: CaseSpec, device: ComputeDevice, arithmetic: Sequence[str | None
         # Before the first step, as in the reference: training changes the weights.
         with torch.no_grad(), precision.autocast(device, small.precision):
             output = workload.predict(network, batch)
-        errors["gradient_norm_error"] = relative(_norm_before(stepper, small, device, batch), reference.gradient_norm)
+        norms = stepper.gradient_norms(batch)
+        pairs = zip(norms, reference.gradient_norms, strict=True)
+        errors["gradient_norm_error"] = max(relative(norm - expected, expected) for norm, expected in pairs)
         curve = [float(loss.detach()) for _ in range(STEPS) for loss in stepper.step()]
         curve_errors = _curve_errors(curve, reference.loss_curve, workload.losses_per_step)
         errors["loss_error"] = max(curve_errors[: workload.losses_per_step])  # of the first step
         errors["loss_curve_error"] = max(curve_errors)
-    expected = torch.tensor(reference.output, dtype=torch.float64)
-    errors["output_error"] = float((output.detach().cpu().double().flatten() - expected).norm() / expected.norm())
+    answer = torch.tensor(reference.output, dtype=torch.float64)
+    off = output.detach().cpu().double().flatten() - answer
+    errors["output_error"] = relative(float(off.norm()), float(answer.norm()))
     tolerance = max((TOLERANCE[a] for a in arithmetic if a in TOLERANCE), default=TOLERANCE[small.precision])
     return judge(errors, curve, tolerance, small, reference.source)
 
@@ -164,7 +173,7 @@ def judge(
     passes, wrong = tolerance
     verdict = "wrong" if not finite or worst > wrong else "drift" if worst > passes else "pass"
     absent = {
-        name: "not part of inference" if value is None else "not finite"
+        name: "not part of inference" if value is None else "not finite, or against a reference of zero"
         for name, value in errors.items()
         if value is None or not math.isfinite(value)
     }
@@ -188,42 +197,20 @@ def not_checked(reason: str) -> dict[str, Any]:
     return Correctness.unknown(reason).model_dump()
 
 
-def relative(value: float, reference: float, scale: float | None = None) -> float:
-    """|value - reference| / |scale|, where `scale` None is the reference; infinite where that is not a number."""
-    scale = reference if scale is None else scale
-    error = abs(value - reference) / abs(scale) if scale else math.inf
+def relative(difference: float, scale: float) -> float:
+    """|difference / scale|: zero where nothing differs, infinite where that is no number."""
+    if difference == 0:
+        return 0.0
+    error = abs(difference / scale) if scale else math.inf
     return error if not math.isnan(error) else math.inf
 
 
 def _curve_errors(curve: Sequence[float], reference: Sequence[float], losses_per_step: int) -> list[float]:
-    """The error of each loss, relative to the first step's reference for it.
+    """The error of each loss, relative to the largest reference for that loss over the steps.
 
-    Later references may be near zero, where a relative error says nothing. Losses are not added up: errors of opposite
-    sign would cancel.
+    A single reference may be near zero, where a relative error says nothing. Losses are not added up: errors of
+    opposite sign would cancel.
     """
+    scales = [max(map(abs, reference[kind::losses_per_step])) for kind in range(losses_per_step)]
     pairs = enumerate(zip(curve, reference, strict=True))
-    return [relative(value, expected, reference[index % losses_per_step]) for index, (value, expected) in pairs]
-
-
-def _norm_before(stepper: Stepper, case: CaseSpec, device: ComputeDevice, batch: Any) -> float:
-    """The gradient norm of the network as it is; the computation's changes of its buffers are undone."""
-    workload, network = definition(case)[0], stepper.network
-    scale = INITIAL_LOSS_SCALE if precision.needs_scaler(case.precision) else 1.0  # small fp16 gradients would vanish
-    before = kept(network)
-    losses = turns(workload, network, batch, precision.autocast(device, case.precision))
-    norm = _gradient_norm(losses, workload.groups(network), scale)
-    put_back(network, before)
-    return norm
-
-
-def _gradient_norm(
-    losses: Iterable[tuple[str, torch.Tensor]], groups: Mapping[str, Group], scale: float = 1.0
-) -> float:
-    """Euclidean norm over the gradients of all losses, each in its own group; no optimizer steps in between."""
-    gradients = (
-        gradient
-        for name, loss in losses
-        for gradient in torch.autograd.grad(loss * scale, groups[name].parameters, allow_unused=True)
-        if gradient is not None
-    )
-    return math.sqrt(sum(float(g.detach().cpu().double().square().sum()) for g in gradients)) / scale
+    return [relative(value - expected, scales[index % losses_per_step]) for index, (value, expected) in pairs]

@@ -36,12 +36,26 @@ def build_network(
 ) -> tuple[torch.nn.Module, LoadedWeights]:
     """The network in float32 on the device, with weights fixed by `seed` or pretrained ones where asked for."""
     workload, params = definition(case)
-    network = on_meta(case).to_empty(device="cpu")
+    network = _on_cpu(on_meta(case))
     seeded.fill(network, seed)
     weights = LoadedWeights("random", f"seeded random weights (seed {seed})")
     if pretrained:
         weights = workload.load_pretrained(network, params)
     return network.to(device.torch), weights
+
+
+def _on_cpu(network: torch.nn.Module) -> torch.nn.Module:
+    """A network of meta on the CPU, without values. What its modules share stays shared."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in network.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    network = network.to_empty(device="cpu")
+    # `to_empty` gives each module a parameter of its own: weights that were tied would train apart.
+    for first, *aliases in names.values():
+        for alias in aliases:
+            module, _, attribute = alias.rpartition(".")
+            setattr(network.get_submodule(module), attribute, network.get_parameter(first))
+    return network
 
 
 def turns(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -92,6 +93,28 @@ class Stepper:
         self._scaler.update()
         return losses
 
+    def gradient_norms(self, batch: Any) -> list[float]:
+        """By loss, the norm of the gradients in its group: the backward passes of a step on `batch`, without updates.
+
+        ValueError where a loss gives its group no gradient: it would train nothing.
+        """
+        before, norms = kept(self.network), []
+        for group, loss in turns(self._workload, self.network, batch, self._autocast):
+            optimizer, leaves = self._trained[group]
+            scale = 1.0
+            if self._scaler is not None:  # in fp16 small gradients would vanish
+                loss = self._scaler.scale(loss)
+                scale = self._scaler.get_scale()
+            loss.backward(inputs=leaves)
+            trained = [parameter for part in optimizer.param_groups for parameter in part["params"]]
+            gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
+            if not gradients:
+                raise ValueError(f"a loss of group {group!r} gives no gradient to any of its parameters")
+            norms.append(math.sqrt(sum(float(g.detach().cpu().double().square().sum()) for g in gradients)) / scale)
+            optimizer.zero_grad()
+        put_back(self.network, before)
+        return norms
+
     def _infer(self) -> torch.Tensor:
         with self._autocast:
             return self._workload.predict(self.network, next(self._batches))
@@ -99,7 +122,7 @@ class Stepper:
     def _rewind(self, before: list[torch.Tensor], scale: dict[str, Any] | None) -> None:
         """Undo the steps that capturing took, in place: the graph holds the addresses.
 
-        Every optimizer's state begins at zero, except Adagrad's with an `initial_accumulator_value` of its own.
+        Every optimizer that may be captured begins at zero (`optimizers`).
         """
         put_back(self.network, before)
         with torch.no_grad():

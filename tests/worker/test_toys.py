@@ -11,10 +11,13 @@ from gpuprof import workloads
 from gpuprof.record.case import Correctness
 from gpuprof.worker import correctness, flops
 from gpuprof.worker.batches import random_batches
+from gpuprof.worker.channel import Unsupported
 from gpuprof.worker.device import ComputeDevice
 from gpuprof.worker.measure import _compilations
 from gpuprof.worker.network import build_network, turns
+from gpuprof.worker.optimizers import optimizers
 from gpuprof.worker.step import Stepper
+from gpuprof.workloads.network import Group, Optimizer
 from support.capturing import Capturing
 from support.cases import case
 from support.toys import NAMES
@@ -171,3 +174,85 @@ def test_a_network_that_yields_other_losses_than_it_declares_is_told(declared, m
     stepper = Stepper(case("toygan"), CPU, network, random_batches(case("toygan"), CPU))
     with pytest.raises(ValueError, match=message):
         stepper.step()
+
+
+def test_tied_weights_stay_tied(monkeypatch):
+    chat = workloads.get("toychat")
+    build = type(chat).build
+
+    def tied(self, params):
+        network = build(self, params)
+        network.head.weight = network.embedding.weight
+        return network
+
+    monkeypatch.setattr(type(chat), "build", tied)
+    network, _ = build_network(case("toychat"), CPU, seed=3)
+    assert network.head.weight is network.embedding.weight
+    assert network.double().head.weight is network.embedding.weight
+    assert sum(p.numel() for p in network.parameters()) == flops.parameters(case("toychat"))[0]
+
+
+class _Grown(torch.autograd.Function):
+    """The identity, whose gradient is 50 times too large."""
+
+    @staticmethod
+    def forward(_, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(_, gradient):
+        return 50 * gradient
+
+
+def test_a_small_group_does_not_hide_behind_a_large_one(monkeypatch):
+    """Adam takes the same steps whatever the size of its gradients, so that no loss shows the fault."""
+    gan, faulty = workloads.get("toygan"), [False]
+    losses = type(gan).losses
+
+    def planted(self, network, batch):
+        for name, loss in losses(self, network, batch):
+            grown = _Grown.apply(loss) if faulty[0] and name == "generator" else loss
+            yield name, grown * (1e5 if name == "discriminator" else 1)
+
+    monkeypatch.setattr(type(gan), "losses", planted)
+    monkeypatch.setattr(
+        type(gan), "groups", lambda _, network: {n: Group(list(m.parameters())) for n, m in network.named_children()}
+    )
+    reference = correctness.compute_reference(case("toygan"))
+    monkeypatch.setattr(correctness, "find_reference", lambda _: reference)
+    assert correctness.check(case("toygan"), CPU, ["ieee"])["verdict"] == "pass"
+    faulty[0] = True
+    found = correctness.check(case("toygan"), CPU, ["ieee"])
+    assert found["verdict"] == "wrong"
+    assert found["gradient_norm_error"] > 10
+
+
+def test_a_loss_that_trains_nothing_is_refused(monkeypatch):
+    gan = workloads.get("toygan")
+    monkeypatch.setattr(type(gan), "losses", lambda self, network, batch: _swapped(network, batch))
+    with pytest.raises(ValueError, match="gives no gradient to any of its parameters"):
+        correctness.check(case("toygan"), CPU, ["ieee"])
+
+
+def _swapped(network, batch):
+    loss = network.discriminator(batch["real"]).mean()
+    yield "generator", loss + 0.0
+    yield "discriminator", network.discriminator(batch["real"]).mean()
+
+
+@pytest.mark.parametrize(("name", "options"), [("NAdam", {}), ("SGD", {"momentum": 0.9, "dampening": 0.9, "lr": 0.1})])
+def test_what_begins_elsewhere_than_at_zero_cannot_be_captured(name, options, monkeypatch):
+    gan = workloads.get("toygan")
+    network, _ = build_network(case("toygan"), CPU, seed=3)
+    monkeypatch.setattr(
+        type(gan), "groups", lambda _, network: {"all": Group(list(network.parameters()), Optimizer(name, options))}
+    )
+    with pytest.raises(Unsupported, match=name):
+        optimizers(gan, network, scaled=False, captured=True, learning_rate=None)
+    assert optimizers(gan, network, scaled=False, captured=False, learning_rate=None)
+
+
+def test_a_length_that_is_no_key_is_shortened_for_the_gate_too(monkeypatch):
+    monkeypatch.setattr(workloads.get("toychat"), "lengths", {"seq_len": 12, "new_tokens": 4096})
+    batch = correctness.small_batch(correctness.small_case(case("toychat")))
+    assert {name: tensor.shape[1] for name, tensor in batch.items()} == {"seq_len": 12, "new_tokens": 100}
