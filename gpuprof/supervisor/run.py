@@ -199,10 +199,13 @@ def run(
         except KeyboardInterrupt as interrupt:
             interruption = str(interrupt) or "interrupted from the keyboard"
         # After an interruption a second signal has nothing left to end.
-        held.enter_context(undisturbed(afterwards=interruption is None))
+        safe = held.enter_context(undisturbed(afterwards=interruption is None))
         journal.append({"type": "end", "finished_at": utc_now(), "interrupted": interruption, **_source(station)})
         record, raw = assemble(journal.lines, utc_now())
-        return record, journal.publish(record, raw)
+        try:
+            return record, journal.publish(record, raw)
+        finally:
+            safe()
 
 
 def _source(station: Station) -> dict[str, Any]:

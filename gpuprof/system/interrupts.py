@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -32,19 +32,28 @@ def _hangup() -> list[signal.Signals]:
 
 
 @contextmanager
-def undisturbed(*, afterwards: bool = False) -> Iterator[None]:
+def undisturbed(*, afterwards: bool = False) -> Iterator[Callable[[], None]]:
     """Hold back Ctrl-C, SIGTERM and SIGHUP until a result is safe.
 
     With `afterwards` the first of them is raised at the end; without, or where the body raises, they have no effect.
+    The body may call what it is given once the result is safe, before it cleans up: where the clean-up hangs, a signal
+    more than the one that is held back (without `afterwards`: any) then raises KeyboardInterrupt at once.
     """
     missed: list[int] = []
+    is_safe = False
+
+    def safe() -> None:
+        nonlocal is_safe
+        is_safe = True
 
     def note(number: int, frame: FrameType | None) -> None:
+        if is_safe and len(missed) >= afterwards:
+            raise KeyboardInterrupt(f"interrupted by {signal.Signals(number).name}")
         missed.append(number)
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM, *_hangup())}
     try:
-        yield
+        yield safe
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
