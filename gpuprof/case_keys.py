@@ -46,7 +46,8 @@ class CaseKey:
     id_always: bool = False  # others stand in a case's id where they differ from their default
     say: Callable[[Any], str] | None = None
     heading: str = ""  # where a reason or a ledger names the key
-    # A record without it is older than the key, and ran with its default.
+    # Every record holds it. One that was made before a later key came ran with that key's default, which its id does not
+    # name; of a later length it is unknown what it was, since workloads may declare lengths that are no keys.
     in_old_records: bool = False
     # Both from the field of CaseKeys.
     name: str = ""
@@ -57,9 +58,9 @@ class CaseKey:
         """Whether a record may hold None for it."""
         return self.default is None and not self.resolved
 
-    def in_id(self, value: Any) -> Iterator[str]:
-        """The value's part of a case's id; nothing for None, nor for the default of most keys."""
-        if value is not None and (self.id_always or value != self.default):
+    def in_id(self, value: Any, default: Any) -> Iterator[str]:
+        """The value's part of a case's id; nothing for None, nor for the `default` of most keys."""
+        if value is not None and (self.id_always or value != default):
             yield self.id_form.format(value)
 
     def said(self, value: Any) -> str:

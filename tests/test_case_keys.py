@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from gpuprof import case_keys
 from gpuprof.case_keys import KEYS
 from gpuprof.config.keys import Keys
 from gpuprof.index.digest import CaseDigest
+from gpuprof.index.selector import RUN_FIELDS
 from gpuprof.record.case import Case
 from gpuprof.workloads.case import CaseSpec
 from support.cases import case
@@ -35,6 +37,21 @@ def test_whatever_has_the_keys_has_all_of_them():
     for kind in (CaseSpec, CaseDigest):
         assert set(KEYS) <= {name for base in kind.__mro__ for name in vars(base).get("__annotations__", ())}
     assert set(KEYS) <= set(Keys.model_fields) & set(Case.model_fields)
+
+
+def test_no_key_has_the_name_of_something_else():
+    taken = {*Keys.__annotations__, *CaseSpec.__annotations__, *Case.__annotations__, *RUN_FIELDS, "absent", "case_id"}
+    taken |= set(CaseDigest.__annotations__) | {"workload", "params", "sweep"}
+    assert set(KEYS) & taken == {"precision", "threads"}  # of which a record and a digest know more
+
+
+def test_a_later_length_leaves_the_ids_of_its_workloads_own_as_they_were(monkeypatch):
+    later = replace(KEYS["seq_len"], in_old_records=False)
+    assert list(later.in_id(100, 100)) == []
+    assert list(later.in_id(7, 100)) == ["t7"]
+    monkeypatch.setattr("gpuprof.workloads.case.NAMED", (later,))
+    assert case("lstm").case_id == "lstm"
+    assert case("lstm", seq_len=7).case_id == "lstm-t7"
 
 
 def test_the_keys_of_two_cases_make_two_names():

@@ -61,7 +61,7 @@ def expand(keys: Keys, workload: Workload) -> list[CaseSpec]:
         chosen = dict(zip(keys.sweep, values, strict=True))
         params = keys.params | {k.removeprefix("params."): v for k, v in chosen.items() if k.startswith("params.")}
         plain = {name: chosen.get(name, getattr(keys, name)) for name in SWEEPABLE}
-        plain |= {name: plain[name] or default for name, default in workload.lengths.items() if name in plain}
+        plain |= {name: default for name, default in workload.lengths.items() if name in plain and plain[name] is None}
         resolved = workload.params_model(**params).model_dump()
         cases.append(CaseSpec(workload=keys.workload, params=resolved, **plain))
     return cases

@@ -162,11 +162,13 @@ class Case(_Keyed):  # type: ignore[misc]
     @model_validator(mode="before")
     @classmethod
     def _made_before_a_key_came(cls, data: Any) -> Any:
-        """A case that was recorded before a length became a key has the reason why it has none."""
-        lacking = [key for key in _LATER if key.optional and isinstance(data, dict) and key.name not in data]
-        if not lacking:
+        """A case that was recorded before a length became a key says so: its workload may have had one all the same."""
+        if not isinstance(data, dict) or not isinstance(absent := data.get("absent", {}), dict):
             return data
-        return {**data, "absent": no_length(lacking) | (data.get("absent") or {})}
+        lacking = [key.name for key in _LATER if key.optional and key.name not in data]
+        return (
+            {**data, "absent": dict.fromkeys(lacking, "recorded before this was a key") | absent} if lacking else data
+        )
 
 
 def no_length(keys: Iterable[CaseKey]) -> dict[str, str]:

@@ -70,7 +70,7 @@ class Environment(Part):
 
 
 class RunRecord(Part):
-    schema_: Literal["gpuprof.record/3"] = Field("gpuprof.record/3", alias="schema")
+    schema_: Literal["gpuprof.record/4"] = Field("gpuprof.record/4", alias="schema")
     run_id: RunId
     outcome: RunOutcome
     reason: str | None

@@ -3,6 +3,7 @@
 gpuprof.record/1  first version.
 gpuprof.record/2  telemetry in run, case and repeat: power, energy, temperatures, clocks, throttling of the device.
 gpuprof.record/3  config.shard and config.held: which of the configuration's cases are this run's, and why.
+gpuprof.record/4  case.item and case.items_per_sample: what the workload counts beside samples.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from typing import Any
 
 from gpuprof.record.case import CASE_TELEMETRY
 
-SCHEMA = "gpuprof.record/3"
-OLDER = ("gpuprof.record/1", "gpuprof.record/2")
+SCHEMA = "gpuprof.record/4"
+OLDER = ("gpuprof.record/1", "gpuprof.record/2", "gpuprof.record/3")
 
 
 def upgrade(data: dict[str, Any]) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def _case(line: dict[str, Any], findings: dict[str, Any] | None, repeats: list[R
     outcome, reason = _case_outcome(repeats)
     if line["fallback_of"] is None:
         absent["fallback_of"] = "asked for by the configuration"
-    absent |= no_length(key for key in LENGTHS if request.get(key.name, key.default) is None)
+    absent |= no_length(key for key in LENGTHS if key.name in request and request[key.name] is None)
     if reason is None:
         absent["reason"] = "nothing went wrong"
 

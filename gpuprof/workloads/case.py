@@ -29,7 +29,8 @@ class CaseSpec(CaseKeys):
     def lengths(self) -> dict[str, int]:
         """Every length that its workload declares; where the case has no key for one, the workload's default."""
         declared = workloads.get(self.workload).lengths
-        return {name: getattr(self, name, None) or default for name, default in declared.items()}
+        asked = {name: getattr(self, name, None) for name in declared}
+        return {**declared, **{name: length for name, length in asked.items() if length is not None}}
 
     @property
     def case_id(self) -> str:
@@ -37,7 +38,10 @@ class CaseSpec(CaseKeys):
         standard = workloads.get(self.workload).params_model().model_dump()
         parts = [self.workload]
         for key in NAMED:
-            parts += key.in_id(getattr(self, key.name))
+            # A length that became a key later leaves the ids as they were, where it is the workload's own.
+            later = key.length and not key.in_old_records
+            default = workloads.get(self.workload).lengths.get(key.name) if later else key.default
+            parts += key.in_id(getattr(self, key.name), default)
         parts += [f"{key}={_slug(value)}" for key, value in sorted(self.params.items()) if value != standard[key]]
         name = "-".join(parts)
         return name if len(name) <= 160 else f"{name[:147]}-{_digest(name)}"

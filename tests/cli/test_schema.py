@@ -6,4 +6,4 @@ from support.running import gpuprof
 
 
 def test_schema_is_json_schema():
-    assert gpuprof("schema").json["$id"] == "gpuprof.record/3"
+    assert gpuprof("schema").json["$id"] == "gpuprof.record/4"

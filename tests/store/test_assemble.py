@@ -103,7 +103,7 @@ def test_the_journal_of_an_earlier_version_is_folded_into_a_record_of_this_one()
     lines = journal(repeat(), end=False)
     lines[0]["schema"] = "gpuprof.record/2"
     record = assemble(lines, NOW)[0]
-    assert json.loads(record.to_json())["schema"] == "gpuprof.record/3"
+    assert json.loads(record.to_json())["schema"] == "gpuprof.record/4"
     assert (record.config.shard, record.config.held) == ("1/1", {})
 
 

@@ -96,5 +96,5 @@ def test_a_record_of_the_first_schema_is_read_with_every_new_field_explained(old
         assert case.throughput_per_s.value == next(
             c["throughput_per_s"]["value"] for c in old["cases"] if c["case_id"] == case.case_id
         )
-    assert json.loads(record.to_json())["schema"] == "gpuprof.record/3"
+    assert json.loads(record.to_json())["schema"] == "gpuprof.record/4"
     assert RunRecord.model_validate_json(record.to_json()) == record

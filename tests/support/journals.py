@@ -50,7 +50,7 @@ def journal(*repeats: dict, kind: str = "cpu", interrupted: str | None = None, e
     environment = dict.fromkeys(("cpu", "memory_total_bytes", "container", "gpuprof_commit", "torch", "torch_build"))
     lines = [
         {
-            "type": "run", "schema": "gpuprof.record/3", "run_id": "20261123T090000Z-test-00000000", "simulated": False,
+            "type": "run", "schema": "gpuprof.record/4", "run_id": "20261123T090000Z-test-00000000", "simulated": False,
             "started_at": NOW, "config": {"file": "x", "sha256": "0" * 64, "text": ""},
             "protocol": {"name": "full", "repeats": 5, "warmup_min_steps": 1, "warmup_min_s": 1, "warmup_max_s": 1,
                          "block_min_s": 1, "measure_min_blocks": 1, "measure_min_s": 1, "measure_max_s": 1,
