@@ -46,8 +46,8 @@ class CaseKey:
     id_always: bool = False  # others stand in a case's id where they differ from their default
     say: Callable[[Any], str] | None = None
     heading: str = ""  # where a reason or a ledger names the key
-    # Every record holds it. One that was made before a later key came ran with that key's default, which its id does not
-    # name; of a later length it is unknown what it was, since workloads may declare lengths that are no keys.
+    # Every record holds it. One that is older than a later key ran with that key's default, which its id does not name;
+    # of a later length it is unknown what it was, since workloads may declare lengths that are no keys.
     in_old_records: bool = False
     # Both from the field of CaseKeys.
     name: str = ""
