@@ -131,7 +131,7 @@ def _series(history: History) -> Iterable[Block]:
         ])  # fmt: skip
     yield Table(
         f"{BY_KEY[history.metric].title}, {BY_KEY[history.metric].better} is better",
-        ("case", "verdict", "device", "runs", "newest run", "vs. current level", "last runs"), rows,
+        ("case", "verdict", "device", "runs", "newest run", "vs current level", "last runs"), rows,
     )  # fmt: skip
     if history.skipped:
         yield Notice(f"{plural(len(history.skipped), 'record')} left out:", "warn")
