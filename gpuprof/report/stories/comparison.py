@@ -14,7 +14,8 @@ from gpuprof.report.story import Block, Section, Story
 from gpuprof.report.wording import SIMULATED, percent, times, times_interval
 from gpuprof.text import listed, plural, shortened
 
-_UNITS = {"process": "processes", "run": "runs", "machine": "machines", "pair of processes": "pairs of processes"}
+# Plurals of units of inference that take more than an -s.
+_UNITS = {"process": "processes", "pair of processes": "pairs of processes", "mixed": "units of different kinds"}
 
 
 def story(comparison: Comparison, now: str, timeline: Timeline | None = None) -> Story:
@@ -86,14 +87,17 @@ def _inference(comparison: Comparison) -> str:
     claim, sides = comparison.overall, (comparison.baseline, comparison.candidate)
     if not claim.unit:
         return "none"
-    unit = _UNITS.get(claim.unit, claim.unit)
-    counts = (
-        f"{claim.units[0]} {unit}"
-        if claim.unit == "pair of processes"
-        else f"{claim.units[0]} and {claim.units[1]} {unit}"
-        if claim.units[0] != claim.units[1]
-        else plural(claim.units[0], claim.unit, unit) + " per side"
+    kinds = claim.unit.split(" | ")
+    baseline, candidate = (
+        plural(count, kind, _UNITS.get(kind, ""))
+        for count, kind in zip(claim.units, (kinds[0], kinds[-1]), strict=True)
     )
+    if claim.unit.startswith("pair"):
+        counts = baseline
+    elif baseline == candidate:
+        counts = f"{baseline} per side"
+    else:
+        counts = f"{claim.units[0] if len(kinds) == 1 else baseline} and {candidate}"
     differ = "run-to-run" if len({name for side in sides for name in side.machines}) == 1 else "machine-to-machine"
     spread = f"; includes {percent(claim.spread)} for {differ} variation" if claim.spread else ""
     return f"{counts}{spread}"
