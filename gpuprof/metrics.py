@@ -124,13 +124,13 @@ METRICS = (
     Metric("latency_p90_s", "latency p90", "s", "lower", _latency("p90"), _of("latency", "p90")),
     Metric("latency_p99_s", "latency p99", "s", "lower", _latency("p99"), _of("latency", "p99")),
     Metric(
-        "device_span_s", "device time a step", "s", "lower", _estimate("device_span_s"), _of("device_span", "step_s")
+        "device_span_s", "device time per step", "s", "lower", _estimate("device_span_s"), _of("device_span", "step_s")
     ),
     Metric("first_step_s", "first step", "s", "lower", _plain("first_step_s")),
     Metric("peak_memory_bytes", "peak memory", "B", "lower", _plain("peak_memory_bytes")),
-    Metric(_JOULES, "energy a sample", "J", "lower", _estimate(_JOULES), _joules("energy_j")),
+    Metric(_JOULES, "energy per sample", "J", "lower", _estimate(_JOULES), _joules("energy_j")),
     Metric(_ABOVE, "… above idle", "J", "lower", _estimate(_ABOVE), _joules("above_idle_j")),
-    Metric("power_mean_w", "power", "W", "lower", _summary("power_w", "mean"), _sensed("power_w", "mean")),
-    Metric("temperature_max_c", "temperature", "°C", "lower", _summary("temperature_c", "max"), ratio=False),
+    Metric("power_mean_w", "mean power", "W", "lower", _summary("power_w", "mean"), _sensed("power_w", "mean")),
+    Metric("temperature_max_c", "peak temperature", "°C", "lower", _summary("temperature_c", "max"), ratio=False),
 )
 BY_KEY = {metric.key: metric for metric in METRICS}

@@ -26,8 +26,8 @@ Verdict = Literal["faster", "slower", "no difference shown"]
 View = Literal["iso-batch", "best-batch", "all workloads"]
 CLAIMED = ("throughput_per_s", "latency_p50_s")
 HEADLINE = "throughput_per_s"
-ONE_PROCESS = "one process a side has no spread, and so no interval"
-INCOMPLETE = "not every process has this value, and so there is no interval"
+ONE_PROCESS = "a side with a single process has no spread, so there is no interval"
+INCOMPLETE = "some processes lack this value, so there is no interval"
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class BreakEven:
-    """Steps after which the side with the longer first step has caught up, and which side that is, in words."""
+    """Steps after which the side with the longer first step has caught up; `says` continues that number in words."""
 
     steps: float
     says: str
@@ -198,20 +198,20 @@ def _break_even(p: Pair) -> BreakEven | Absent:
     firsts = [typical(case, "first_step_s") for case in (p.baseline, p.candidate)]
     rates = [typical(case, HEADLINE) for case in (p.baseline, p.candidate)]
     if None in firsts or not all(rates):
-        return Absent("a first step or a throughput is not known")
+        return Absent("first step or throughput unknown")
     if p.baseline.newest.batch_size != p.candidate.newest.batch_size:
-        return Absent("not told: a step of one side is not a step of the other")
+        return Absent("no break-even: batch sizes differ, so steps are not comparable")
     first_b, first_c = (value or 0.0 for value in firsts)
     step_b, step_c = (case.newest.batch_size / (rate or 1.0)
                       for case, rate in zip((p.baseline, p.candidate), rates, strict=True))  # fmt: skip
     late, gain = first_c - first_b, step_b - step_c
     if late == gain == 0:
-        return Absent("none: neither is ahead")
+        return Absent("no break-even: neither side is ahead")
     if late * gain <= 0:
         ahead = "candidate" if late < 0 or (late == 0 and gain > 0) else "baseline"
-        return Absent(f"none: the {ahead} is ahead from the first step on")
+        return Absent(f"no break-even: the {ahead} is ahead from the first step")
     slow = "candidate" if late > 0 else "baseline"
-    return BreakEven(late / gain, f"the {slow}'s longer first step is made good after so many steps")
+    return BreakEven(late / gain, f"steps until the {slow}'s longer first step has paid off")
 
 
 def _claim(case: Compared, metric: str) -> Claim:
@@ -295,7 +295,7 @@ def _overall(cases: Sequence[Compared]) -> Claim:
         if case.pair.allowed and effect is not None:
             by_workload.setdefault(case.pair.baseline.newest.workload, []).append(effect)
     if not by_workload:
-        reason = "no pair of cases may be compared" if cases else "the sides have no case in common"
+        reason = "no two cases can be compared" if cases else "the sides have no case in common"
         return _untested("all", "all workloads", HEADLINE, "all workloads", None, False, reason)
     # A workload's cases share its weight, so that the weights sum to 1.
     weighted = [(effect, 1 / len(by_workload) / len(effects)) for effects in by_workload.values() for effect in effects]

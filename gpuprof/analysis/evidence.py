@@ -177,7 +177,7 @@ def fold(side: Evidence, run: Brief, chosen: set[str] | None, find: Callable[[],
     `find` gives its digest when asked. A copy of a run that is there already is named in `copies`, and not counted.
     """
     if run.run_id in side.run_ids:
-        side.copies.append(f"{run.where}: a copy of run {run.run_id}, which is counted once")
+        side.copies.append(f"{run.where}: copy of run {run.run_id}, counted once")
         return
     side.run_ids.add(run.run_id)
     side.runs.append((run.run_id, run.started_at, run.where))

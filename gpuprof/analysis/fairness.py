@@ -23,7 +23,7 @@ from gpuprof.units import show
 Weight = Literal["blocks", "weakens", "noted"]
 WEIGHTS: tuple[Weight, ...] = ("blocks", "weakens", "noted")
 HOTTER_C = 10.0  # difference of start temperatures that is noted
-NOTHING = "no case of one side may be compared with one of the other"
+NOTHING = "no case on one side can be compared with one on the other"
 _MANY = 3  # values, runs or dates listed at most
 _WHOLE = {"none", "SPX"}  # as the vendors call a card that is not partitioned
 # The protocol's name has a line of its own; neither a job's number nor a limit that was not reached matters.
@@ -92,15 +92,15 @@ def _sides(baseline: Evidence, candidate: Evidence, pairs: Sequence[Pair]) -> It
     if len(baseline.simulated | candidate.simulated) > 1:
         words = {True: "simulated", False: "measured"}
         texts = [" and ".join(words[value] for value in sorted(side.simulated)) for side in both]
-        yield Entry("simulated", texts[0], texts[1], "blocks", "a simulator measures no hardware")
+        yield Entry("simulated", texts[0], texts[1], "blocks", "simulated numbers do not come from hardware")
     if (common := _runs(baseline) & _runs(candidate)) and any(not pair.differs for pair in pairs):
         shared = ", ".join(sorted(common)[:_MANY])
-        yield Entry("runs", shared, shared, "blocks", "the same measurements stand on both sides")
+        yield Entry("runs", shared, shared, "blocks", "both sides have the same measurements")
     one_machine = baseline.machines.keys() == candidate.machines.keys() and len(baseline.machines) == 1
     if one_machine and not common and len(baseline.runs) + len(candidate.runs) < 2 * RUNS:
         times = (_when_run(baseline), _when_run(candidate))
-        yield Entry("turns", *times, "weakens", "one after the other, so that a machine that drifts looks like a "
-                    "difference; a sweep puts both into one run, where their processes take turns")  # fmt: skip
+        yield Entry("turns", *times, "weakens", "not interleaved, so drift of the machine looks like a difference; a "
+                    "sweep interleaves both in one run")  # fmt: skip
     for name, weight, why in _facts(baseline, candidate, pairs):
         left, right = _text(baseline, name), _text(candidate, name)
         values = [set(side.facts.get(name, {})) for side in both]
@@ -112,21 +112,21 @@ def _sides(baseline: Evidence, candidate: Evidence, pairs: Sequence[Pair]) -> It
         yield Entry("cases", counts[0], counts[1], "blocks", NOTHING)
     if any(value > 1 for side in both for value in _values(side, "shared_by")):
         shares = tuple(_text(side, "shared_by") for side in both)
-        yield Entry("sensor shared by", shares[0], shares[1], "weakens", "its joules are those of all who share it")
+        yield Entry("sensor shared by", shares[0], shares[1], "weakens", "it measures the energy of all that share it")
     yield from _dictionaries(baseline, candidate)
     yield from _power_limits(baseline, candidate)
     if "quick" in {p.get("name") for side in both for p in _values(side, "protocol")}:
         yield Entry("quick protocol", _named(baseline), _named(candidate), "weakens",
-                    "quick runs are short: fewer processes, shorter warm-up")  # fmt: skip
+                    "quick runs have fewer processes and a shorter warm-up")  # fmt: skip
     for side, position in ((baseline, 0), (candidate, 1)):
         if bad := set(side.facts.get("outcome", {})) - {"ok"}:
             cells: list[str | None] = [None, None]
             cells[position] = ", ".join(sorted(bad))
-            yield Entry("run outcome", cells[0], cells[1], "weakens", "part of what was planned was not measured")
+            yield Entry("run outcome", cells[0], cells[1], "weakens", "some planned measurements are missing")
     if baseline.runs and candidate.runs:
         days = [sorted(start[:10] for _, start, _ in side.runs) for side in both]
         if days[0][-1] != days[1][-1]:
-            yield Entry("date", _span(days[0]), _span(days[1]), "noted", "machines and software change with time")
+            yield Entry("date", _span(days[0]), _span(days[1]), "noted", "machines and software change over time")
 
 
 _TITLES = {
@@ -147,28 +147,28 @@ def _facts(baseline: Evidence, candidate: Evidence, pairs: Sequence[Pair]) -> It
     host: Weight = "weakens" if hosts_matter else "noted"
     yield "gpuprof", "weakens", "versions of gpuprof may measure differently"
     yield "gpuprof_commit", "noted", "versions of gpuprof may measure differently"
-    yield "config", "noted", "another file; what it asked for is compared case by case"
+    yield "config", "noted", "different file; its settings are compared case by case"
     torches = [{_release(v) for v in side.facts.get("torch", {})} for side in (baseline, candidate)]
     if torches[0] == torches[1]:
-        yield "torch", "noted", "the same release in builds of their own"
+        yield "torch", "noted", "same release, different builds"
     else:
-        yield "torch", "weakens", "another release of PyTorch, with other kernels"
-    yield "torch_build", "noted", "what each device needs"
+        yield "torch", "weakens", "PyTorch releases differ in their kernels"
+    yield "torch_build", "noted", "each device needs its own build"
     yield "driver_version", "weakens" if one_vendor else "noted", "drivers change clocks and launch times"
     yield "vbios_version", "noted", "firmware sets clocks and power"
     if any(set(side.facts.get("partition", {})) - _WHOLE for side in (baseline, candidate)):
         yield "partition", "weakens", "a partition is not the whole card"
-    yield "ecc_enabled", "weakens", "error correction costs bandwidth on some memories"
-    yield "scope", "weakens", "energies of different things: see what each sensor covers"
-    yield "cpu", host, "the host submits the work" if host == "weakens" else "no case here is bound by its host"
-    yield "cores", host, "the host submits the work" if host == "weakens" else "no case here is bound by its host"
-    yield "container", "noted", "containers have libraries of their own"
-    yield "kernel", "noted", "another operating system kernel"
-    yield "os", "noted", "another operating system"
-    yield "python", "noted", "another interpreter submits the work"
-    yield "host", "noted", "another machine"
+    yield "ecc_enabled", "weakens", "error correction costs bandwidth on some types of memory"
+    yield "scope", "weakens", "sensors cover different hardware, so energies are not strictly comparable"
+    yield "cpu", host, "the host submits the work" if host == "weakens" else "no case here is host-bound"
+    yield "cores", host, "the host submits the work" if host == "weakens" else "no case here is host-bound"
+    yield "container", "noted", "containers bring their own libraries"
+    yield "kernel", "noted", "different operating system kernel"
+    yield "os", "noted", "different operating system"
+    yield "python", "noted", "the interpreter submits the work"
+    yield "host", "noted", "different machine"
     if baseline.devices.keys() == candidate.devices.keys():
-        yield "core_clock_max_hz", "weakens", "cards of one model with other clocks"
+        yield "core_clock_max_hz", "weakens", "same model, but different maximum clocks"
 
 
 def _release(version: str) -> str:
@@ -179,9 +179,9 @@ def _dictionaries(baseline: Evidence, candidate: Evidence) -> Iterator[Entry]:
     """Libraries, environment variables and the protocol, name by name."""
     one_build = set(baseline.facts.get("torch_build", {})) == set(candidate.facts.get("torch_build", {}))
     for name, weight, why in (
-        ("protocol", "weakens", "measured for another length of time or another number of times"),
+        ("protocol", "weakens", "measured for a different time or number of repeats"),
         ("variables", "weakens", "this environment variable may change what runs"),
-        ("libraries", "weakens" if one_build else "noted", "libraries below PyTorch, of one version or another"),
+        ("libraries", "weakens" if one_build else "noted", "PyTorch runs on this library"),
     ):
         sides = []
         for side in (baseline, candidate):
@@ -242,15 +242,15 @@ def _of_pair(pair: Pair, vary: AbstractSet[str]) -> Iterator[Entry]:
     for name in pair.differs:
         texts = (shown(name, left), shown(name, right))
         if name in vary:
-            yield Entry(HEADINGS[name], *texts, "noted", "what this comparison is about")
+            yield Entry(HEADINGS[name], *texts, "noted", "varied on purpose")
         elif name == "threads":
             cpu = "cpu" in left.said["regime"] | right.said["regime"]
             why = "CPU threads do the work" if cpu else "CPU threads only submit the work"
             yield Entry("threads", *texts, "weakens" if cpu else "noted", why)
         elif name in TOLERATED:
-            yield Entry(HEADINGS[name], *texts, "noted", "a setting of the machine, not of the work")
+            yield Entry(HEADINGS[name], *texts, "noted", "a machine setting; the work is the same")
         else:
-            why = f"another experiment; to compare these on purpose: --vary {name}"
+            why = f"a different experiment; to compare them anyway: --vary {name}"
             yield Entry(HEADINGS[name], *texts, "blocks", why)
     for check in _CHECKS:
         judged = check.judge(left, right)
@@ -297,12 +297,12 @@ def _unlike(name: str, weight: Weight, why: str) -> Callable[[CaseEvidence, Case
 
 def _no_outcome(left: CaseEvidence, right: CaseEvidence) -> Judged:
     missing = any("ok" not in case.said["outcome"] for case in (left, right))
-    return ("blocks", "there is no measurement to compare") if missing else None
+    return ("blocks", "no measurement to compare") if missing else None
 
 
 def _unknown_arithmetic(left: CaseEvidence, right: CaseEvidence) -> Judged:
     unknown = any(case.newest.precision is None for case in (left, right))
-    return ("blocks", "the arithmetic that ran is unknown") if unknown else None
+    return ("blocks", "effective precision unknown") if unknown else None
 
 
 def _correctness(left: CaseEvidence, right: CaseEvidence) -> Judged:
@@ -310,8 +310,8 @@ def _correctness(left: CaseEvidence, right: CaseEvidence) -> Judged:
     if "wrong" in verdicts:
         return "blocks", "fast but wrong is not fast"
     if "drift" in verdicts:
-        return "weakens", "its results are less exact than its arithmetic explains"
-    return ("weakens", "its results were not checked") if None in verdicts else None
+        return "weakens", "results less accurate than the precision explains"
+    return ("weakens", "results not checked") if None in verdicts else None
 
 
 def _slowed(case: CaseEvidence) -> set[str]:
@@ -333,10 +333,10 @@ def _throttling(left: CaseEvidence, right: CaseEvidence) -> Judged:
     if not reasons:
         return None
     if reasons == {"power_cap"}:
-        return "noted", "held at its power limit, as busy devices are"
+        return "noted", "busy devices usually run at their power limit"
     if reasons <= {"power_cap", throttling.CLOCKS_SETTING}:
-        return "weakens", "somebody holds its clocks below what they could be"
-    return "weakens", "held back by more than its power limit"
+        return "weakens", "clocks were set below their maximum"
+    return "weakens", "throttled by more than the power limit"
 
 
 def _start(case: CaseEvidence) -> str | None:
@@ -347,7 +347,7 @@ def _start(case: CaseEvidence) -> str | None:
 def _starts(left: CaseEvidence, right: CaseEvidence) -> Judged:
     starts_c = [case.newest.facts.get("temperature_start_c") for case in (left, right)]
     apart = None not in starts_c and abs(starts_c[0] - starts_c[1]) > HOTTER_C  # type: ignore[operator]
-    return ("noted", "a hotter device draws more") if apart else None
+    return ("noted", "a hotter device draws more power") if apart else None
 
 
 def _crowded(case: CaseEvidence) -> str | None:
@@ -358,7 +358,7 @@ def _crowded(case: CaseEvidence) -> str | None:
 
 def _crowding(left: CaseEvidence, right: CaseEvidence) -> Judged:
     busy = True in left.said["crowded"] | right.said["crowded"]
-    return ("weakens", "others used the host's cores meanwhile") if busy else None
+    return ("weakens", "other work used the host's cores") if busy else None
 
 
 def _doubts(case: CaseEvidence) -> str | None:
@@ -371,22 +371,23 @@ _CHECKS = (
     _Check("outcome", _said("outcome"), _no_outcome),
     _Check("arithmetic", lambda case: case.newest.precision, _unknown_arithmetic),
     _Check("correctness", _said("correctness"), _correctness),
-    _Check("fallback", _said("fallback", {True: "substitute", False: "as asked"}),
-           _unlike("fallback", "weakens", "one side's own kernels failed and a substitute ran")),
-    _Check("precision asked for", _said("requested"), _unlike("requested", "noted", "what counts is what ran")),
-    _Check("precision switches", _said("flags"), _unlike("flags", "noted", "the arithmetic was found to be the same")),
+    _Check("fallback", _said("fallback", {True: "substitute", False: "as requested"}),
+           _unlike("fallback", "weakens", "fused kernels failed on one side, so a substitute ran")),
+    _Check("precision asked for", _said("requested"),
+           _unlike("requested", "noted", "only the effective precision counts")),
+    _Check("precision switches", _said("flags"), _unlike("flags", "noted", "the effective precision is the same")),
     _Check("steady", _said("steady", {True: "yes", False: "no"}),
-           _when("steady", False, "weakens", "its speed still changed while it was measured")),
+           _when("steady", False, "weakens", "speed was still changing during the measurement")),
     _Check("regime", _said("regime"),
-           _when("regime", "host-bound", "weakens", "host-bound: this says as much of the host CPU as of the GPU")),
+           _when("regime", "host-bound", "weakens", "host-bound: this measures the host CPU as much as the GPU")),
     _Check("energy method", _said("energy_method"),
-           _unlike("energy_method", "weakens", "a counter and integrated power differ by some percent")),
+           _unlike("energy_method", "weakens", "an energy counter and integrated power differ by a few percent")),
     _Check("throttled", _throttled, _throttling),
     _Check("temperature at start", _start, _starts),
     _Check("host busy", _crowded, _crowding),
     _Check("conditions", _doubts,
-           _when("doubtful", True, "weakens", "a run itself found its conditions doubtful")),
+           _when("doubtful", True, "weakens", "a run's own checks raised warnings")),
     _Check("peak memory covers", _said("memory_scope"),
-           _unlike("memory_scope", "noted", "two different things, of which no ratio is made")),
+           _unlike("memory_scope", "noted", "different quantities, so no ratio is given")),
     _Check("weights", _said("weights"), _unlike("weights", "weakens", "power depends on the values multiplied")),
 )  # fmt: skip

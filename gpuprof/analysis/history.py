@@ -83,7 +83,7 @@ class Series:
     def short(self) -> str:
         """Says that there are too few runs to search for change points; "" where there are enough."""
         n = len(self.points)
-        return "" if n >= ENOUGH else f"too short to tell: {n} run{'s' * (n > 1)} of {ENOUGH}"
+        return "" if n >= ENOUGH else f"too short to judge: {n} of {ENOUGH} runs"
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Regression:
     def cautions(self) -> list[str]:
         """What the run `since` says against its own numbers, whether or not earlier runs said the same."""
         case = self.since.static.data
-        doubts = {"others used the host's cores": case["crowded"], "it was not steady": case["steady"] is False,
+        doubts = {"other work used the host's cores": case["crowded"], "not steady": case["steady"] is False,
                   f"throttled: {case['slowed']}": case["slowed"]}  # fmt: skip
         return [text for text, holds in doubts.items() if holds]
 

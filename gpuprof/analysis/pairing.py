@@ -109,7 +109,7 @@ def _forbidden(
             yield f"{side}: no measurement ({case.newest.outcome.replace('_', ' ')}: {case.newest.reason})"
             continue
         if case.newest.precision is None and "precision" not in free:
-            yield f"{side}: the arithmetic that ran is unknown"
+            yield f"{side}: effective precision unknown"
         if "wrong" in case.said["correctness"]:
             yield f"{side}: wrong results"
 

@@ -19,14 +19,14 @@ _FACTS = {
     "driver_version": "driver", "torch": "PyTorch", "torch_build": "torch build", "gpuprof": "gpuprof",
     "gpuprof_commit": "gpuprof commit", "container": "container", "kernel": "kernel", "os": "operating system",
     "python": "Python", "cpu": "host CPU", "cores": "CPU cores", "vbios_version": "VBIOS", "partition": "partition",
-    "ecc_enabled": "ECC", "power_limit_w": "power limit, W", "core_clock_max_hz": "highest core clock, Hz",
+    "ecc_enabled": "ECC", "power_limit_w": "power limit, W", "core_clock_max_hz": "maximum core clock, Hz",
     "config": "configuration file",
 }  # fmt: skip
 _MAPPINGS = ("libraries", "variables", "protocol")  # compared name by name, as are the case's parameters and switches
 _CASE = {
-    "precision": "arithmetic that ran", **{name: KEYS[name].about for name in SETTINGS}, "fallback": "substitute",
-    "regime": "regime", "steady": "steady state", "crowded": "others on the host's cores",
-    "doubtful": "doubtful sensors",
+    "precision": "effective precision", **{name: KEYS[name].about for name in SETTINGS}, "fallback": "substitute",
+    "regime": "regime", "steady": "steady state", "crowded": "other work on the host's cores",
+    "doubtful": "sensor warnings",
 }  # fmt: skip
 # A condition of the case, its name, the least change that counts, whether that is relative, and how a value is shown.
 _CONDITIONS = (

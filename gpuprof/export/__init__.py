@@ -30,7 +30,7 @@ def _from(module: str) -> Callable[..., str | bytes]:
 
 
 FORMATS = {
-    "csv": Format("one row a case and metric, for spreadsheets and data frames", ".csv", _from("csv")),
+    "csv": Format("one row per case and metric, for spreadsheets and data frames", ".csv", _from("csv")),
     "parquet": Format("the same table with types and units; needs pyarrow", ".parquet", _from("parquet")),
     "openmetrics": Format("Prometheus / OpenMetrics textfile, newest values", ".prom", _from("openmetrics"), True),
     "bencher": Format("Bencher Metric Format, newest values", ".bmf.json", _from("bencher"), True),

@@ -43,8 +43,8 @@ def render(runs: Runs, direction: Direction = "bigger") -> str:
 
 def _extra(record: RunRecord, case: Case) -> str:
     """The lines that a chart shows beside the value."""
-    lines = ["SIMULATED: no hardware was measured"] if record.simulated else []
+    lines = ["SIMULATED: these numbers come from a simulator, not from hardware"] if record.simulated else []
     lines += [f"run {record.run_id}", f"started {record.started_at}", f"host {record.environment.hostname}"]
-    lines.append(f"precision {case.precision.effective or 'not known'}")
-    lines.append(f"correctness {case.correctness.verdict or 'not known'}")
+    lines.append(f"precision {case.precision.effective or 'unknown'}")
+    lines.append(f"correctness {case.correctness.verdict or 'unknown'}")
     return "\n".join(map(one_line, lines))

@@ -96,20 +96,20 @@ def _samples(record: RunRecord, case: Case) -> Iterator[Sample]:
             continue
         yield Sample(metric.key, f"{about}; {metric.better} is better", reading.value)
         if reading.ci95 is not None:
-            for part, bound in zip(("ci95_low", "ci95_high"), reading.ci95, strict=True):
-                yield Sample(metric.key, f"{about}: bound of the 95% interval over processes", bound, part)
+            for part, end, bound in zip(("ci95_low", "ci95_high"), ("lower", "upper"), reading.ci95, strict=True):
+                yield Sample(metric.key, f"{about}: {end} bound of the 95% interval across processes", bound, part)
     # Not headline numbers themselves, but they explain one.
     use, clock = case.gpu_utilization_pct, case.core_clock_hz
     for key, about, value in (
-        ("idle_power_w", "power of the idle device with the process's context alive", case.idle_power_w),
+        ("idle_power_w", "power of the idle device while the process holds its context", case.idle_power_w),
         ("gpu_utilization_pct", "mean GPU utilisation in the throughput window", None if use is None else use.mean),
         ("core_clock_hz", "mean core clock in the throughput window", None if clock is None else clock.mean),
     ):
         if key not in BY_KEY:
             yield Sample(key, about, value)
     for reason, share in sorted((case.throttled_share or {}).items()):
-        about = "share of the throughput window in which each reason held the clocks back"
+        about = "share of the throughput window, by throttle reason"
         yield Sample("throttled_ratio", about, share, more=(("reason", reason),))
     started = moment(record.started_at)
-    about = "when the run behind these values began, seconds since 1970"
+    about = "start of the run that measured these values, seconds since 1970"
     yield Sample("run_started_timestamp_s", about, None if started is None else started.timestamp())

@@ -13,7 +13,7 @@ from gpuprof.export.table import COLUMNS, rows
 from gpuprof.metrics import METRICS
 from gpuprof.system.clock import moment
 
-NEEDED = "python -m pip install 'pyarrow>=15'   (what the extra gpuprof-dl[parquet] brings)"
+NEEDED = "python -m pip install 'pyarrow>=15'   (or the extra gpuprof-dl[parquet])"
 
 
 def render(runs: Runs) -> bytes:
@@ -25,7 +25,7 @@ def render(runs: Runs) -> bytes:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
-        raise GpuprofError(f"parquet needs pyarrow, which cannot be imported ({error}): {NEEDED}") from None
+        raise GpuprofError(f"parquet needs pyarrow ({error}); install it: {NEEDED}") from None
     types = {
         "text": pa.string(), "time": pa.timestamp("ms", tz="UTC"), "flag": pa.bool_(), "count": pa.int64(),
         "number": pa.float64(),

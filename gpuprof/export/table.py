@@ -32,23 +32,25 @@ _NUMBERS = tuple(key for key in SELECTED if not key.words)
 COLUMNS = (
     Column("run_id", "text", "the run's directory in the store"),
     Column("started_at", "time", "start of the run, UTC"),
-    Column("simulated", "flag", "whether a vendor simulator answered, and no hardware"),
-    Column("hostname", "text", "machine"),
-    Column("vendor", "text", "of the device; none for a CPU"),
-    Column("device", "text", "model of the device"),
-    Column("case_id", "text", "what was asked for, all settings that differ from the workload's own included"),
+    Column("simulated", "flag", "true if the numbers come from a simulator, not from hardware"),
+    Column("hostname", "text", "host name of the machine"),
+    Column("vendor", "text", "vendor of the device; absent for a CPU"),
+    Column("device", "text", "device model"),
+    Column("case_id", "text", "the case as requested, with every setting that differs from the workload's default"),
     Column("workload", "text", "network"),
     *(Column(key.name, "text", key.about) for key in _WORDS),
-    Column("precision_effective", "text", "arithmetic that really ran, as the probe found it"),
+    Column("precision_effective", "text", "precision actually used, as measured by the probe"),
     *(Column(key.name, "count", key.about, key.unit) for key in _NUMBERS),
-    Column("correctness", "text", "verdict on the results: pass, drift or wrong; wrong ones belong in no comparison"),
-    Column("metric", "text", "name of the value; its suffix tells the unit"),
+    Column("correctness", "text", "verdict on the results: pass, drift or wrong; leave wrong ones out of comparisons"),
+    Column("metric", "text", "name of the value; its suffix is the unit"),
     Column("unit", "text", "unit of value, ci95_low and ci95_high"),
-    Column("value", "number", "none where it was not measured", "as column unit"),
-    Column("ci95_low", "number", "95% interval over processes", "as column unit"),
-    Column("ci95_high", "number", "95% interval over processes", "as column unit"),
-    Column("processes", "count", "fresh processes behind value; none where it is no mean over processes", "processes"),
-    Column("absent", "text", "why there is no value"),
+    Column("value", "number", "absent if not measured", "see column unit"),
+    Column("ci95_low", "number", "lower bound of the 95% interval across processes", "see column unit"),
+    Column("ci95_high", "number", "upper bound of the 95% interval across processes", "see column unit"),
+    Column(
+        "processes", "count", "number of processes that value is the mean of; absent if it is not a mean", "processes"
+    ),
+    Column("absent", "text", "why value is missing"),
 )
 
 

@@ -10,7 +10,7 @@ from gpuprof.stats import Interval
 from gpuprof.units import show, show_interval
 
 NONE = "–"
-SIMULATED = "SIMULATED: a vendor simulator stood for {names}. What is said of it was measured on no such hardware."
+SIMULATED = "SIMULATED: a simulator stood in for {names}; no number below comes from that hardware."
 
 
 def number(value: float | Absent, unit: str, ci95: Interval | None = None, *, tone: Tone = "plain",
@@ -22,7 +22,7 @@ def number(value: float | Absent, unit: str, ci95: Interval | None = None, *, to
     return Cell(show(value, unit), tone, number=True, note=note, struck=struck)
 
 
-def samples_a_joule(joules: float | Absent) -> Cell:
+def samples_per_joule(joules: float | Absent) -> Cell:
     """The inverse of joules per sample; a dash where that is absent or 0."""
     if isinstance(joules, Absent) or not joules:
         return Cell(NONE, "dim", number=True)

@@ -122,21 +122,21 @@ def test_a_batch_that_fits_on_one_side_alone_is_its_best():
 
 
 def test_break_even_by_hand():
-    """10 s of compilation, then 20 ms a step instead of 40 ms: made good after 500 steps."""
+    """10 s of compilation, then 20 ms a step instead of 40 ms: paid off after 500 steps."""
     eager = case((800, 801, 799), first_step=0.5, batch_size=32)
     compiled = case((1600, 1602, 1598), first_step=10.5, batch_size=32, variant="compile")
     there = compare(one(eager), one(compiled), vary={"variant"}).cases[0]
     assert there.break_even.steps == pytest.approx(500)
-    assert there.break_even.says.startswith("the candidate's longer first step")
+    assert there.break_even.says == "steps until the candidate's longer first step has paid off"
     back = compare(one(compiled), one(eager), vary={"variant"}).cases[0]
     assert back.break_even.steps == pytest.approx(500)
-    assert back.break_even.says.startswith("the baseline's longer first step")
+    assert back.break_even.says == "steps until the baseline's longer first step has paid off"
 
 
 @pytest.mark.parametrize(
     ("first", "rate", "says"),
     [(0.4, 1.5, "candidate is ahead"), (0.6, 0.5, "baseline is ahead"), (0.5, 1.5, "candidate is ahead"),
-     (0.5, 1.0, "neither is ahead"), (0.6, 1.0, "baseline is ahead"), (None, 1.0, "not known")],
+     (0.5, 1.0, "neither side is ahead"), (0.6, 1.0, "baseline is ahead"), (None, 1.0, "unknown")],
 )  # fmt: skip
 def test_no_break_even_says_why(first, rate, says):
     found = compare(one(case(first_step=0.5)), one(case([r * rate for r in STEADY], first_step=first)))
@@ -204,7 +204,7 @@ def test_real_simulated_runs_are_compared_with_energy_and_the_banner():
     assert found.overall.spread == pytest.approx(0.015 * 2**0.5)
     measured = compare(real(CPU[0]), nvidia)
     assert not measured.overall.allowed
-    assert "a simulator measures no hardware" in claims(measured)[0].reason
+    assert "simulated numbers do not come from hardware" in claims(measured)[0].reason
 
 
 def test_a_kept_record_of_an_older_schema_is_compared():

@@ -160,12 +160,12 @@ def test_what_a_run_says_against_itself_stands_beside_its_regression():
     bad["cases"][0]["steady"] = False
     bad["cases"][0]["absent"].pop("steady", None)
     (found,) = regressions(followed(night(0, 100), RunRecord.model_validate(bad)))
-    assert found.cautions == ["it was not steady"]
+    assert found.cautions == ["not steady"]
     (quiet,) = regressions(followed(night(0, 100), night(1, 50)))
     assert quiet.cautions == []
-    assert "(nothing else changed)" in regression(quiet)
-    assert "it was not steady)" in regression(found)
-    assert "nothing else changed" not in regression(found)
+    assert "(no other recorded change)" in regression(quiet)
+    assert "not steady)" in regression(found)
+    assert "no other recorded change" not in regression(found)
 
 
 @pytest.mark.parametrize(

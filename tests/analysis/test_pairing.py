@@ -125,7 +125,7 @@ def test_wrong_results_in_any_run_count():
 
 def test_unknown_arithmetic_is_never_ranked():
     found = compare(one(case(precision=None)), one(case(precision=None)))
-    assert "the arithmetic that ran is unknown" in claims(found)[0].reason
+    assert "effective precision unknown" in claims(found)[0].reason
     assert rows(found)["arithmetic"].weight == "blocks"
 
 
@@ -146,6 +146,6 @@ def test_a_substitute_stands_in_for_kernels_that_fail_their_check():
     assert claim.allowed
     assert claim.ratio == pytest.approx(1.5, rel=0.01)
     entry = rows(found)["fallback"]
-    assert (entry.baseline, entry.candidate, entry.weight) == ("as asked", "substitute", "weakens")
+    assert (entry.baseline, entry.candidate, entry.weight) == ("as requested", "substitute", "weakens")
     assert [c.newest.correctness for c in found.only_candidate] == ["wrong"]
     assert found.blocked == []

@@ -43,4 +43,4 @@ def test_failed_and_wrong_runs_are_no_points():
     (series,) = followed(night(0, 100), night(1, 100, outcome="error"), night(2, 1000, verdict="wrong"))
     assert [point.value for point in series.points] == [pytest.approx(100, rel=0.01)]
     assert series.newest is None
-    assert "too short to tell: 1 run of 10" in series.short
+    assert "too short to judge: 1 of 10 runs" in series.short

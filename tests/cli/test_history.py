@@ -28,7 +28,7 @@ def test_the_command(tmp_path):
     assert "history-0" in (tmp_path / "h.html").read_text()
     picked = gpuprof("history", "date<2026-09-05", "--store", store, "--check", "--json", env=env)
     assert picked.code == 0
-    assert picked.json["series"][0]["too_short"] == "too short to tell: 4 runs of 10"
+    assert picked.json["series"][0]["too_short"] == "too short to judge: 4 of 10 runs"
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def demo() -> Story:
         title="NVIDIA H100 80GB HBM3 against AMD Instinct MI300X",
         headline="The MI300X is faster in 2 of 5 comparable cases, slower in 1: 1.10× overall (1.04× to 1.16×)",
         tone="good",
-        banners=("SIMULATED: these numbers come from a vendor simulator and measure no hardware",),
+        banners=("SIMULATED: these numbers come from a simulator, not from hardware",),
         facts=(
             ("baseline", "NVIDIA H100 80GB HBM3\ndriver 575.51 · CUDA 12.9 · torch 2.15.0"),
             ("candidate", "AMD Instinct MI300X\nROCm 7.0 · torch 2.15.0"),
@@ -53,7 +53,7 @@ def demo() -> Story:
                 Table("All percentiles", ("case", "side", "p50", "p90", "p99"), _percentiles(), folded=True),
             )),
             Section("energy", "Energy", (
-                Chart("energy", "Energy a sample against throughput",
+                Chart("energy", "Energy per sample against throughput",
                       "Down and to the right is better.", _energy()),
                 Chart("timeline", "A repeat of vgg16 over time",
                       "Power reaches 640 W and 690 W. Drag to move, Ctrl and wheel to zoom.", _timeline()),

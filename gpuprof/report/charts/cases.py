@@ -133,9 +133,9 @@ def energy(rows: Sequence[Row], sides: Sequence[str] = ()) -> Spec:
     scale, axis = axes.scale([row["throughput"] for row in data])
     y_scale, y_axis = axes.scale([row[key] for row in data for key in ("energy", "low", "high")])
     x = axes.x("throughput", "throughput, samples/s", scale, axis=axis)
-    y = axes.x("energy", f"energy a sample, {unit}", y_scale, axis=y_axis)
+    y = axes.x("energy", f"energy per sample, {unit}", y_scale, axis=y_axis)
     tooltip = axes.tooltip(
-        label="case", side="side", shown="energy a sample", interval="95% interval", rate="throughput"
+        label="case", side="side", shown="energy per sample", interval="95% interval", rate="throughput"
     )
     return axes.spec(named, height=340, layer=[
         {"mark": {"type": "line", "color": "var(--faint)", "strokeWidth": 1},

@@ -74,6 +74,6 @@ def _library() -> Any:
         import vl_convert
     except ImportError as error:
         raise GpuprofError(
-            f"charts need vl-convert ({error}): python -m pip install 'vl-convert-python>=1.7'"
+            f"charts need vl-convert ({error}); install it: python -m pip install 'vl-convert-python>=1.7'"
         ) from error
     return vl_convert

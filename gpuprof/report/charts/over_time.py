@@ -97,7 +97,7 @@ def history(rows: Sequence[Row], changes: Sequence[Row], title: str, unit: str) 
     ]  # fmt: skip
     marks = [
         {"at": change["at"], "state": "regression" if change["worse"] else "improvement",
-         "shown": f"{number(change['ratio'])}×", "why": change["why"] or "nothing that the records hold"}
+         "shown": f"{number(change['ratio'])}×", "why": change["why"] or "no recorded change"}
         for change in changes
     ]  # fmt: skip
     scale, axis = axes.scale([row["value"] for row in data])

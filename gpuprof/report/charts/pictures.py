@@ -62,10 +62,10 @@ def of_cases(cases: Sequence[Shown], sides: Sequence[str], timeline: Timeline, w
     ]  # fmt: skip
     if energy:
         in_words = _in_words(energy, "J")
-        yield Chart("energy", "Energy a sample against throughput", in_words, charts.energy(energy, sides))
+        yield Chart("energy", "Energy per sample against throughput", in_words, charts.energy(energy, sides))
     if timeline.rows:
-        yield Chart("timeline", f"Power, temperature and clock of {whose} newest run",
-                    "Sampled over one process, its phases marked.",
+        yield Chart("timeline", f"Power, temperature and clock in {whose} newest run",
+                    "Sampled during one process, with its phases marked.",
                     over_time.timeline(timeline.rows, timeline.phases, sides))  # fmt: skip
     unbatched = titles.full([case[2].newest for case in cases], but=("batch_size",))
     sweep = [

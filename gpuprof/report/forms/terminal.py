@@ -34,8 +34,8 @@ def render(story: Story) -> Iterator[RenderableType]:
         if parts:
             yield Text(f"\n{unbroken(section.title)}", "bold underline")
             yield from parts
-    more = f", the method and {plural(len(folded), 'more table')}" if folded else " and the method"
-    yield Text(f"\nThe page has the charts{more}: -o report.html", "dim")
+    more = f", method and {plural(len(folded), 'more table')}" if folded else " and method"
+    yield Text(f"\nFor charts{more}, write the page: -o report.html", "dim")
 
 
 def _block(block: Block) -> Iterator[RenderableType]:

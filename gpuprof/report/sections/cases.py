@@ -23,7 +23,7 @@ def blocks(subject: Subject) -> Iterable[Block]:
     """A table for each of the first 40 cases: metrics that either side has, then conditions."""
     cases = subject.comparison.cases
     if len(cases) > _MOST_CASES:
-        yield Notice(f"The first {_MOST_CASES} of {len(cases)} cases; name fewer to see each in full.", "dim")
+        yield Notice(f"First {_MOST_CASES} of {len(cases)} cases; narrow the selection to see the others.", "dim")
     for case in cases[:_MOST_CASES]:
         struck = not case.pair.allowed
         rows = []
@@ -68,19 +68,19 @@ def _temperatures(case: CaseEvidence) -> str:
 # Title, and the condition of a side's newest run in words, "" for unknown. A row appears if either side has words.
 CONDITIONS: tuple[tuple[str, Callable[[CaseEvidence], str]], ...] = (
     ("regime", lambda case: case.newest.regime or ""),
-    ("precision that ran", lambda case: case.newest.precision or "unknown"),
+    ("effective precision", lambda case: case.newest.precision or "unknown"),
     ("correctness", lambda case: case.newest.correctness or "unchecked"),
     *((HEADINGS[name], _setting(name)) for name in SETTINGS),
     ("throttled", _fact("throttled_share", _throttled)),
-    ("start to end", _temperatures),
+    ("temperature, start to end", _temperatures),
     ("core clock", _fact("core_clock_hz", lambda value: show(value, "Hz"))),
-    ("device busy", _fact("gpu_utilization_pct", lambda value: f"{value:.0f}%")),
+    ("GPU utilisation", _fact("gpu_utilization_pct", lambda value: f"{value:.0f}%")),
     (
-        "energy by",
+        "energy method",
         lambda case: {"counter": "energy counter", "power_trapezoid": "integrated power"}.get(
             case.newest.energy_method or "", ""
         ),
     ),
-    ("its error, one process", _fact("energy_error_j_per_sample", lambda value: "± " + show(value, "J"))),
+    ("energy error, one process", _fact("energy_error_j_per_sample", lambda value: "± " + show(value, "J"))),
     ("idle power", _fact("idle_power_w", lambda value: show(value, "W"))),
 )

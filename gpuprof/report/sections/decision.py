@@ -11,7 +11,7 @@ from gpuprof.analysis.evidence import Evidence
 from gpuprof.metrics import BY_KEY
 from gpuprof.report.sections.subject import Subject
 from gpuprof.report.story import Block, Bullets, Cell, Notice, Table, without_empty
-from gpuprof.report.wording import NONE, number, ratio, samples_a_joule, times
+from gpuprof.report.wording import NONE, number, ratio, samples_per_joule, times
 from gpuprof.text import listed
 from gpuprof.units import show
 
@@ -25,24 +25,25 @@ def blocks(subject: Subject) -> Iterable[Block]:
         if case.pair.allowed:
             rows += _decision_rows(case, sides, limits)
     if rows:
-        heads = ("case", "side", "throughput", "energy a sample", "samples a joule", "power", "memory", "first step")
-        yield without_empty(Table("What decides, case by case", heads, rows))
+        heads = ("case", "side", "throughput", "energy per sample", "samples per joule", "mean power", "memory",
+                 "first step")  # fmt: skip
+        yield without_empty(Table("Key numbers by case", heads, rows))
     if all(case.differences["energy_j_per_sample"].effect is None for case in compared.cases):
         energies = [side.value for case in compared.cases for side in _both(case, "energy_j_per_sample")]
         reasons = sorted({value.reason for value in energies if isinstance(value, Absent) and value.reason})
-        yield Notice(f"No energy is compared: {'; '.join(reasons) or 'not measured on both sides'}.", "dim")
+        yield Notice(f"Energy is not compared: {'; '.join(reasons) or 'not measured on both sides'}.", "dim")
     else:
         yield Notice(_sensors(compared))
     # One-time costs pay off through a difference in speed; where none was shown there is no break-even.
     decided = {c.case for c in compared.claims if c.metric == HEADLINE and c.verdict in ("faster", "slower")}
     paid = [f"{case.title}: {_break_even(case.break_even)}" for case in compared.cases if case.title in decided]
     if paid:
-        yield Notice("First step and break-even: how long one-time tuning and compilation take to pay for themselves.")
+        yield Notice("First step and break-even: steps until one-time tuning and compilation pay for themselves.")
         yield Bullets(paid)
 
 
 def _break_even(even: BreakEven | Absent) -> str:
-    return even.reason if isinstance(even, Absent) else f"{even.steps:,.0f} steps; {even.says}"
+    return even.reason if isinstance(even, Absent) else f"{even.steps:,.0f} {even.says}"
 
 
 def _limit(side: Evidence) -> str | None:
@@ -71,7 +72,7 @@ def _decision_rows(case: Compared, sides: tuple[str, str], limits: Sequence[str 
         rows.append([
             Cell(case.title if position == 0 else ""), Cell(name),
             _value(values[HEADLINE], HEADLINE), _value(values["energy_j_per_sample"], "energy_j_per_sample"),
-            samples_a_joule(joules),
+            samples_per_joule(joules),
             replace(power, note="" if power.text == NONE else ", ".join(filter(None, notes))),
             _value(values["peak_memory_bytes"], "peak_memory_bytes"), _value(values["first_step_s"], "first_step_s"),
         ])  # fmt: skip
@@ -98,7 +99,7 @@ def _sensors(comparison: Comparison) -> str:
         gain = (
             f"± {max(gains):.0%} (one standard deviation)"
             if gains
-            else "unknown: no comparison with a meter is published"
+            else "unknown (no published comparison with a meter)"
         )
-        parts.append(f"{name}: covers {scope}, gain error of the sensor {gain}")
-    return "Energy intervals show scatter only. Systematic and on top of it: " + "; ".join(parts) + "."
+        parts.append(f"{name} covers {scope}, sensor gain error {gain}")
+    return "Energy intervals show scatter only; systematic errors come on top: " + "; ".join(parts) + "."

@@ -17,7 +17,7 @@ def blocks(subject: Subject) -> Iterable[Block]:
     compared, count = subject.comparison, len(subject.comparison.cases)
     if compared.ledger:
         yield Table(
-            "Every difference between the sides", ("weight", "what", *subject.names, "why it matters", "case"),
+            "All differences between the sides", ("weight", "what", *subject.names, "why it matters", "case"),
             [
                 [Cell(e.weight, _WEIGHTS[e.weight]), Cell(e.key), Cell(shortened(e.baseline or NONE, 200)),
                  Cell(shortened(e.candidate or NONE, 200)), Cell(e.why), Cell(_about(e.cases, count), "dim")]
@@ -25,12 +25,12 @@ def blocks(subject: Subject) -> Iterable[Block]:
             ],
         )  # fmt: skip
     else:
-        yield Notice("No difference between the sides was found but the devices themselves.", "good")
+        yield Notice("The sides differ only in their devices.", "good")
     for name, cases in ((subject.names[0], compared.only_baseline), (subject.names[1], compared.only_candidate)):
         if cases:
             yield Notice(f"Only on {name}: " + listed([case.newest.case_id for case in cases], 10), "dim")
     if skipped := {*compared.baseline.skipped, *compared.candidate.skipped}:
-        yield Notice(f"{plural(len(skipped), 'record')} could not be read and were left out:", "warn")
+        yield Notice(f"{plural(len(skipped), 'record')} left out:", "warn")
         yield Bullets([shortened(line, 300) for line in sorted(skipped)[:20]])
 
 

@@ -23,8 +23,8 @@ def blocks(subject: Subject) -> Iterable[Block]:
             shown = listed([units.number(value) for value in values], 12) or NONE
             rows.append([Cell(case.title), Cell(name), Cell(shown), Cell(side.newest_run), Cell(side.newest.case_id)])
     if rows:
-        yield Table("Throughput of each process of the newest run, samples/s, and where it stands",
-                    ("case", "side", "processes", "run", "case in its record.json"), rows, folded=True)  # fmt: skip
+        yield Table("Throughput of each process in the newest run, samples/s, and its source",
+                    ("case", "side", "processes", "run", "case in record.json"), rows, folded=True)  # fmt: skip
     runs = []
     for name, evidence in zip(subject.names, (subject.comparison.baseline, subject.comparison.candidate), strict=True):
         newest = sorted(evidence.runs, key=lambda run: run[1], reverse=True)
@@ -36,17 +36,17 @@ def blocks(subject: Subject) -> Iterable[Block]:
 
 
 METHOD = (
-    "Throughput of a process: batch size over the median over blocks of time a step. "
-    "The value of a side is the geometric mean; ratios are candidate over baseline of the metric itself.",
-    "Unit of inference: the fresh process; the run from three runs a side on; the machine where a side has several. "
-    "Steps and blocks are repeated measures and never counted as samples.",
-    "Intervals: Welch's t on logarithms, 95%; where both cases are of one run, t on log ratios of processes that took "
-    "turns.",
-    "Overall: geometric mean over workloads with equal weights, for these workloads; the machines' spread does not "
-    "average out over workloads.",
-    "Cases are paired by workload, mode, parameters, batch size, sequence length, variant and the arithmetic that ran, "
-    "as probed on the device, not as asked for. Wrong results are never ranked.",
-    "Latency p50, p90, p99: one request at a time with a synchronisation after each; geometric mean over processes.",
-    "Energy: the counter's difference between two of its edges where the device has one, else integrated power; "
-    "the idle floor included unless it says above idle.",
+    "Throughput of a process: batch size divided by the time per step of the median block. "
+    "A side's value is the geometric mean; ratios are candidate over baseline.",
+    "Unit of inference: the process; the run, from three runs per side; the machine, if a side has several. "
+    "Steps and blocks are repeated measures, never counted as independent samples.",
+    "Intervals: 95%, Welch's t on logarithms; if both cases come from one run, t on the log ratios of its interleaved "
+    "processes.",
+    "Overall: geometric mean across these workloads, equally weighted; machine-to-machine variation does not average "
+    "out across workloads.",
+    "Cases are paired by workload, mode, parameters, batch size, sequence length, variant and effective precision: the "
+    "one probed on the device, not the one requested. Wrong results are never ranked.",
+    "Latency p50, p90, p99: one request at a time, synchronised after each; geometric mean across processes.",
+    "Energy: the difference between two updates of the device's energy counter; without a counter, integrated power. "
+    "Idle power is included unless the number says above idle.",
 )

@@ -24,7 +24,7 @@ def blocks(subject: Subject) -> Iterable[Block]:
         yield Table(f"Claims: {candidate} over {baseline}", heads, rows)
     if struck:
         yield Table(
-            "Pairs that may not be compared, and why", ("case", "ratio", "reason"),
+            "Pairs that cannot be compared, and why", ("case", "ratio", "reason"),
             [[Cell(case.title), _struck_ratio(case), Cell("; ".join(case.pair.reasons), "warn")] for case in struck],
         )  # fmt: skip
     yield Notice(_scope(compared))
@@ -33,7 +33,7 @@ def blocks(subject: Subject) -> Iterable[Block]:
 def _claim_row(claim: Claim) -> list[Cell]:
     metric = BY_KEY[claim.metric]
     bar = (claim.ci95[0], claim.ratio, claim.ci95[1]) if claim.ci95 and claim.ratio else None
-    word = claim.verdict or f"none: {claim.reason}"
+    word = claim.verdict or f"no verdict: {claim.reason}"
     tone = TONES[claim.verdict]
     strong: Tone = "strong" if claim.view == "all workloads" else "plain"
     return [
@@ -56,17 +56,17 @@ def _scope(comparison: Comparison) -> str:
     baseline, candidate = comparison.baseline.machines, comparison.candidate.machines
     decided = [claim for claim in (*comparison.claims, comparison.overall) if claim.verdict is not None]
     if not decided:
-        return "No verdict is given; what stands in the way is named above and in the fairness ledger."
+        return "No verdict: see the reasons above and in the fairness ledger."
     spread = percent(max(claim.spread for claim in decided))
     if baseline.keys() == candidate.keys() and len(baseline) == 1:
-        about = "Both sides ran on one machine: the verdict is about that machine with these two settings or runs."
+        about = "Both sides ran on the same machine: verdicts hold for that machine with these settings or runs."
         if max(claim.spread for claim in decided) > 0:
-            about += f" Runs that did not take turns differ by themselves: {spread} was added for that."
+            about += f" As the runs were not interleaved, intervals include {spread} for run-to-run variation."
     elif len(baseline) > 1 and len(candidate) > 1:
-        about = f"{len(baseline)} and {len(candidate)} machines: the verdict is about the device models."
+        about = f"{len(baseline)} and {len(candidate)} machines: verdicts hold for the device models."
     else:
-        about = f"One machine cannot speak for its model: {spread} was added for machines that nobody measured."
+        about = f"One machine cannot represent its model: intervals include {spread} for machine-to-machine variation."
     return (
-        f"{about} Verdicts are corrected for the number of claims (Holm, 5% over all of them), and so is the MDE, the "
-        "smallest difference that most such comparisons would show (four of five; fewer where processes are few)."
+        f"{about} Verdicts and MDEs are corrected for the number of claims (Holm, 5% in all). MDE: the smallest "
+        "difference this comparison could reliably detect (in about 80% of repetitions; fewer with few processes)."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import gpuprof
-from gpuprof.analysis.compare import HEADLINE, Claim, Comparison
+from gpuprof.analysis.compare import HEADLINE, Comparison
 from gpuprof.analysis.evidence import Evidence
 from gpuprof.report.charts.pictures import Timeline
 from gpuprof.report.sections import cases, charts, decision, fairness, method, verdict
@@ -14,7 +14,8 @@ from gpuprof.report.story import Block, Section, Story
 from gpuprof.report.wording import SIMULATED, percent, times, times_interval
 from gpuprof.text import listed, plural, shortened
 
-_UNITS = {"process": "processes", "run": "runs", "machine": "machines", "pair of processes": "pairs of processes"}
+# Plurals of units of inference that take more than an -s.
+_UNITS = {"process": "processes", "pair of processes": "pairs of processes", "mixed": "units of different kinds"}
 
 
 def story(comparison: Comparison, now: str, timeline: Timeline | None = None) -> Story:
@@ -34,7 +35,7 @@ def story(comparison: Comparison, now: str, timeline: Timeline | None = None) ->
         made=f"gpuprof {gpuprof.__version__}, {now}, from the records of "
         f"{' and '.join(plural(len(side.runs), 'run') for side in sides)}",
         facts=[("Baseline", _side_facts(sides[0])), ("Candidate", _side_facts(sides[1])),
-               ("Inference", _inference(overall))],
+               ("Inference", _inference(comparison))],
     )  # fmt: skip
 
 
@@ -52,10 +53,10 @@ def headline(comparison: Comparison, sides: tuple[str, str]) -> tuple[str, str]:
         return f"No verdict: {overall.reason}.", f"{candidate} showed {numbers}."
     interval = f"95% interval {times_interval(overall.ci95)}"
     if split := _split(comparison, candidate):
-        return split, f"Over all: {numbers}, {interval}."
+        return split, f"Overall: {numbers}, {interval}."
     if overall.verdict == "no difference shown":
         low, high = overall.ci95
-        room = f"anything from {low - 1:+.0%} to {high - 1:+.0%} remains possible; MDE {percent(overall.mde or 0.0)}"
+        room = f"anything from {low - 1:+.0%} to {high - 1:+.0%} is possible; MDE {percent(overall.mde or 0.0)}"
         return f"No difference shown between {baseline} and {candidate}.", f"{numbers}, {interval}: {room}."
     return f"{candidate} is {overall.verdict} than {baseline}.", f"{numbers}, {interval}."
 
@@ -73,7 +74,7 @@ def _split(comparison: Comparison, candidate: str) -> str:
 
 def _side_facts(side: Evidence) -> str:
     parts = [side.device, "" if side.text == side.device else shortened(side.text), plural(len(side.runs), "run")]
-    parts.append(f"on {plural(len(side.machines), 'machine')}")
+    parts.append(plural(len(side.machines), "machine"))
     if torch := side.facts.get("torch"):
         parts.append("torch " + listed(sorted(torch)))
     if driver := side.facts.get("driver_version"):
@@ -81,17 +82,24 @@ def _side_facts(side: Evidence) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def _inference(claim: Claim) -> str:
-    """The units that the claim rests on, with their number on each side."""
+def _inference(comparison: Comparison) -> str:
+    """The units that the overall claim rests on, with their number on each side."""
+    claim, sides = comparison.overall, (comparison.baseline, comparison.candidate)
     if not claim.unit:
         return "none"
-    unit = _UNITS.get(claim.unit, claim.unit)
-    counts = (
-        f"{claim.units[0]} {unit}"
-        if claim.unit == "pair of processes"
-        else f"{claim.units[0]} and {claim.units[1]} {unit}"
+    kinds = claim.unit.split(" | ")
+    baseline, candidate = (
+        plural(count, kind, _UNITS.get(kind, ""))
+        for count, kind in zip(claim.units, (kinds[0], kinds[-1]), strict=True)
     )
-    spread = f", with {percent(claim.spread)} added for what they cannot show" if claim.spread else ""
+    if claim.unit.startswith("pair"):
+        counts = baseline
+    elif baseline == candidate:
+        counts = f"{baseline} per side"
+    else:
+        counts = f"{claim.units[0] if len(kinds) == 1 else baseline} and {candidate}"
+    differ = "run-to-run" if len({name for side in sides for name in side.machines}) == 1 else "machine-to-machine"
+    spread = f"; includes {percent(claim.spread)} for {differ} variation" if claim.spread else ""
     return f"{counts}{spread}"
 
 

@@ -75,9 +75,9 @@ def headline(history: History) -> str:
         return "Worse: " + "; ".join(map(regression, history.worse)) + "."
     changes = sum(len(series.changes) for series in history.series)
     short = sum(bool(series.short) for series in history.series)
-    unclear = f", {short} too short to tell" if short else ""
+    unclear = f", {short} too short to judge" if short else ""
     if history.ended:
-        unclear += f", {len(history.ended)} not judged (no run in {ENDED} days before the newest of all)"
+        unclear += f", {len(history.ended)} not judged (no run in the {ENDED} days before the newest)"
     return (
         f"No new regression in {plural(len(history.series), 'series', 'series')}: {plural(changes, 'change')}{unclear}."
     )
@@ -88,7 +88,7 @@ def regression(worse: Regression) -> str:
     series, since = worse.series, worse.since
     metric = BY_KEY[series.metric].title
     when = f"since {since.at[:10]}" if worse.settled else f"in the run of {since.at[:10]}"
-    why = suspects(worse.suspects, most=3) or ("" if worse.cautions else "nothing else changed")
+    why = suspects(worse.suspects, most=3) or ("" if worse.cautions else "no other recorded change")
     reasons = "; ".join([why, *worse.cautions]).strip("; ")
     return f"{series.title}: {times(worse.ratio)} {metric} {when} ({reasons})"
 
@@ -131,10 +131,10 @@ def _series(history: History) -> Iterable[Block]:
         ])  # fmt: skip
     yield Table(
         f"{BY_KEY[history.metric].title}, {BY_KEY[history.metric].better} is better",
-        ("case", "verdict", "device", "runs", "newest run", "over those of its level", "last runs"), rows,
+        ("case", "verdict", "device", "runs", "newest run", "vs current level", "last runs"), rows,
     )  # fmt: skip
     if history.skipped:
-        yield Notice(f"{plural(len(history.skipped), 'record')} could not be read and were left out:", "warn")
+        yield Notice(f"{plural(len(history.skipped), 'record')} left out:", "warn")
         yield Bullets([shortened(line, 300) for line in sorted(history.skipped)[:20]])
 
 
@@ -149,18 +149,18 @@ def _changes(history: History) -> Iterable[Block]:
         [Cell(series.title), Cell(change.at[:10], note=change.run_id),
          Cell(_direction(change), "bad" if change.worse else "good"),
          Cell(times(change.ratio), "strong", number=True), number(change.before, unit), number(change.after, unit),
-         Cell(suspects(change.suspects) or "nothing that the records hold", "plain" if change.suspects else "dim")]
+         Cell(suspects(change.suspects) or "no recorded change", "plain" if change.suspects else "dim")]
         for series in history.series for change in reversed(series.changes)
     ]  # fmt: skip
     rows += [
         [Cell(new.series.title), Cell(new.since.at[:10], note=new.since.run_id), Cell("newest run is worse", "bad"),
          Cell(times(new.ratio), "strong", number=True), number(new.since.value / new.ratio, unit),
          number(new.since.value, unit), Cell("; ".join(filter(None, [suspects(new.suspects), *new.cautions]))
-                                             or "nothing that the records hold")]
+                                             or "no recorded change")]
         for new in history.worse if not new.settled
     ]  # fmt: skip
     if rows:
-        heads = ("case", "first run after", "direction", "ratio", "before", "after", "what else changed there")
+        heads = ("case", "first run after", "direction", "ratio", "before", "after", "what else changed")
         yield Table("Where the level changed", heads, rows)
 
 
@@ -168,7 +168,7 @@ def _charts(history: History) -> Iterable[Block]:
     metric = BY_KEY[history.metric]
     drawn = [series for series in history.series if len(series.points) > 1]
     if len(drawn) > _MOST_CHARTS:
-        yield Notice(f"The first {_MOST_CHARTS} of {len(drawn)} series are drawn.", "dim")
+        yield Notice(f"Charts show the first {_MOST_CHARTS} of {len(drawn)} series.", "dim")
     for position, series in enumerate(drawn[:_MOST_CHARTS]):
         levels = [(s, e, level) for (s, e), level in zip(segments(series), series.levels, strict=True)]
         rows = [{"at": p.at, "run": p.run_id, "value": p.value, "level": level, "segment": number}
@@ -176,17 +176,18 @@ def _charts(history: History) -> Iterable[Block]:
         changes = [
             {"at": c.at, "ratio": c.ratio, "worse": c.worse, "why": suspects(c.suspects)} for c in series.changes
         ]
-        says = f"{plural(len(series.points), 'run')}, {plural(len(series.changes), 'change')} as in the table above."
+        says = f"{plural(len(series.points), 'run')}, {plural(len(series.changes), 'change')}; see the table above."
         title = f"{series.title} on {series.device}"
         yield Chart(f"history-{position}", title, says, over_time.history(rows, changes, metric.title, metric.unit))
 
 
 _METHOD = (
-    "A series is one machine's runs of one case, named by what was asked for: configuration file, protocol, workload, "
-    "arithmetic, batch, length, variant, parameters. CPU threads and fused kernels are settings, and so may change.",
+    "A series is one machine's runs of one case as requested: configuration file, protocol, workload, precision, batch "
+    "size, sequence length, variant, parameters. CPU threads and fused kernels are settings and may change.",
     f"Change points: PELT with absolute deviations on logarithms, penalty 3 ln n, over the last {WINDOW} runs; with "
-    f"fewer than {ENOUGH} runs the newest is compared with those before it.",
-    "Ratios are of medians, after over before. What else changed is what most runs after had otherwise: no proof.",
+    f"fewer than {ENOUGH} runs, the newest run is compared with the earlier ones.",
+    "Ratios are of medians, after over before. What else changed is what differed between most runs before and most "
+    "runs after; that proves no cause.",
 )
 
 

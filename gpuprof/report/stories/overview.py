@@ -20,7 +20,7 @@ from gpuprof.report.charts.pictures import Timeline
 from gpuprof.report.sections.cases import CONDITIONS
 from gpuprof.report.sections.method import METHOD
 from gpuprof.report.story import Block, Bullets, Cell, Notice, Section, Story, Table, Tone, without_empty
-from gpuprof.report.wording import NONE, SIMULATED, number, samples_a_joule, times, times_interval
+from gpuprof.report.wording import NONE, SIMULATED, number, samples_per_joule, times, times_interval
 from gpuprof.text import listed, plural, shortened
 
 _SHOWN = (HEADLINE, "latency_p50_s", "energy_j_per_sample", "power_mean_w", "peak_memory_bytes")
@@ -149,15 +149,15 @@ def _glance(overview: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
                 continue
             values = [_side(case, metric) for metric in _SHOWN]
             cells += [number(v.value, BY_KEY[m].unit, v.ci95, terse=True) for m, v in zip(_SHOWN, values, strict=True)]
-            table.append([*cells, samples_a_joule(_side(case, _JOULES).value), _checks(case)])
-    heads = ("case", "device", *(BY_KEY[metric].title for metric in _SHOWN), "samples a joule", "checks")
+            table.append([*cells, samples_per_joule(_side(case, _JOULES).value), _checks(case)])
+    heads = ("case", "device", *(BY_KEY[metric].title for metric in _SHOWN), "samples per joule", "checks")
     if table:
-        yield without_empty(Table("Every case on every device that ran it", heads, table))
+        yield without_empty(Table("Every case, by device", heads, table))
     yield Notice(
-        "Differences between rows are not tested here: `gpuprof compare` does that, with a fairness audit.", "dim"
+        "Differences between rows are not tested here; `gpuprof compare` tests them and audits their fairness.", "dim"
     )
     if overview.skipped:
-        yield Notice(f"{plural(len(overview.skipped), 'record')} could not be read and were left out:", "warn")
+        yield Notice(f"{plural(len(overview.skipped), 'record')} left out:", "warn")
         yield Bullets([shortened(line, 300) for line in sorted(overview.skipped)[:20]])
 
 
@@ -169,7 +169,7 @@ def _checks(case: CaseEvidence) -> Cell:
     if None in verdicts:
         words, tone = ["unchecked"], "warn"
     if case.newest.precision not in (None, case.newest.requested):
-        words.append(f"ran {case.newest.precision}")
+        words.append(f"ran in {case.newest.precision}")
     if False in case.said["steady"]:
         words.append("not steady")
     return Cell(", ".join(words), tone if len(words) == 1 or tone == "bad" else "warn")
@@ -210,13 +210,13 @@ def _against_cpu(overview: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
                 table.append([Cell(gpu), Cell(f"{cpu}, {plural(base.newest.threads, 'thread')}"), over])
     if table:
         table = [[Cell(title), *row] for title, row in zip(titles.full(cases, but=SETTINGS), table, strict=True)]
-        yield Table("Throughput of each GPU over the CPU", ("case", "GPU", "CPU", "ratio, 95%"), table)
+        yield Table("GPU throughput over CPU throughput", ("case", "GPU", "CPU", "ratio, 95% interval"), table)
 
 
 def _cells(overview: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
     """A table for each case with every metric and condition, unless there are too many cases."""
     if len(rows) > _MOST_CASES:
-        yield Notice(f"{len(rows)} cases: name fewer runs to see each in full.", "dim")
+        yield Notice(f"{len(rows)} cases; narrow the selection to see each in full.", "dim")
         return
     for row in rows:
         names = list(row.devices)
@@ -238,7 +238,7 @@ def _cells(overview: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
 def _charts(overview: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
     names, shown = overview.names, rows[:_MOST_CASES]
     if len(rows) > _MOST_CASES:
-        yield Notice(f"The first {_MOST_CASES} of {len(rows)} cases are drawn.", "dim")
+        yield Notice(f"Charts show the first {_MOST_CASES} of {len(rows)} cases.", "dim")
     cases = [(row.title, name, case) for row in shown for name, case in row.devices.items()]
     yield from pictures.of_cases(cases, names, overview.timeline, "each device's")
 

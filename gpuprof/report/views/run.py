@@ -53,7 +53,7 @@ def render(record: RunRecord, width: int = 132) -> Iterator[RenderableType]:
     part = "" if record.config.shard == "1/1" else f"   shard {record.config.shard}"
     yield Text.assemble((where, "bold"), f"   {build}   {record.protocol.name} protocol{part}")
     if record.simulated:
-        yield Text("SIMULATED: these numbers come from a vendor simulator and measure no hardware", "bold red")
+        yield Text("SIMULATED: these numbers come from a simulator, not from hardware", "bold red")
     if len(record.cases) <= _MOST_CARDS:
         for case in record.cases:
             yield _card(case, record.protocol.repeats, record.telemetry)
@@ -104,7 +104,7 @@ def _grouped(warnings: list[str]) -> Iterator[str]:
     for members in groups.values():
         (first, message), *further = members
         figures = (f"{number}: {_figure(text)}" if _figure(text) else number for number, text in further)
-        also = f"   (likewise repeat {', '.join(figures)})" if further and first else ""
+        also = f"   (also repeat {', '.join(figures)})" if further and first else ""
         yield (f"repeat {first}: " if first else "") + message + also
 
 
@@ -132,7 +132,7 @@ def _card(case: Case, planned: int, source: TelemetrySource | None) -> Renderabl
     table.add_column(style="cyan", no_wrap=True)
     table.add_column()
     if case.outcome != "ok":
-        table.add_row("result", Text(f"none, {case.outcome.replace('_', ' ')}: {case.reason}", "yellow"))
+        table.add_row("result", Text(f"{case.outcome.replace('_', ' ')}: {case.reason}", "yellow"))
     for metric in METRICS if case.outcome == "ok" else ():
         reading = metric.read(case)
         if metric.key == "device_span_s" and isinstance(reading, Absent) and case.regime == "cpu":
@@ -143,23 +143,23 @@ def _card(case: Case, planned: int, source: TelemetrySource | None) -> Renderabl
         if not isinstance(reading, Absent) and (more := _beside(metric.key, case, source)):
             text.append(f"   {more}", "dim")
         if metric.key == "latency_p99_s" and case.latency_s is not None and case.latency_s.p99_upper95 is not None:
-            text.append(f"   upper bound of the worst process {show(case.latency_s.p99_upper95, 's')}", "dim")
+            text.append(f"   95% upper bound {show(case.latency_s.p99_upper95, 's')} (worst process)", "dim")
         if metric.key == "peak_memory_bytes" and (memory := next((r.memory for r in case.repeats if r.memory), None)):
             text.append(f"   {memory.scope}", "dim")
         table.add_row(metric.title, text)
     if case.throughput_per_s is not None and case.flops_per_sample is not None:
         rate = case.throughput_per_s.value * case.flops_per_sample
         table.add_row(
-            "FLOP rate", Text.assemble(show(rate, "FLOP/s"), (f"   {case.flops_per_sample:,} FLOPs a sample", "dim"))
+            "FLOP rate", Text.assemble(show(rate, "FLOP/s"), (f"   {case.flops_per_sample:,} FLOPs per sample", "dim"))
         )
     if case.trainable_parameters is not None and case.parameters is not None:
         more = "" if case.parameters == case.trainable_parameters else f" of {case.parameters:,}"
         table.add_row("parameters", f"{case.trainable_parameters:,} trainable{more}")
-    ran = case.precision.effective or "an unknown one"
+    ran = case.precision.effective or "unknown"
     same = ran == case.precision.requested
-    asked = f"{case.precision.requested} asked, "
+    asked = f"requested {case.precision.requested}, effective "
     if case.outcome == "ok":
-        table.add_row("precision", Text.assemble(asked, (ran, "" if same else "yellow"), " ran"))
+        table.add_row("precision", Text.assemble(asked, (ran, "" if same else "yellow")))
     table.add_row("correctness", _verdict(case))
     if case.throttled_share is not None:
         slow = _throttled(case)
@@ -178,12 +178,12 @@ def _beside(key: str, case: Case, source: TelemetrySource | None) -> str:
     if key == "energy_j_per_sample" and source is not None and case.energy_method is not None and error is not None:
         gain = f", sensor gain ± {source.gain_error:.0%}" if source.gain_error is not None else ""
         estimate = case.energy_j_per_sample
-        each = "" if estimate is None else f", {show(estimate.value * case.batch_size, 'J')} a step"
-        return f"± {show(error, 'J')}{each} by {_METHODS[case.energy_method]}{gain}; covers {source.scope}"
+        each = "" if estimate is None else f", {show(estimate.value * case.batch_size, 'J')} per step"
+        return f"± {show(error, 'J')}{each}; {_METHODS[case.energy_method]}{gain}; covers {source.scope}"
     if key == "energy_above_idle_j_per_sample" and case.idle_power_w is not None:
         return f"idle power {show(case.idle_power_w, 'W')}"
     if key == "power_mean_w" and case.power_w is not None:
-        return f"at most {show(case.power_w.max, 'W')}"
+        return f"peak {show(case.power_w.max, 'W')}"
     if key == "temperature_max_c" and case.temperature_c is not None:
         signal = None if source is None else source.temperature_signal
         sensor = "" if signal is None else signal.split("_")[1] + ", "
@@ -232,7 +232,7 @@ def _value(reading: Reading | Absent, unit: str, *, wide: bool = True) -> Text:
     from rich.text import Text
 
     if isinstance(reading, Absent):
-        return Text(f"none: {reading.reason}" if wide else "none", "dim")
+        return Text(f"unavailable: {reading.reason}" if wide else "–", "dim")
     text = Text().append(
         show(reading.value, unit if wide or unit in ("s", "B") else ""), "bold" if reading.ci95 else ""
     )
@@ -251,7 +251,7 @@ def _verdict(case: Case, *, wide: bool = True) -> RenderableType:
     errors = (correctness.output_error, correctness.loss_curve_error, correctness.gradient_norm_error)
     worst = max((e for e in errors if e is not None), default=None)
     if wide and worst is not None:
-        limit = f"passes up to {correctness.tolerance:g}"
+        limit = f"pass limit {correctness.tolerance:g}"
         text.append(f"   at batch {correctness.batch_size}: largest error {worst:.1e} ({limit})", "dim")
     return text
 
@@ -273,7 +273,7 @@ def _checks(case: Case) -> Text:
     verdict = case.correctness.verdict
     text = Text().append(verdict or "unchecked", _VERDICTS.get(verdict or "", "yellow"))
     if case.precision.effective not in (None, case.precision.requested):
-        text.append(f", ran {case.precision.effective}", "yellow")
+        text.append(f", ran in {case.precision.effective}", "yellow")
     if not case.steady:
         text.append(", not steady", "yellow")
     return text

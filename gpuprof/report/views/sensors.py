@@ -19,9 +19,9 @@ _NONE = "–"
 _COLUMNS = (
     ("power", "W", ("power_instant_w", "power_average_w")),
     ("temp", "°C", ("temperature_core_c", "temperature_hotspot_c")),
-    ("use", "%", ("gpu_utilization_pct", "cpu_utilization_pct")),
+    ("util", "%", ("gpu_utilization_pct", "cpu_utilization_pct")),
     ("used", "B", ("memory_used_bytes",)),
-    ("of", "B", ("memory_total_bytes",)),
+    ("total", "B", ("memory_total_bytes",)),
 )
 _WIDE = (
     ("limit", "W", ("power_limit_w",)),
@@ -36,7 +36,7 @@ _SUMMARIES = (
     ("utilisation", "%", ("gpu_utilization_pct", "cpu_utilization_pct")),
     ("core clock", "Hz", ("core_clock_hz",)),
 )
-SIMULATED = "SIMULATED: a vendor simulator answers here, and no hardware"
+SIMULATED = "SIMULATED: these readings come from a simulator, not from hardware"
 
 
 def devices(devices: Sequence[Mapping[str, Any]], faults: Sequence[str], width: int = 132) -> Iterator[RenderableType]:
@@ -68,7 +68,7 @@ def devices(devices: Sequence[Mapping[str, Any]], faults: Sequence[str], width: 
     for fault in faults:
         yield Text(printable(fault), "dim")
     if any(reading["value"] is None for device in devices for reading in device["metrics"].values()):
-        yield Text(f"{_NONE} is not measured; `gpuprof devices --json` says why", "dim")
+        yield Text(f"{_NONE} means not measured; `gpuprof devices --json` says why", "dim")
 
 
 def _first(metrics: Mapping[str, Any], keys: Sequence[str], unit: str) -> str:
@@ -112,7 +112,7 @@ def _energy(device: Mapping[str, Any]) -> RenderableType:
     from rich.text import Text
 
     if device["energy_j"] is None:
-        return Text(printable(f"none: {device['absent']['energy_j']}"), "dim")
+        return Text(printable(f"unavailable: {device['absent']['energy_j']}"), "dim")
     text = Text().append(show(device["energy_j"], "J"), "bold")
     text.append(f" ± {show(device['energy_error_j'], 'J')}   mean {show(device['power_mean_w'], 'W')}")
     gain = f", sensor gain ± {device['gain_error']:.0%}" if device["gain_error"] else ""
@@ -126,7 +126,7 @@ def _range(metrics: Mapping[str, Any], keys: Sequence[str], unit: str) -> str | 
         return None
     low, mean, high = (_value(signal[name], unit) for name in ("min", "mean", "max"))
     if unit == "°C":
-        return f"{_value(signal['start'], unit)} at start, {_value(signal['end'], unit)} at end, at most {high}"
+        return f"{_value(signal['start'], unit)} at start, {_value(signal['end'], unit)} at end, peak {high}"
     return f"mean {mean}, {low} to {high}"
 
 

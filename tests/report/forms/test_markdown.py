@@ -14,7 +14,7 @@ def test_a_story_in_markdown():
     assert markdown.render(STORY) == snapshot("""\
 # NVIDIA H100 80GB HBM3 against AMD Instinct MI300X
 
-> **SIMULATED: these numbers come from a vendor simulator and measure no hardware**
+> **SIMULATED: these numbers come from a simulator, not from hardware**
 
 **The MI300X is faster in 2 of 5 comparable cases, slower in 1: 1.10× overall \\(1.04× to 1.16×\\)**
 

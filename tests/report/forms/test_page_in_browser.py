@@ -132,7 +132,7 @@ def test_without_scripts_all_can_be_read(visit, plain):
 def test_points_explain_themselves(visit, plain):
     tab = visit(plain)
     for chart, title in (
-        ("ratios", "verdict"), ("throughput", "throughput"), ("latency", "percentile"), ("energy", "energy a sample"),
+        ("ratios", "verdict"), ("throughput", "throughput"), ("latency", "percentile"), ("energy", "energy per sample"),
         ("sweep", "batch size"),
     ):  # fmt: skip
         tab.locator(f"#chart-{chart} .role-mark.mark-symbol path").first.hover()

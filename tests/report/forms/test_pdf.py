@@ -22,5 +22,5 @@ def test_pdf(monkeypatch):
 
 
 def test_a_pdf_fetches_nothing():
-    with pytest.raises(ValueError, match="fetches nothing"):
+    with pytest.raises(ValueError, match="loads nothing"):
         pdf._refuse("file:///etc/passwd")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gpuprof.report.forms import markdown
 from gpuprof.report.forms.document import document
 from gpuprof.report.stories import comparison, overview
-from support.sides import NOW, case, claims, compare, one, rows
+from support.sides import NOW, case, claims, compare, one, rows, run, side
 
 
 def test_two_simulated_sides_are_compared_under_the_banner_in_every_form():
@@ -20,3 +22,17 @@ def test_two_simulated_sides_are_compared_under_the_banner_in_every_form():
     whole = overview.Overview("x", [one(case(), simulated=True)], [])
     assert [banner.partition(":")[0] for banner in overview.story(whole, NOW).banners] == ["SIMULATED"]
     assert comparison.story(compare(one(case()), one(case())), NOW).banners == []
+
+
+@pytest.mark.parametrize(
+    ("rates", "machines", "says"),
+    [((100, 101, 99), "aa", "3 processes per side; includes 1.4% for run-to-run variation"),
+     ((100, 101, 99), "ab", "3 processes per side; includes 2.1% for machine-to-machine variation"),
+     ((100, 101), "aa", "3 and 2 processes; includes 1.4% for run-to-run variation"),
+     ((100, 101), "aab", "3 processes and 2 machines; includes 1.5% for machine-to-machine variation")],
+)  # fmt: skip
+def test_the_units_of_inference_are_counted_and_their_added_variation_named(rates, machines, says):
+    baseline = side(run(case(), machine=machines[0]))
+    candidate = side(*(run(case(rates), machine=machine) for machine in machines[1:]))
+    facts = dict(comparison.story(compare(baseline, candidate), NOW).facts)
+    assert facts["Inference"] == says

@@ -17,7 +17,7 @@ from support.nights import RATE, followed, night, stepped
 def test_a_simulated_device_is_named_above_everything():
     series = [replace(one, simulated=True) for one in followed(night(0, 100, gpu="NVIDIA H100"))]
     told = story(History("all", RATE, series, []), "now")
-    assert told.banners[0].startswith("SIMULATED: a vendor simulator stood for NVIDIA H100.")
+    assert told.banners[0].startswith("SIMULATED: a simulator stood in for NVIDIA H100;")
     assert story(History("all", RATE, followed(night(0, 100)), []), "now").banners == []
 
 

@@ -19,18 +19,18 @@ def test_a_run_in_a_terminal():
 test, 1 thread   no torch   full protocol
 cnn · train · ieee · batch 8 · eager
 
-  throughput        104.9 samples/s   [57.24 – 192.2 samples/s] 95%
-  … by total time   104.9 samples/s   [57.24 – 192.2 samples/s] 95%
-  latency p50       100.0 ms   [100.0 ms – 100.0 ms] 95%
-  latency p90       200.0 ms
-  latency p99       300.0 ms   upper bound of the worst process 400.0 ms
-  first step        500.0 ms
-  peak memory       1001 B   test
-  energy a sample   none: made for a test
-  precision         ieee asked, an unknown one ran
-  correctness       unknown: the run ended before this case was checked
-  regime            cpu, steady
-  repeats           2 of 5 ok
+  throughput          104.9 samples/s   [57.24 – 192.2 samples/s] 95%
+  … by total time     104.9 samples/s   [57.24 – 192.2 samples/s] 95%
+  latency p50         100.0 ms   [100.0 ms – 100.0 ms] 95%
+  latency p90         200.0 ms
+  latency p99         300.0 ms   95% upper bound 400.0 ms (worst process)
+  first step          500.0 ms
+  peak memory         1001 B   test
+  energy per sample   unavailable: made for a test
+  precision           requested ieee, effective unknown
+  correctness         unknown: the run ended before this case was checked
+  regime              cpu, steady
+  repeats             2 of 5 ok
 
 warning: repeat 2: gap of +2.8%
 ok   run 20261123T090000Z-test-00000000\
@@ -82,14 +82,14 @@ def test_no_number_is_cut_in_a_narrow_terminal():
 
 def test_what_did_not_run_is_not_said_to_have_run():
     text = rendered(assemble(journal(repeat(0, outcome="unsupported")), NOW)[0])
-    assert "none, unsupported: because of unsupported" in text
-    assert " ran" not in text
+    assert re.search(r"result +unsupported: because of unsupported", text)
+    assert "effective" not in text
     assert "throughput" not in text
 
 
 def test_the_worst_of_repeated_warnings_is_seen():
     lines = journal(*(repeat(i, warnings=[f"gap of {gap}"]) for i, gap in enumerate(("+2.8%", "+21.9%"))))
-    assert "repeat 1: gap of +2.8%   (likewise repeat 2: +21.9%)" in rendered(assemble(lines, NOW)[0])
+    assert "repeat 1: gap of +2.8%   (also repeat 2: +21.9%)" in rendered(assemble(lines, NOW)[0])
 
 
 def test_markup_in_a_hostile_name_is_text():
@@ -126,8 +126,8 @@ def test_energy_stands_in_the_card_with_its_error_its_scope_and_what_throttled()
     }  # fmt: skip
     del data["absent"]["telemetry"]
     text = rendered(type(assemble(journal(repeat(0)), NOW)[0]).model_validate(data), width=160)
-    assert "± 1.000 mJ, 4.000 J a step by energy counter, sensor gain ± 5%; covers board" in text  # a batch of 8
+    assert "± 1.000 mJ, 4.000 J per step; energy counter, sensor gain ± 5%; covers board" in text  # a batch of 8
     assert "idle power 80.00 W" in text
-    assert "at most 650.0 W" in text
+    assert "peak 650.0 W" in text
     assert "core, 55 °C at start, 61 °C at end" in text
     assert re.search(r"throttled +power cap 12%", text)

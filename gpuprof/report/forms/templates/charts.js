@@ -40,7 +40,7 @@
     await show();
     if (text.includes('"bind":"scales"')) {
       const hint = document.createElement("small");
-      hint.textContent = "Drag to move, Ctrl and wheel to zoom, double-click to reset.";
+      hint.textContent = "Drag to pan, Ctrl + wheel to zoom, double-click to reset.";
       figure.querySelector("figcaption").append(hint);
     }
     let waiting = 0;
