@@ -137,8 +137,8 @@ def _named(line: str | bytes, key: str, kinds: Mapping[str, type[_M]]) -> _M:
     try:
         data = json.loads(line)
     except RecursionError:
-        raise ValueError("nested too deeply for a message") from None
+        raise ValueError("message nested too deeply") from None
     name = data.pop(key, None) if isinstance(data, dict) else None
     if not isinstance(name, str) or name not in kinds:
-        raise ValueError(f"no message with {key!r} of {', '.join(kinds)}: {line[:100]!r}")
+        raise ValueError(f"not a message whose {key!r} is one of {', '.join(kinds)}: {line[:100]!r}")
     return kinds[name].model_validate(data)

@@ -142,7 +142,7 @@ def effective(probes: dict[str, dict[str, Any]], operations: tuple[str, ...]) ->
     """One word for the operations a workload uses, or `mixed(...)`; absent where a probe failed."""
     words = {name: probes[name]["effective"] for name in operations}
     if missing := [name for name, word in words.items() if word is None]:
-        return Absent(f"the probe of {', '.join(missing)} failed")
+        return Absent(f"the precision probe failed for {', '.join(missing)}")
     if len(set(words.values())) == 1:
         return str(next(iter(words.values())))
     return f"mixed({', '.join(f'{name}={word}' for name, word in words.items())})"

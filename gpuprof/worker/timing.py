@@ -119,7 +119,7 @@ def judge(times: Sequence[float], group: int = 10) -> tuple[str, str]:
     """
     group = min(group, len(times) // 3)
     if group < 3:
-        return "moving", f"{len(times)} blocks are too few to tell (9 needed)"
+        return "moving", f"{len(times)} blocks are too few to judge (9 needed)"
     recent = times[-3 * group :]
     gap = drift(recent)
     middle = statistics.median(recent)
@@ -129,9 +129,9 @@ def judge(times: Sequence[float], group: int = 10) -> tuple[str, str]:
     if gap > tolerance:
         return "moving", f"block medians differ by {gap:.1%} (noise explains {tolerance:.1%})"
     if abs(z := mann_kendall_z(recent)) >= TREND_Z:
-        return "moving", f"block times still {'rise' if z > 0 else 'fall'} (Mann-Kendall z {z:.1f})"
+        return "moving", f"block times are still {'rising' if z > 0 else 'falling'} (Mann-Kendall z {z:.1f})"
     if gap > LARGEST_TOLERANCE:
-        return "noisy", f"block medians differ by {gap:.1%}, without a trend: blocks scatter too much to tell"
+        return "noisy", f"block medians differ by {gap:.1%} without a trend: timings too noisy to judge"
     return "steady", f"block medians agree within {gap:.1%} (allowed {min(tolerance, LARGEST_TOLERANCE):.1%}), no trend"
 
 

@@ -224,8 +224,8 @@ class NvidiaDevice(Device):
         facts = {
             "memory_total_bytes": mapped(memory, lambda m: _counted(m.total, "memory")),
             "memory_used_bytes": mapped(memory, lambda m: _counted(m.used, "memory")),
-            "core_clock_max_hz": _scaled(self._ask("nvmlDeviceGetMaxClockInfo", 1), 1e6, "highest core clock"),
-            "memory_clock_max_hz": _scaled(self._ask("nvmlDeviceGetMaxClockInfo", 2), 1e6, "highest memory clock"),
+            "core_clock_max_hz": _scaled(self._ask("nvmlDeviceGetMaxClockInfo", 1), 1e6, "maximum core clock"),
+            "memory_clock_max_hz": _scaled(self._ask("nvmlDeviceGetMaxClockInfo", 2), 1e6, "maximum memory clock"),
             "fan_pct": _counted(_fan(self._ask("nvmlDeviceGetFanSpeed_v2", 0)), "fan"),
             "pcie_generation": _counted(self._ask("nvmlDeviceGetCurrPcieLinkGeneration"), "PCIe generation"),
             "pcie_generation_max": _counted(self._ask("nvmlDeviceGetMaxPcieLinkGeneration"), "PCIe generation"),

@@ -67,7 +67,7 @@ class Vgg16(Classifier):
     def load_pretrained(self, network: torch.nn.Module, params: VggParams) -> LoadedWeights:
         """Fill the frozen base; what cannot be had leaves the random weights in place and says why."""
         if params.weights == "random":
-            return LoadedWeights("random", "seeded random weights, as asked for")
+            return LoadedWeights("random", "seeded random weights, as requested")
         try:
             state, note, digest = _imagenet() if params.weights == "imagenet" else _from_file(Path(params.weights))
             base = {key.removeprefix("features."): v for key, v in state.items() if key.startswith("features.")}
