@@ -1,4 +1,4 @@
-"""What supervisor and worker say to each other: one JSON object per line, each a frozen class of this file.
+"""The messages between supervisor and worker: one JSON object per line, each a frozen class of this file.
 
 The supervisor sends a Request; the worker answers with Result or Failed. Before a phase it sends
 Ready and waits for Go.
@@ -124,7 +124,7 @@ _M = TypeVar("_M", bound=_Message)
 
 
 def request(line: str) -> Request:
-    """The request in a line. Raises ValueError where it is none that a worker knows."""
+    """The request in a line. Raises ValueError for one that no worker knows."""
     return _named(line, "do", REQUESTS)
 
 

@@ -64,7 +64,7 @@ ok, note, warning, problem, skipped = (partial(Finding, status) for status in ST
 
 
 def hardware(facts: Facts) -> Iterator[Finding]:
-    """Which GPUs are in this machine, whether or not anything can use them."""
+    """The GPUs in this machine, usable or not."""
     for vendor, title in TITLES.items():
         cards = [card for card in facts.cards if card.vendor == vendor]
         if cards:
@@ -78,7 +78,7 @@ def hardware(facts: Facts) -> Iterator[Finding]:
 
 
 def simulated(facts: Facts) -> Iterator[Finding]:
-    """A library of the simulator answers in place of a vendor's."""
+    """A simulator's library is loaded in place of a vendor's."""
     ids = ", ".join(gpu.id for gpu in facts.gpus if gpu.simulated)
     if ids:
         why = "Names, sensor readings and energies are made up; results measured with them are marked as simulated."
@@ -87,7 +87,7 @@ def simulated(facts: Facts) -> Iterator[Finding]:
 
 
 def torch_import(facts: Facts) -> Iterator[Finding]:
-    """Whether torch is there and can be imported."""
+    """Whether torch is installed and can be imported."""
     torch, installed = facts.torch, facts.packages.get("torch")
     if not isinstance(torch, Absent):
         build = _BUILD_TITLES.get(torch.build, torch.build)
@@ -117,7 +117,7 @@ def drivers(facts: Facts) -> Iterator[Finding]:
 
 
 def access(facts: Facts) -> Iterator[Finding]:
-    """Device files that are missing, as in a container without the GPU, or closed to this user."""
+    """Device files that are missing, as in a container without the GPU, or not accessible to this user."""
     for vendor, title in TITLES.items():
         if not facts.has(vendor) or facts.wsl or _problems(facts, vendor, drivers):
             continue
@@ -155,8 +155,8 @@ def _join(owners: Sequence[tuple[int, str]], container: str | None) -> str:
 def visibility(facts: Facts) -> Iterator[Finding]:
     """Variables that hide GPUs from torch, or filter them twice.
 
-    torch's build decides whose variables count. A list ends at its first wrong entry, so that only a wrong first entry
-    leaves no GPU. Where torch was not asked, that is a forecast.
+    torch's build decides whose variables count. A list ends at its first invalid entry, so only an invalid first entry
+    hides every GPU. If torch was not started, the finding is a prediction.
     """
     for vendor in TITLES:
         build = _BUILDS[vendor] if isinstance(facts.torch, Absent) else facts.torch.build
@@ -202,7 +202,7 @@ def _unset(names: Iterable[str]) -> str:
 
 
 def torch_build(facts: Facts) -> Iterator[Finding]:
-    """A torch that was built for no GPU, or for the other vendor's."""
+    """A torch built for the CPU only, or for the other vendor's GPUs."""
     vendors = [vendor for vendor in TITLES if facts.has(vendor)]
     if isinstance(facts.torch, Absent) or not vendors:
         return
@@ -246,7 +246,7 @@ def _library_fix(library: Library, facts: Facts) -> tuple[str, str]:
 
 
 def torch_sees(facts: Facts) -> Iterator[Finding]:
-    """A torch of the right build that sees no GPU."""
+    """A torch with the right build that sees no GPU."""
     torch = facts.torch
     for vendor, title in TITLES.items():
         if isinstance(torch, Absent) or torch.build != _BUILDS[vendor] or not facts.has(vendor):
@@ -267,7 +267,7 @@ def torch_sees(facts: Facts) -> Iterator[Finding]:
 
 
 def _newer_driver(facts: Facts, torch: Torch) -> int | None:
-    """The driver that torch's CUDA needs, where NVML names an older one."""
+    """The driver that torch's CUDA needs, if NVML reports an older one."""
     needed = _CUDA_DRIVERS.get(torch.toolkit.partition(".")[0])
     for gpu in facts.listed("nvidia"):
         installed = str(gpu.values.get("driver_version", "")).partition(".")[0]
@@ -277,7 +277,7 @@ def _newer_driver(facts: Facts, torch: Torch) -> int | None:
 
 
 def packages(facts: Facts) -> Iterator[Finding]:
-    """The PyPI package pynvml, which stands in the way of NVIDIA's own nvidia-ml-py."""
+    """The PyPI package pynvml, which conflicts with NVIDIA's own nvidia-ml-py."""
     installed = facts.packages.get("pynvml", "")
     fix = "pip uninstall -y pynvml; pip install --force-reinstall nvidia-ml-py"
     if re.match("1[2-9]", installed):  # brings no module pynvml any more
@@ -289,7 +289,7 @@ def packages(facts: Facts) -> Iterator[Finding]:
 
 
 def amdsmi_fits(facts: Facts) -> Iterator[Finding]:
-    """A Python package amdsmi of another release than the C library below it."""
+    """A Python package amdsmi from a different release than its C library."""
     reasons = (absent.reason for gpu in facts.listed("amd") for absent in gpu.absent.values())
     reason = next((reason for reason in reasons if "different releases" in reason), None)
     if reason is not None:
@@ -406,7 +406,7 @@ def _users(gpu: Seen) -> str:
 
 
 def ecc(facts: Facts) -> Iterator[Finding]:
-    """Memory errors that ECC could not mend."""
+    """Memory errors that ECC could not correct."""
     for text, gpus in _by_text(facts, lambda gpu: str(gpu.values.get("ecc_uncorrected") or "")):
         why = "Memory has returned wrong data since the driver was loaded: results may be wrong, programs may crash."
         fix = "restart to reset the GPU; if the errors return, replace it"
@@ -414,7 +414,7 @@ def ecc(facts: Facts) -> Iterator[Finding]:
 
 
 def pcie(facts: Facts) -> Iterator[Finding]:
-    """A PCIe link that is narrower than it can be."""
+    """A PCIe link that runs narrower than it could."""
     for text, gpus in _by_text(facts, _narrow):
         why = "An idle link may narrow to save power; if it stays so under load, copies are slower: check the slot."
         yield note(f"{gpus}: {text}", why)
@@ -501,7 +501,7 @@ def _groups(items: Sequence[Any], key: Callable[[Any], Any]) -> Iterable[tuple[A
 
 
 def _give(vendor: str, container: str | None) -> str:
-    """How to give this kind of container the GPU; docker's way for kinds that are not known."""
+    """How to pass the GPU into this kind of container; docker's way for unknown kinds."""
     return _GIVE.get((vendor, container or ""), _GIVE[vendor, ""])
 
 

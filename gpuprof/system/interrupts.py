@@ -35,7 +35,7 @@ def _hangup() -> list[signal.Signals]:
 def undisturbed(*, afterwards: bool = False) -> Iterator[None]:
     """Hold back Ctrl-C, SIGTERM and SIGHUP until a result is safe.
 
-    With `afterwards` the first of them is raised at the end; without, or where the body raises, they have no effect.
+    With `afterwards` the first one is raised at the end; without it, or if the body raises, they are dropped.
     """
     missed: list[int] = []
 

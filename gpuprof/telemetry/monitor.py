@@ -1,4 +1,4 @@
-"""`gpuprof monitor`: energy, power, utilisation, temperature and throttling over exactly the life of any command."""
+"""`gpuprof monitor`: energy, power, utilisation, temperature and throttling while any command runs."""
 
 from __future__ import annotations
 

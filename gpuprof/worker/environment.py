@@ -1,4 +1,4 @@
-"""What only a process with torch can tell of the machine."""
+"""Facts about the machine that only a process with torch can find."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is found out once a case, outside every timed window: counts, arithmetic, correctness, origin of the weights."""
+"""What is checked once per case, outside every timed window: counts, precision, correctness, origin of the weights."""
 
 from __future__ import annotations
 

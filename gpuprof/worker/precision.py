@@ -1,4 +1,4 @@
-"""Which arithmetic is asked for, and which one really ran.
+"""The precision requested, and the precision actually used.
 
 `ieee` and `tf32` set torch's switches for float32 operations; `bf16` and `fp16` use autocast on top of ieee switches.
 """

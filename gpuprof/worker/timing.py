@@ -28,7 +28,7 @@ class Device(Protocol):
 
 @dataclass
 class Blocks:
-    """Raw times of blocks; seconds a step, in the order they ran. `device_s` stays empty without device events."""
+    """Raw times of blocks; seconds per step, in the order they ran. `device_s` stays empty without device events."""
 
     steps_per_block: int
     wall_s: list[float] = field(default_factory=list)
@@ -155,7 +155,7 @@ def measure_blocks(meter: Meter, plan: Plan, steps_per_block: int) -> Blocks:
 
 
 def lead_in(meter: Meter, steps: int = 20, longest_s: float = 0.2) -> None:
-    """Requests that are not counted: while the sensors were read, clocks may have gone to rest."""
+    """Requests that are not counted: clocks may have dropped while the sensors were read."""
     started = meter.clock()
     for _ in range(steps):
         meter.request()

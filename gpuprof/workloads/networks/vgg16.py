@@ -65,7 +65,7 @@ class Vgg16(Classifier):
         return nn.Sequential(base, nn.Flatten(), nn.Linear(FLAT, UNITS), nn.ReLU(), nn.Linear(UNITS, self.classes))
 
     def load_pretrained(self, network: torch.nn.Module, params: VggParams) -> LoadedWeights:
-        """Fill the frozen base; what cannot be had leaves the random weights in place and says why."""
+        """Fill the frozen base; if the weights are unavailable, the random ones stay and the note says why."""
         if params.weights == "random":
             return LoadedWeights("random", "seeded random weights, as requested")
         try:
