@@ -133,7 +133,7 @@ def access(facts: Facts) -> Iterator[Finding]:
         elif closed:
             owners = sorted({(node.gid, node.group or "") for node in closed})
             names = " and ".join(f"{gid} ({name or 'unnamed here'})" for gid, name in owners)
-            why = f"Owned by group {names}; this process is in {', '.join(map(str, facts.groups))}."
+            why = f"Owned by group {names}; this process has groups {', '.join(map(str, facts.groups))}."
             weigh = warning if facts.visible(vendor) else _grave(facts, vendor)
             paths = ", ".join(node.path for node in closed)
             yield weigh(f"{title}: no permission to open {paths}", why, _join(owners, facts.container))
@@ -178,7 +178,7 @@ def visibility(facts: Facts) -> Iterator[Finding]:
         if (empty or beyond) and not visible:
             why = "An empty list, -1 or NoDevFiles hides every GPU."
             if not empty:
-                why = f"A list ends at its first invalid entry; it can index {_count(range(choice), 'GPU')}, from 0."
+                why = f"A list ends at its first invalid entry; {_count(range(choice), 'GPU')} can be listed, from 0."
             why = f"{why} {_TWICE}" if renumbered else why
             yield problem(f"{settings} hides every GPU from torch", why, _unset(empty or beyond))
         elif renumbered:
