@@ -1,4 +1,4 @@
-"""What supervisor and worker say to each other: one JSON object per line, each a frozen class of this file.
+"""The messages between supervisor and worker: one JSON object per line, each a frozen class of this file.
 
 The supervisor sends a Request; the worker answers with Result or Failed. Before a phase it sends
 Ready and waits for Go.
@@ -124,7 +124,7 @@ _M = TypeVar("_M", bound=_Message)
 
 
 def request(line: str) -> Request:
-    """The request in a line. Raises ValueError where it is none that a worker knows."""
+    """The request in a line. Raises ValueError for one that no worker knows."""
     return _named(line, "do", REQUESTS)
 
 
@@ -137,8 +137,8 @@ def _named(line: str | bytes, key: str, kinds: Mapping[str, type[_M]]) -> _M:
     try:
         data = json.loads(line)
     except RecursionError:
-        raise ValueError("nested too deeply for a message") from None
+        raise ValueError("message nested too deeply") from None
     name = data.pop(key, None) if isinstance(data, dict) else None
     if not isinstance(name, str) or name not in kinds:
-        raise ValueError(f"no message with {key!r} of {', '.join(kinds)}: {line[:100]!r}")
+        raise ValueError(f"not a message whose {key!r} is one of {', '.join(kinds)}: {line[:100]!r}")
     return kinds[name].model_validate(data)

@@ -16,35 +16,36 @@ Status = Literal["ok", "note", "warning", "problem", "skipped"]
 STATUSES: tuple[Status, ...] = ("ok", "note", "warning", "problem", "skipped")
 _DRIVERS = {"nvidia": "nvidia", "amd": "amdgpu"}
 _BUILDS = {"nvidia": "cuda", "amd": "rocm"}
+_BUILD_TITLES = {"cpu": "CPU-only", "cuda": "CUDA", "rocm": "ROCm"}
 # Device files without which nothing works, by the beginning of their path.
 _NEEDED = {"nvidia": ("/dev/nvidiactl",), "amd": ("/dev/kfd", "/dev/dri/renderD")}
 # The oldest driver for each CUDA, from NVIDIA's table of CUDA compatibility.
 _CUDA_DRIVERS = {"12": 525, "13": 580}
 _PIP = "pip install --force-reinstall torch torchvision --index-url https://download.pytorch.org/whl/"
-_ALL = "https://pytorch.org/get-started/locally lists the indexes"
+_ALL = "all indexes: https://pytorch.org/get-started/locally"
 _INSTALL = {
-    "nvidia": f"{_PIP}cu130\n(nvidia-smi names in its heading the newest CUDA that the driver can run; {_ALL})",
-    "amd": f"{_PIP}rocm7.2\n(take the index nearest to the installed ROCm, `cat /opt/rocm/.info/version`; {_ALL})",
+    "nvidia": f"{_PIP}cu130\n(nvidia-smi's header shows the newest CUDA version the driver supports; {_ALL})",
+    "amd": f"{_PIP}rocm7.2\n(choose the index closest to the installed ROCm, `cat /opt/rocm/.info/version`; {_ALL})",
 }
 _OLDER = _INSTALL["nvidia"].replace("cu130", "cu126")
 _DRIVE = {
-    "nvidia": "install NVIDIA's driver on the host (the distribution's package) and restart",
+    "nvidia": "install NVIDIA's driver on the host (from the distribution's packages), then restart",
     "amd": "sudo modprobe amdgpu; if that fails, install AMD's driver: https://rocm.docs.amd.com (amdgpu-dkms)",
 }
 # How a container is given the GPU; "" is docker and podman.
 _GIVE = {
     ("nvidia", ""): "docker run --gpus all ...   (with CDI: --device nvidia.com/gpu=all)",
     ("nvidia", "apptainer"): "apptainer run --nv ...",
-    ("nvidia", "kubernetes"): "ask for it in the pod: resources: {limits: {nvidia.com/gpu: 1}}",
+    ("nvidia", "kubernetes"): "request it in the pod: resources: {limits: {nvidia.com/gpu: 1}}",
     ("amd", ""): "docker run --device /dev/kfd --device /dev/dri --group-add $(getent group render | cut -d: -f3) ...",
     ("amd", "apptainer"): "apptainer run --rocm ...",
-    ("amd", "kubernetes"): "ask for it in the pod: resources: {limits: {amd.com/gpu: 1}}",
+    ("amd", "kubernetes"): "request it in the pod: resources: {limits: {amd.com/gpu: 1}}",
 }
 # First entries that hide every GPU. NoDevFiles is what Slurm sets for a job without device files of GPUs.
 _NO_GPU = ("", "-1", "NoDevFiles")
 _FIT = "pip uninstall amdsmi, then use the amdsmi of the installed ROCm: export PYTHONPATH=/opt/rocm/share/amd_smi"
 _TWICE = (
-    f"{FIRST_FILTER} filters first and renumbers from 0; the others then count in what is left, which may leave none. "
+    f"{FIRST_FILTER} filters first and renumbers from 0; the others then index what remains, which may be nothing. "
     "Slurm sets several of them on AMD nodes."
 )
 
@@ -63,42 +64,42 @@ ok, note, warning, problem, skipped = (partial(Finding, status) for status in ST
 
 
 def hardware(facts: Facts) -> Iterator[Finding]:
-    """Which GPUs are in this machine, whether or not anything can use them."""
+    """The GPUs in this machine, usable or not."""
     for vendor, title in TITLES.items():
         cards = [card for card in facts.cards if card.vendor == vendor]
         if cards:
             where = ", ".join(f"{card.address} ({card.device})" for card in cards)
             yield ok(f"{_count(cards, f'{title} GPU')} on the PCI bus: {where}")
     if not any(facts.has(vendor) for vendor in TITLES):
-        yield note("no GPU of NVIDIA or AMD is in this machine: only the CPU can be measured")
+        yield note("no NVIDIA or AMD GPU in this machine: only the CPU can be measured")
     if facts.wsl:
-        why = "NVML answers in part and AMD SMI not at all, and a virtual machine lies in between: not for comparisons."
-        yield note("this is WSL: few sensors answer here", why)
+        why = "NVML works in part, AMD SMI not at all, and a virtual machine adds overhead: not for comparisons."
+        yield note("running under WSL: few sensors are available", why)
 
 
 def simulated(facts: Facts) -> Iterator[Finding]:
-    """A library of the simulator answers in place of a vendor's."""
+    """A simulator's library is loaded in place of a vendor's."""
     ids = ", ".join(gpu.id for gpu in facts.gpus if gpu.simulated)
     if ids:
-        why = "Names, sensors and energies are made up, and what is measured with them is marked as simulated."
-        fix = "take the simulated libraries out of LD_LIBRARY_PATH, ROCM_HOME and ROCM_PATH"
-        yield warning(f"a simulated library is loaded: {ids} are no hardware", why, fix)
+        why = "Names, sensor readings and energies are made up; results measured with them are marked as simulated."
+        fix = "remove the simulated libraries from LD_LIBRARY_PATH, ROCM_HOME and ROCM_PATH"
+        yield warning(f"simulated GPUs, not real hardware: {ids}", why, fix)
 
 
 def torch_import(facts: Facts) -> Iterator[Finding]:
-    """Whether torch is there and can be imported."""
+    """Whether torch is installed and can be imported."""
     torch, installed = facts.torch, facts.packages.get("torch")
     if not isinstance(torch, Absent):
-        build = {"cpu": "CPU-only", "cuda": "CUDA", "rocm": "ROCm"}.get(torch.build, torch.build)
-        yield ok(f"torch {torch.version}, a {build} build")
+        build = _BUILD_TITLES.get(torch.build, torch.build)
+        yield ok(f"torch {torch.version}, {build} build")
     elif installed is None and (torch == NOT_ASKED or "No module named 'torch'" in torch.reason):
         fix = "\n".join(_INSTALL[v] for v in TITLES if facts.has(v)) or "pip install torch torchvision"
         yield problem("torch is not installed", "Nothing can be measured without it.", fix)
     elif torch != NOT_ASKED:
-        fix = "`python -c 'import torch'` shows all of it; install torch and torchvision anew, and together"
+        fix = "`python -c 'import torch'` shows the full error; reinstall torch and torchvision together"
         yield problem("torch cannot be used", torch.reason, fix)
     else:
-        unchecked = "not checked: its build, the GPUs that it sees and has code for, and which sensors are theirs"
+        unchecked = "not checked: its build, the GPUs it sees and supports, and which sensors belong to them"
         yield skipped(f"torch {installed} was not started (--quick)", unchecked)
 
 
@@ -108,15 +109,15 @@ def drivers(facts: Facts) -> Iterator[Finding]:
         title = f"{TITLES[vendor]} GPU {', '.join(card.address for card in cards)}"
         needed = _DRIVERS[vendor]
         if driver == "vfio-pci":
-            yield note(f"{title} is set aside for a virtual machine (vfio-pci)")
+            yield note(f"{title} is reserved for a virtual machine (vfio-pci)")
         elif driver != needed:
-            why = f"Computing needs the driver {needed}; `sudo dmesg | grep -i {needed}` may say what it lacks."
-            has = f"the driver {driver}" if driver else "no driver"
+            why = f"Computing needs the {needed} driver; `sudo dmesg | grep -i {needed}` may show why it is not in use."
+            has = f"the wrong driver ({driver})" if driver else "no driver"
             yield _grave(facts, vendor)(f"{title} has {has}", why, _DRIVE[vendor])
 
 
 def access(facts: Facts) -> Iterator[Finding]:
-    """Device files that are missing, as in a container without the GPU, or closed to this user."""
+    """Device files that are missing, as in a container without the GPU, or not accessible to this user."""
     for vendor, title in TITLES.items():
         if not facts.has(vendor) or facts.wsl or _problems(facts, vendor, drivers):
             continue
@@ -124,15 +125,15 @@ def access(facts: Facts) -> Iterator[Finding]:
         missing = [name for name in _NEEDED[vendor] if not any(node.path.startswith(name) for node in nodes)]
         closed = [node for node in nodes if not node.writable]
         if missing and not facts.visible(vendor):
-            why, fix = "The driver makes these device files when it is loaded.", f"sudo modprobe {_DRIVERS[vendor]}"
+            why, fix = "The driver creates these device files when it loads.", f"sudo modprobe {_DRIVERS[vendor]}"
             if facts.container:
                 why = f"This container ({facts.container}) was started without the GPU."
                 fix = _give(vendor, facts.container)
-            yield _grave(facts, vendor)(f"{title}: there is no {' and no '.join(missing)}", why, fix)
+            yield _grave(facts, vendor)(f"{title}: {' and '.join(missing)} missing", why, fix)
         elif closed:
             owners = sorted({(node.gid, node.group or "") for node in closed})
-            names = " and ".join(f"{gid} ({name or 'no name here'})" for gid, name in owners)
-            why = f"Their group is {names}; this process is in {', '.join(map(str, facts.groups))}."
+            names = " and ".join(f"{gid} ({name or 'unnamed here'})" for gid, name in owners)
+            why = f"Owned by group {names}; this process has groups {', '.join(map(str, facts.groups))}."
             weigh = warning if facts.visible(vendor) else _grave(facts, vendor)
             paths = ", ".join(node.path for node in closed)
             yield weigh(f"{title}: no permission to open {paths}", why, _join(owners, facts.container))
@@ -142,9 +143,9 @@ def _join(owners: Sequence[tuple[int, str]], container: str | None) -> str:
     """How to get into the groups that own device files."""
     ours = [(gid, name) for gid, name in owners if gid not in (0, 65534)]  # root and nobody are no groups to join
     if not ours and container:
-        return "start the container as root, or rootless podman with --group-add keep-groups"
+        return "run the container as root, or with rootless podman: --group-add keep-groups"
     if not ours:
-        return "give the device files to the group render, readable and writable (ROCm's and NVIDIA's udev rules do so)"
+        return "give group render read and write access to the device files (ROCm's and NVIDIA's udev rules do this)"
     if container:  # the names of groups mean nothing there: the host's number of render differs from the image's
         numbers = " ".join(f"--group-add {gid}" for gid, _ in ours)
         return f"docker run {numbers} ...   (on the host: --group-add $(getent group render | cut -d: -f3))"
@@ -154,8 +155,8 @@ def _join(owners: Sequence[tuple[int, str]], container: str | None) -> str:
 def visibility(facts: Facts) -> Iterator[Finding]:
     """Variables that hide GPUs from torch, or filter them twice.
 
-    torch's build decides whose variables count. A list ends at its first wrong entry, so that only a wrong first entry
-    leaves no GPU. Where torch was not asked, that is a forecast.
+    torch's build decides whose variables count. A list ends at its first invalid entry, so only an invalid first entry
+    hides every GPU. If torch was not started, the finding is a prediction.
     """
     for vendor in TITLES:
         build = _BUILDS[vendor] if isinstance(facts.torch, Absent) else facts.torch.build
@@ -175,11 +176,11 @@ def visibility(facts: Facts) -> Iterator[Finding]:
             choice = len(filters[FIRST_FILTER].split(","))
             beyond = later if any(_is_beyond(filters[name], choice) for name in later) else []
         if (empty or beyond) and not visible:
-            why = "An empty list, -1 or NoDevFiles stands for no GPU."
+            why = "An empty list, -1 or NoDevFiles hides every GPU."
             if not empty:
-                why = f"A list ends at its first wrong entry; there is a choice of {choice}, counted from 0."
+                why = f"A list ends at its first invalid entry; {_count(range(choice), 'GPU')} can be listed, from 0."
             why = f"{why} {_TWICE}" if renumbered else why
-            yield problem(f"{settings} leaves torch no GPU", why, _unset(empty or beyond))
+            yield problem(f"{settings} hides every GPU from torch", why, _unset(empty or beyond))
         elif renumbered:
             yield note(f"GPUs are filtered twice: {settings}", _TWICE, _unset(later))
         elif visible and visible < present:
@@ -201,21 +202,22 @@ def _unset(names: Iterable[str]) -> str:
 
 
 def torch_build(facts: Facts) -> Iterator[Finding]:
-    """A torch that was built for no GPU, or for the other vendor's."""
+    """A torch built for the CPU only, or for the other vendor's GPUs."""
     vendors = [vendor for vendor in TITLES if facts.has(vendor)]
     if isinstance(facts.torch, Absent) or not vendors:
         return
     others = [vendor for vendor in vendors if _BUILDS[vendor] != facts.torch.build]
     names, fix = " and ".join(TITLES[vendor] for vendor in others), "\n".join(_INSTALL[vendor] for vendor in others)
     if facts.torch.build == "cpu":
-        why = f"torch {facts.torch.version} holds no code for GPUs: only the CPU can be measured."
-        yield problem(f"a CPU-only torch beside a GPU of {names}", why, fix)
+        why = f"torch {facts.torch.version} has no GPU support: only the CPU can be measured."
+        yield problem(f"CPU-only torch on a machine with {names} GPUs", why, fix)
     elif others == vendors:
-        why = f"torch {facts.torch.version} cannot use it. What installs torch from PyPI gets the CUDA build."
-        yield problem(f"a {facts.torch.build.upper()} build of torch beside a GPU of {names}", why, fix)
+        why = f"torch {facts.torch.version} cannot use them. The torch on PyPI is the CUDA build."
+        build = _BUILD_TITLES.get(facts.torch.build, facts.torch.build)
+        yield problem(f"{build} build of torch on a machine with {names} GPUs", why, fix)
     elif others:
-        why = "One torch serves one vendor: a second virtual environment, with the other build, measures the rest."
-        yield note(f"this torch cannot use the GPU of {names}", why)
+        why = "A torch build supports one vendor: measure the other GPUs from a second virtual environment."
+        yield note(f"this torch cannot use the {names} GPUs", why)
 
 
 def libraries(facts: Facts) -> Iterator[Finding]:
@@ -228,7 +230,7 @@ def libraries(facts: Facts) -> Iterator[Finding]:
         elif not facts.has(library.vendor) or library.fault is None:
             continue
         elif causes := _problems(facts, library.vendor, drivers, access):
-            yield skipped(f"{library.name} was not looked at, since {causes[0].title}")
+            yield skipped(f"{library.name} not checked: {causes[0].title}")
         else:
             why, fix = _library_fix(library, facts)
             yield _grave(facts, library.vendor)(f"{library.name}: {library.fault.reason}", why, fix)
@@ -237,14 +239,14 @@ def libraries(facts: Facts) -> Iterator[Finding]:
 def _library_fix(library: Library, facts: Facts) -> tuple[str, str]:
     capabilities = facts.variables.get("NVIDIA_DRIVER_CAPABILITIES", "all")
     if library.vendor == "nvidia" and not {"all", "utility"} & set(capabilities.split(",")):
-        why = f"NVIDIA_DRIVER_CAPABILITIES={capabilities} lacks utility, which brings NVML into the container."
+        why = f"NVIDIA_DRIVER_CAPABILITIES={capabilities} lacks utility, which provides NVML in the container."
         return why, "docker run --gpus all -e NVIDIA_DRIVER_CAPABILITIES=compute,utility ..."
-    why = f"Without it there is no power, energy or temperature. {library.noise}".strip()
+    why = f"Without it, power, energy and temperature cannot be measured. {library.noise}".strip()
     return why, _FIT if library.fault is not None and "does not fit" in library.fault.reason else library.fix
 
 
 def torch_sees(facts: Facts) -> Iterator[Finding]:
-    """A torch of the right build that sees no GPU."""
+    """A torch with the right build that sees no GPU."""
     torch = facts.torch
     for vendor, title in TITLES.items():
         if isinstance(torch, Absent) or torch.build != _BUILDS[vendor] or not facts.has(vendor):
@@ -253,19 +255,19 @@ def torch_sees(facts: Facts) -> Iterator[Finding]:
             names = ", ".join(f"gpu:{gpu['index']} {gpu['name']}" for gpu in torch.gpus)
             yield ok(f"torch sees {_count(torch.gpus, 'GPU')}: {names}")
         elif causes := _problems(facts, vendor, drivers, access, visibility):
-            yield skipped(f"torch sees no {title} GPU, since {causes[0].title}")
+            yield skipped(f"torch sees no {title} GPU: {causes[0].title}")
         elif needed := _newer_driver(facts, torch):
-            why = f"CUDA {torch.toolkit}, for which torch {torch.version} was built, needs driver {needed} or newer."
-            fix = f"update the driver, or install a torch for an older CUDA:\n{_OLDER}"
+            why = f"torch {torch.version} was built for CUDA {torch.toolkit}, which needs driver {needed} or newer."
+            fix = f"update the driver, or install a torch built for an older CUDA:\n{_OLDER}"
             yield problem("the NVIDIA driver is too old for this torch", why, fix)
         else:
-            why = "`python -c 'import torch; torch.zeros(1).cuda()'` says why: driver, files and variables look right."
-            fix = _give(vendor, facts.container) if facts.container else "restart the machine after a driver update"
+            why = "Driver, files and variables look right; `python -c 'import torch; torch.zeros(1).cuda()'` shows why."
+            fix = _give(vendor, facts.container) if facts.container else "restart the machine if the driver was updated"
             yield problem(f"torch {torch.version} sees no {title} GPU", why, fix)
 
 
 def _newer_driver(facts: Facts, torch: Torch) -> int | None:
-    """The driver that torch's CUDA needs, where NVML names an older one."""
+    """The driver that torch's CUDA needs, if NVML reports an older one."""
     needed = _CUDA_DRIVERS.get(torch.toolkit.partition(".")[0])
     for gpu in facts.listed("nvidia"):
         installed = str(gpu.values.get("driver_version", "")).partition(".")[0]
@@ -275,33 +277,33 @@ def _newer_driver(facts: Facts, torch: Torch) -> int | None:
 
 
 def packages(facts: Facts) -> Iterator[Finding]:
-    """The PyPI package pynvml, which stands in the way of NVIDIA's own nvidia-ml-py."""
+    """The PyPI package pynvml, which conflicts with NVIDIA's own nvidia-ml-py."""
     installed = facts.packages.get("pynvml", "")
     fix = "pip uninstall -y pynvml; pip install --force-reinstall nvidia-ml-py"
     if re.match("1[2-9]", installed):  # brings no module pynvml any more
-        yield note(f"the package pynvml {installed} is superfluous and makes nvidia-ml-py print warnings", "", fix)
+        yield note(f"the package pynvml {installed} is not needed and makes nvidia-ml-py print warnings", "", fix)
     elif installed:
-        beside = "beside" if "nvidia-ml-py" in facts.packages else "instead of"
-        why = "Both bring a module pynvml, and whichever was installed last is used; only nvidia-ml-py is NVIDIA's."
+        beside = "alongside" if "nvidia-ml-py" in facts.packages else "instead of"
+        why = "Both provide a module called pynvml, and the last one installed is used; only nvidia-ml-py is NVIDIA's."
         yield warning(f"the package pynvml {installed} is installed {beside} nvidia-ml-py", why, fix)
 
 
 def amdsmi_fits(facts: Facts) -> Iterator[Finding]:
-    """A Python package amdsmi of another release than the C library below it."""
+    """A Python package amdsmi from a different release than its C library."""
     reasons = (absent.reason for gpu in facts.listed("amd") for absent in gpu.absent.values())
     reason = next((reason for reason in reasons if "different releases" in reason), None)
     if reason is not None:
-        why = f"{reason}. Sensors that would be misread are left out."
-        yield problem("amdsmi and libamd_smi are of different releases", why, _FIT)
+        why = f"{reason}. Sensors that would be misread are skipped."
+        yield problem("amdsmi and libamd_smi come from different releases", why, _FIT)
 
 
 def lost(facts: Facts) -> Iterator[Finding]:
     """GPUs that fell off the bus or need a reset."""
     for reason, gpus in _by_text(facts, lambda gpu: gpu.absent["device"].reason if "device" in gpu.absent else ""):
-        yield problem(f"{gpus}: lost", f"{reason}. `sudo dmesg` says more.", "restart the machine")
+        yield problem(f"{gpus}: lost", f"{reason}. See `sudo dmesg`.", "restart the machine")
     for library in facts.libraries:
         for reason in library.unusable:
-            why = f"{reason}. `sudo dmesg` says more."
+            why = f"{reason}. See `sudo dmesg`."
             yield problem(f"{library.name} cannot open a GPU", why, "restart the machine")
 
 
@@ -325,12 +327,12 @@ def architecture(facts: Facts) -> Iterator[Finding]:
         own = str(gpu["architecture"] or "").partition(":")[0]
         if not own or _runs(own, torch.architectures):
             continue
-        fix = "a torch whose torch.cuda.get_arch_list() names it: the newest release, or AMD's images (rocm/pytorch)"
+        fix = "a torch that lists it in torch.cuda.get_arch_list(): the newest release, or AMD's images (rocm/pytorch)"
         if own.startswith("sm_"):
             newer = all(_capability(own) > _capability(built) for built in torch.architectures)
-            fix = f"a newer torch:\n{_INSTALL['nvidia']}" if newer else f"a torch for an older CUDA:\n{_OLDER}"
-        why = f"torch {torch.version} was built for {' '.join(torch.architectures)}: kernels fail on this GPU."
-        yield problem(f"gpu:{gpu['index']} {gpu['name']}: torch has no code for {own}", why, fix)
+            fix = f"a newer torch:\n{_INSTALL['nvidia']}" if newer else f"a torch built for an older CUDA:\n{_OLDER}"
+        why = f"torch {torch.version} was built for {' '.join(torch.architectures)}; its kernels fail on this GPU."
+        yield problem(f"gpu:{gpu['index']} {gpu['name']}: this torch build does not support {own}", why, fix)
 
 
 def _runs(own: str, built: Sequence[str]) -> bool:
@@ -356,7 +358,7 @@ def override(facts: Facts) -> Iterator[Finding]:
     value = facts.variables.get("HSA_OVERRIDE_GFX_VERSION")
     if value and facts.has("amd"):
         real = ", ".join(sorted({str(gpu.values.get("architecture", "unknown")) for gpu in facts.listed("amd")}))
-        why = f"Every AMD GPU ({real or 'unknown'}) runs code for that target. It may crash or compute wrong results."
+        why = f"Every AMD GPU ({real or 'unknown'}) is treated as that model, which may crash or give wrong results."
         yield note(f"HSA_OVERRIDE_GFX_VERSION={value} is set", why, _unset(["HSA_OVERRIDE_GFX_VERSION"]))
 
 
@@ -367,11 +369,11 @@ def attribution(facts: Facts) -> Iterator[Finding]:
         if isinstance(facts.torch, Absent) or not seen or library.fault is not None:
             continue
         for reason in facts.torch.unattributed:
-            fix = "unset the variables that hide GPUs, or give this process whole GPUs"
-            yield warning("a GPU would be measured without power and energy", f"{reason}.", fix)
+            fix = "unset the variables that hide GPUs, or use whole GPUs rather than partitions"
+            yield warning("a GPU would be measured without power or energy", f"{reason}.", fix)
         filtered = any(name in facts.variables for name in FILTERS[vendor])
         if seen != len(listed) and not filtered and not any(gpu.values.get("partition") == "MIG" for gpu in listed):
-            why = "No variable hides any; a container may hold the device files of some of them only."
+            why = "No variable hides GPUs; a container may have the device files of only some of them."
             fix = _give(vendor, facts.container) if facts.container else ""
             title = f"torch sees {_count(range(seen), f'{TITLES[vendor]} GPU')}, {library.name} lists {len(listed)}"
             yield warning(title, why, fix)
@@ -382,58 +384,58 @@ def power_cap(facts: Facts) -> Iterator[Finding]:
     fixes = {"nvidia": "sudo nvidia-smi -i INDEX -pl WATTS", "amd": "sudo amd-smi reset --gpu INDEX --power-cap"}
     for vendor, fix in fixes.items():
         for text, gpus in _by_text(replace(facts, gpus=tuple(facts.listed(vendor))), _capped):
-            yield warning(f"{gpus}: {text}", "It runs slower than others of its model.", fix)
+            yield warning(f"{gpus}: {text}", "Slower than other GPUs of this model.", fix)
 
 
 def _capped(gpu: Seen) -> str:
     limit, default = gpu.values.get("power_limit_w"), gpu.values.get("power_limit_default_w")
-    return f"power is capped at {limit:g} W of {default:g} W" if limit and default and limit < default - 0.5 else ""
+    return f"power capped at {limit:g} W (default {default:g} W)" if limit and default and limit < default - 0.5 else ""
 
 
 def busy(facts: Facts) -> Iterator[Finding]:
     """Other processes on the GPU."""
     for text, gpus in _by_text(facts, _users):
-        why = "They share its time, memory and power. In a container the numbers are those of the host."
-        yield warning(f"{gpus}: in use by {text}", why, "wait for them, end them, or take another GPU")
+        why = "They share its time, memory and power. In a container these are the host's PIDs."
+        yield warning(f"{gpus}: in use by {text}", why, "wait for them, stop them, or use another GPU")
 
 
 def _users(gpu: Seen) -> str:
     processes = gpu.values.get("processes") or ()
     shown = ", ".join([*(str(process["pid"]) for process in processes[:4]), *(["..."] if len(processes) > 4 else [])])
-    return f"{_count(processes, 'process', 'es')} ({shown})" if processes else ""
+    return f"{_count(processes, 'process', 'es')} (PID {shown})" if processes else ""
 
 
 def ecc(facts: Facts) -> Iterator[Finding]:
-    """Memory errors that ECC could not mend."""
+    """Memory errors that ECC could not correct."""
     for text, gpus in _by_text(facts, lambda gpu: str(gpu.values.get("ecc_uncorrected") or "")):
-        why = "Since the driver was loaded its memory returned wrong data: results may be wrong, programs may crash."
-        fix = "restart, which resets the GPU; if it comes again, have it replaced"
-        yield warning(f"{gpus}: {text} memory errors that ECC could not correct", why, fix)
+        why = "Memory has returned wrong data since the driver was loaded: results may be wrong, programs may crash."
+        fix = "restart to reset the GPU; if the errors return, replace it"
+        yield warning(f"{gpus}: {text} uncorrectable memory errors (ECC)", why, fix)
 
 
 def pcie(facts: Facts) -> Iterator[Finding]:
-    """A PCIe link that is narrower than it can be."""
+    """A PCIe link that runs narrower than it could."""
     for text, gpus in _by_text(facts, _narrow):
-        why = "Idle links may be narrowed to save power; if it stays so under load, copies are slower (slot, riser)."
+        why = "An idle link may narrow to save power; if it stays so under load, copies are slower: check the slot."
         yield note(f"{gpus}: {text}", why)
 
 
 def _narrow(gpu: Seen) -> str:
     width, most = gpu.values.get("pcie_width"), gpu.values.get("pcie_width_max")
-    return f"the PCIe link has {width} of {most} lanes" if width and most and width < most else ""
+    return f"the PCIe link uses {width} of {most} lanes" if width and most and width < most else ""
 
 
 def partitions(facts: Facts) -> Iterator[Finding]:
     """Devices that share one package and its power."""
     for text, gpus in _by_text(facts, _partition):
-        yield note(f"{gpus}: {text}", "Power and energy are those of the whole, not of the part that computes.")
+        yield note(f"{gpus}: {text}", "Power and energy cover all of them, not just the one in use.")
 
 
 def _partition(gpu: Seen) -> str:
     if str(gpu.values.get("partition", "")).startswith("MIG"):
         return f"MIG is on, power is shared by {_count(range(gpu.shared_by), 'instance')}"
     if gpu.shared_by > 1 and "MI2" in str(gpu.values.get("name", "")):
-        return "dies of one board, power is that of both"
+        return "dies of one board; power is for both together"
     return f"power is shared by {gpu.shared_by} devices of one package" if gpu.shared_by > 1 else ""
 
 
@@ -444,7 +446,7 @@ def cpu_energy(facts: Facts) -> Iterator[Finding]:
         fix = "sudo chmod a+r /sys/class/powercap/*/energy_uj   (until the next restart)"
         yield warning("no permission to read the CPU's energy (RAPL)", f"{why.reason}.", fix)
     elif why is not None:
-        yield note(f"no energy of the CPU: {why.reason}")
+        yield note(f"no CPU energy: {why.reason}")
 
 
 CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
@@ -462,9 +464,9 @@ def verdict(facts: Facts, findings: Sequence[Finding]) -> str:
     """One line that sums up: how many problems, or what this machine is ready to measure on."""
     problems = [finding for finding in findings if finding.status == "problem"]
     if problems:
-        return _count(problems, "problem") + ("; begin with the first" if len(problems) > 1 else "")
+        return _count(problems, "problem") + ("; start with the first" if len(problems) > 1 else "")
     if isinstance(facts.torch, Absent):
-        return "no problem found without torch; `gpuprof doctor` looks at everything"
+        return "no problems found, but torch was not checked; `gpuprof doctor` checks everything"
     names = Counter(str(gpu["name"]) for gpu in facts.torch.gpus)
     devices = [name if count == 1 else f"{count} x {name}" for name, count in names.items()]
     return f"ready to measure on: {', '.join([*devices, str(facts.cpu.values.get('name', 'the CPU'))])}"
@@ -499,7 +501,7 @@ def _groups(items: Sequence[Any], key: Callable[[Any], Any]) -> Iterable[tuple[A
 
 
 def _give(vendor: str, container: str | None) -> str:
-    """How to give this kind of container the GPU; docker's way for kinds that are not known."""
+    """How to pass the GPU into this kind of container; docker's way for unknown kinds."""
     return _GIVE.get((vendor, container or ""), _GIVE[vendor, ""])
 
 

@@ -1,1 +1,1 @@
-"""What Linux and Python say of this machine. Standard library only."""
+"""Facts about this machine from Linux and Python. Standard library only."""

@@ -11,7 +11,7 @@ def utc_now() -> str:
 
 
 def moment(text: str) -> datetime | None:
-    """A time of a record (ISO 8601; UTC where it names no zone) with its zone; None where the text is none."""
+    """A time of a record (ISO 8601; UTC where it names no zone) with its zone; None for other text."""
     try:
         time = datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 knows no Z
     except ValueError:

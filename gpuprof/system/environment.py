@@ -33,10 +33,10 @@ def describe() -> dict[str, Any]:
         "gpuprof_commit": _commit(),
     }
     reasons = {
-        "cpu": "/proc/cpuinfo names none",
+        "cpu": "/proc/cpuinfo has no model name",
         "memory_total_bytes": "/proc/meminfo has no total",
-        "container": "no sign of a container",
-        "gpuprof_commit": "neither a checkout that git can read nor an image that was built with its commit",
+        "container": "no container was detected",
+        "gpuprof_commit": "neither a readable git checkout nor an image built with its commit",
     }
     return {
         **facts,
@@ -55,7 +55,7 @@ def describe() -> dict[str, Any]:
 def describe_cpu() -> dict[str, Any]:
     """The fields of `record.run.Device` for the CPU of this machine."""
     memory = memory_total_bytes()
-    absent = dict.fromkeys(("vendor", "index", "uuid", "pci"), "a CPU has none")
+    absent = dict.fromkeys(("vendor", "index", "uuid", "pci"), "not defined for a CPU")
     return {
         "kind": "cpu",
         "vendor": None,

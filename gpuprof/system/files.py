@@ -22,7 +22,7 @@ def to_file(path: Path, content: bytes, *, mode: int = 0o666, through_link: bool
     target is written.
     """
     if path.is_dir():
-        raise UsageError(f"{path}: is a directory, and a file is to be written")
+        raise UsageError(f"{path}: is a directory, not a file")
     try:
         if through_link and path.exists() and not path.is_file():
             path.write_bytes(content)  # a pipe or a device: nothing to put in its place

@@ -35,7 +35,7 @@ def _hangup() -> list[signal.Signals]:
 def undisturbed(*, afterwards: bool = False) -> Iterator[Callable[[], None]]:
     """Hold back Ctrl-C, SIGTERM and SIGHUP until a result is safe.
 
-    With `afterwards` the first of them is raised at the end; without, or where the body raises, they have no effect.
+    With `afterwards` the first one is raised at the end; without it, or if the body raises, they are dropped.
     The body may call what it is given once the result is safe, before it cleans up: where the clean-up hangs, a signal
     more than the one that is held back (without `afterwards`: any) then raises KeyboardInterrupt at once.
     """

@@ -29,7 +29,7 @@ def usable_cpus() -> set[int]:
 
 
 def oom_kills() -> int | None:
-    """Number of processes of this control group killed by the kernel for memory; None where it does not count them."""
+    """Number of processes of this control group killed by the kernel for memory; None if it does not count them."""
     for path in (Path("/sys/fs/cgroup/memory.events"), Path("/sys/fs/cgroup/memory/memory.oom_control")):
         group = _own_memory_group(path)
         for line in (_read(group) or "").splitlines():
@@ -69,7 +69,7 @@ def _cpu_quota() -> float | None:
 
 
 def cpu_name() -> str | None:
-    """The model of the CPU; None where Linux names none."""
+    """The CPU's model name; None if Linux does not report one."""
     for line in (_read(Path("/proc/cpuinfo")) or "").splitlines():
         key, _, value = line.partition(":")
         if key.strip() == "model name":

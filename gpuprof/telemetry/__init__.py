@@ -27,10 +27,13 @@ def _opened(vendor: str, open_backend: Callable[[], Backend]) -> Backend:
     except Stuck as error:
         fault = NoReading(str(error), "transient")
         return Backend(
-            vendor, vendor, fault=fault, fix="a GPU may hang: see the kernel's log (dmesg); restart the machine"
+            vendor,
+            vendor,
+            fault=fault,
+            fix="a GPU may have hung: check the kernel log (dmesg), then restart the machine",
         )
     except Exception as error:  # noqa: BLE001 - no fault of a vendor's library may keep a CPU from being measured
-        fault = NoReading(f"its library cannot be used ({type(error).__name__}: {error})", "unsupported")
+        fault = NoReading(f"the vendor library failed ({type(error).__name__}: {error})", "unsupported")
         return Backend(vendor, vendor, fault=fault, fix="install a current release of the vendor's Python package")
     return replace(backend, noise=printed)
 

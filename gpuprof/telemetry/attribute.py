@@ -39,7 +39,7 @@ def attribute(
         return Match(cpu, "this machine has one CPU complex")
     candidates = [device for device in devices if device.vendor == identity["vendor"]]
     if not candidates:
-        return Absent(f"no library lists a GPU of {identity['vendor']}")
+        return Absent(f"no {identity['vendor']} GPU is listed by its vendor library")
     uuid, address = spellings(identity["uuid"]), _address(identity["pci"])
     by_uuid = [device for device in candidates if uuid & device.uuids]
     by_address = [device for device in candidates if address is not None and (device.pci or ())[:3] == address]
@@ -48,7 +48,7 @@ def attribute(
     if by_uuid and by_address:
         both = [device for device in by_uuid if device in by_address]
         if not both:
-            return _cannot(identity, "its UUID and its PCI address name different devices")
+            return _cannot(identity, "its UUID and PCI address belong to different devices")
         if len(both) == 1:
             return Match(both[0], "UUID and PCI address")
         by_address = both  # partitions with one UUID between them
@@ -61,12 +61,12 @@ def attribute(
     problem = (
         f"{len(by_address)} devices share its PCI address" if by_address else "no device has its UUID or PCI address"
     )
-    return _cannot(identity, problem + (f", and {', '.join(hidden)} may shift the order" if hidden else ""))
+    return _cannot(identity, problem + (f", and {', '.join(hidden)} may change the device order" if hidden else ""))
 
 
 def _cannot(identity: Mapping[str, Any], reason: str) -> Absent:
     device = f"{identity['name']} ({identity['uuid'] or identity['pci'] or 'no identity'})"
-    return Absent(f"cannot attribute telemetry to {device}: {reason}")
+    return Absent(f"cannot identify the sensors of {device}: {reason}")
 
 
 def spellings(uuid: str | None) -> set[str]:

@@ -129,7 +129,7 @@ def sensor(trace: Sequence[tuple[int, float]], start_ns: int, end_ns: int) -> di
     gaps = [(b - a) / 1e9 for a, b in pairwise(changes)]
     result: dict[str, Any] = {"changes": len(changes), "update_s": statistics.median(gaps) if len(gaps) >= 5 else None}
     if result["update_s"] is None:
-        result["absent_update"] = f"{len(changes)} changes are too few to tell"
+        result["absent_update"] = f"too few changes ({len(changes)}) to tell"
     low = [w for t, w in trace if t < start_ns]
     high = [w for t, w in trace if (start_ns + end_ns) / 2 <= t <= end_ns]
     if not low or not high:
@@ -137,7 +137,7 @@ def sensor(trace: Sequence[tuple[int, float]], start_ns: int, end_ns: int) -> di
     floor, top = statistics.median(low), statistics.median(high)
     result |= {"idle_w": floor, "load_w": top}
     if top - floor < _LEAST_STEP * max(top, 1.0):
-        no_step = f"no step: {floor:.0f} W before the load, {top:.0f} W in it"
+        no_step = f"no power step: {floor:.0f} W before the load, {top:.0f} W during it"
         return result | {"window_s": None, "absent_window": no_step}
     crossed = {}
     for share in (0.1, 0.9):
@@ -159,7 +159,7 @@ def agreement(
     inside = [(t, joules) for t, joules in counted if middle <= t <= end_ns]
     moves = [b for a, b in pairwise(inside) if a[1] != b[1]]
     if len(moves) < 2:
-        return {"absent": "no energy counter that moved under load"}
+        return {"absent": "no energy counter moved under load"}
     counter_w = (moves[-1][1] - moves[0][1]) / (moves[-1][0] - moves[0][0]) * 1e9
     means = {
         key: statistics.fmean(w for t, w in trace if middle <= t <= end_ns) / counter_w

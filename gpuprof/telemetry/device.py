@@ -120,7 +120,7 @@ class Device:
 
     def throttle_counters(self) -> ThrottleCounters | NoReading:
         """The device's own counters of throttling, or why it has none. Raises Lost."""
-        return NoReading("this backend reads no throttle counters", "unsupported")
+        return NoReading("throttle counters are not read for this kind of device", "unsupported")
 
     def attributed(self) -> Device:
         """The device as a run uses it: with its package's power and energy, where only the package has any."""
@@ -137,7 +137,7 @@ class Device:
         return self._readings(self.read_facts(), quantities.keys(quantities.FACTS, self.kind))
 
     def _readings(self, values: dict[str, Any], keys: list[str]) -> dict[str, SensorReading]:
-        missing = NoReading(f"{self.library} has no call for it", "unsupported")
+        missing = NoReading(f"{self.library} does not report it", "unsupported")
         return {key: reading(values.get(key, missing)) for key in keys}
 
     def signals(self) -> dict[str, float | NoReading]:
@@ -145,7 +145,7 @@ class Device:
         values: dict[str, float | NoReading] = {}
         for probe in self.probes():
             values |= zip(probe.keys, probe.call(), strict=True)
-        missing = NoReading(f"{self.library} has no call for it", "unsupported")
+        missing = NoReading(f"{self.library} does not report it", "unsupported")
         return {key: values.get(key, missing) for key in quantities.keys(quantities.SIGNALS, self.kind)}
 
 

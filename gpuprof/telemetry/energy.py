@@ -109,12 +109,12 @@ class _Watched:
         if isinstance(self._before, NoReading):
             self._moved_ns = now_ns
         elif now < self._before:
-            self.fault = Absent(f"the energy counter went backwards, by {self._before - now:.3f} J")
+            self.fault = Absent(f"the energy counter went backwards by {self._before - now:.3f} J")
         elif now > self._before:
             self.edges.append(Edge((self._before_ns + now_ns) // 2, now, (now_ns - self._before_ns) / 1e9))
             self._moved_ns = now_ns
         elif now_ns - self._moved_ns > stuck_s * 1e9:
-            self.fault = Absent(f"the energy counter stood still for {stuck_s:g} s")
+            self.fault = Absent(f"the energy counter did not move for {stuck_s:g} s")
         self._before, self._before_ns = now, asked_ns
 
 
@@ -150,7 +150,7 @@ def draw(edges: Sequence[Edge]) -> Draw:
     gap about as long, on a device that may not be idle. Raises ValueError for fewer than two edges.
     """
     if len(edges) < 2:
-        raise ValueError(f"power takes two edges of its counter, not {len(edges)}")
+        raise ValueError(f"power needs two counter edges, not {len(edges)}")
     first, last = edges[0], edges[-1]
     power, error = _power(first, last)
     parts = sorted({round(i * (len(edges) - 1) / _PARTS) for i in range(_PARTS + 1)})
@@ -199,7 +199,7 @@ def by_counter(before: Bracket, after: Bracket, start_ns: int, end_ns: int, idle
     seconds = (end_ns - start_ns) / 1e9
     total = after.edge.energy_j - before.edge.energy_j
     if total < 0:
-        return Absent(f"the energy counter went backwards, by {-total:.3f} J, and was reset")
+        return Absent(f"the energy counter was reset: it went backwards by {-total:.3f} J")
     variance = 0.0
     gaps_s = (start_ns - before.edge.t_ns) / 1e9, (after.edge.t_ns - end_ns) / 1e9
     for bracket, gap_s in zip((before, after), gaps_s, strict=True):
@@ -256,15 +256,15 @@ def by_power(
     """
     seconds = (end_ns - start_ns) / 1e9
     if seconds < 10 * window_s:
-        too_short = f"{seconds:.1f} s are too short for a power sensor that averages over {window_s:g} s"
-        return Absent(f"{too_short} (ten times needed)")
+        too_short = f"{seconds:.1f} s is too short for a power sensor that averages over {window_s:g} s"
+        return Absent(f"{too_short} (at least {10 * window_s:g} s needed)")
     first_ns = start_ns + int(window_s * 1e9)
     inside = [(t, w) for t, w in zip(times_ns, watts, strict=True) if first_ns <= t <= end_ns]
     if len(inside) < 20:
-        return Absent(f"{len(inside)} power samples in the window; 20 are needed")
+        return Absent(f"{len(inside)} power samples in the window; 20 needed")
     covered_s = (inside[-1][0] - inside[0][0]) / 1e9
     if covered_s < 0.85 * (seconds - window_s):
-        return Absent(f"the power samples cover {covered_s:.1f} s of a window of {seconds:.1f} s")
+        return Absent(f"the power samples cover only {covered_s:.1f} s of the {seconds:.1f} s window")
     area = sum((t2 - t1) * (w1 + w2) / 2 for (t1, w1), (t2, w2) in pairwise(inside))
     mean = area / (inside[-1][0] - inside[0][0])
     energy = mean * seconds

@@ -1,4 +1,4 @@
-"""`gpuprof monitor`: energy, power, utilisation, temperature and throttling over exactly the life of any command."""
+"""`gpuprof monitor`: energy, power, utilisation, temperature and throttling while any command runs."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def run_command(command: Sequence[str], *, output_to_stderr: bool) -> int:
         process = subprocess.Popen(command, stdout=2 if output_to_stderr else None)
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
-        problem = UsageError(f"{command[0]}: {'no such program on the PATH' if missing else error.strerror}")
+        problem = UsageError(f"{command[0]}: {'command not found' if missing else error.strerror}")
         problem.exit_code = NOT_FOUND if missing else NOT_EXECUTABLE
         raise problem from None
     with _signals_to(process):
@@ -164,7 +164,7 @@ def _device(
     metrics = {key: summarised.model_dump(exclude={"absent"}) for key, summarised in signals.items()}
     metrics |= {key: unread.model_dump() for key, unread in missing.items()}
     names: dict[str, Any] = {}
-    no_such = reading(NoReading(f"{device.library} has none for this kind of device", "unsupported"))
+    no_such = reading(NoReading(f"{device.library} does not report it for this kind of device", "unsupported"))
     for key in ("name", "uuid", "pci_bus_id"):
         answer = identity.get(key, no_such)
         names[key] = answer.value
@@ -186,7 +186,7 @@ def _device(
         "metrics": metrics,
         "samples": len(columns["t_ns"]),
         "checks": list(window.checks(feed, judged, shares, rate, seconds, sampler.hz, start_ns)),
-        "absent": absent | ({} if device.power.gain_error else {"gain_error": device.power.gain_source or "not known"}),
+        "absent": absent | ({} if device.power.gain_error else {"gain_error": device.power.gain_source or "unknown"}),
     }
 
 
@@ -229,7 +229,7 @@ def select(devices: Sequence[Device], queries: Sequence[str]) -> list[Device]:
         matches = exact or [d for d in devices if any(query.lower() in name for name in names[d.id])]
         if not matches:
             present = ", ".join(f"{device.id} {device.identity()['name'].value or ''}".strip() for device in devices)
-            raise UsageError(f"there is no device {query!r}; this machine has {present}")
+            raise UsageError(f"no device matches {query!r}; this machine has {present}")
         chosen += [device for device in matches if device not in chosen]
     return chosen
 

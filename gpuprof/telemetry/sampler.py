@@ -60,7 +60,7 @@ class Feed:
         """Call every probe once, and keep those that will ever answer. The values that came, by signal. Raises Lost."""
         values: dict[str, float] = {}
         self._probes = []
-        missing = NoReading(f"{self.device.library} has no call for it", "unsupported")
+        missing = NoReading(f"{self.device.library} does not report it", "unsupported")
         self._absent = dict.fromkeys(self.keys, missing)
         for probe in self.device.probes():
             answers = dict(zip(probe.keys, probe.call(), strict=True))

@@ -108,7 +108,7 @@ class Station(AbstractContextManager["Station"]):
         reasons = {
             "power_signal": "this device reports no power",
             "temperature_signal": "this device reports no temperature",
-            "gain_error": device.power.gain_source or "nobody has published a comparison with an external meter",
+            "gain_error": device.power.gain_source or "no published comparison with an external meter",
             "tick_s": self.tick_s.reason if isinstance(self.tick_s, Absent) else "",
             **dict.fromkeys(("call_s", "cpu_share"), "nothing was sampled"),
         }
@@ -173,7 +173,7 @@ class Watch:
         if ready.device is not None:
             again = attribute([station.device], ready.device)
             if isinstance(again, Absent):
-                self._refused = Absent(f"the process used another device than the run was meant for: {again.reason}")
+                self._refused = Absent(f"the process did not use the device of this run: {again.reason}")
                 return Go()
         phases = ready.phases
         if coming == "latency":  # the two throttle readings lie next to the window, inside of the edges
@@ -261,7 +261,7 @@ class Watch:
             return self._opening[phase], self._closing[phase]
         if isinstance(self._tick_s, Absent):
             return self._tick_s
-        return Absent("the energy counter was not read on both sides")
+        return Absent("the energy counter was not read both before and after the window")
 
     def result(self, phases: Sequence[Phase]) -> RepeatTelemetry | Absent:
         """Everything of this repeat, or why there is nothing. `phases` carry the worker's own marks."""
@@ -272,7 +272,7 @@ class Watch:
             return self._refused
         marks = next((phase for phase in phases if phase.name == MEASURED), None)
         if marks is None:
-            return Absent("the process did not come to an end of its throughput window")
+            return Absent("the process did not finish its throughput window")
         self._facts.append(self._read_facts())
         columns = station.feed.between(marks.start_ns, marks.end_ns)
         seconds = (marks.end_ns - marks.start_ns) / 1e9
@@ -287,7 +287,7 @@ class Watch:
         neither = "this device reports neither energy nor power"
         no_idle = f"idle power was not measured: {self._tick_s.reason if isinstance(self._tick_s, Absent) else neither}"
         absent = {
-            "achieved_hz": "the window has no length" if rate is None else None,
+            "achieved_hz": "the window has zero length" if rate is None else None,
             "tick_s": station.tick_s.reason if isinstance(station.tick_s, Absent) else None,
             "idle_power_w": no_idle if idle is None else None,
             "idle_power_error_w": no_idle if idle is None else None,
@@ -337,12 +337,12 @@ class Watch:
                 signals[name] = signals[signal]
             else:
                 readings = (missing[candidate] for candidate in candidates if candidate in missing)
-                missing[name] = next(readings, reading(NoReading("it was not there when the run began", "transient")))
+                missing[name] = next(readings, reading(NoReading("not available when the run began", "transient")))
 
     def _why_no_shares(self) -> str:
         feed = self._station.feed
         fault = feed.lost or feed.absent.get("throttle")
-        return "this device tells nothing of throttling" if fault is None else fault.reason
+        return "this device does not report throttling" if fault is None else fault.reason
 
     def _checks(self, best: WindowEnergy | None) -> Iterator[str]:
         """Warnings that only a run can give."""
@@ -353,8 +353,8 @@ class Watch:
             yield f"the power limit is {limit.value:g} W, below the default of {default.value:g} W"  # type: ignore[union-attr]
         asked = self._protocol.energy_error
         if best is not None and asked is not None and best.energy_j > 0 and best.error_j / best.energy_j > asked:
-            why = "the protocol allows no longer window" if best.method == "counter" else "there is no energy counter"
-            yield f"energy is known to {best.error_j / best.energy_j:.1%} where {asked:.1%} was asked: {why}"
+            why = "the protocol allows no longer window" if best.method == "counter" else "no usable energy counter"
+            yield f"energy error is {best.error_j / best.energy_j:.1%}, above the requested {asked:.1%}: {why}"
 
     def _strangers(self) -> Iterator[str]:
         """Facts are read before the worker starts and after it has ended: any process on the device is a stranger's."""
@@ -362,7 +362,7 @@ class Watch:
             listed = facts.get("processes")
             if listed is not None and listed.status == "ok" and listed.value:
                 pids = ", ".join(str(process["pid"]) for process in listed.value[:5])  # type: ignore[index,union-attr,call-overload]
-                yield f"other processes were on the device {when} the measurement: {len(listed.value)} (PID {pids})"  # type: ignore[arg-type]
+                yield f"other processes used the device {when} the measurement: {len(listed.value)} (PID {pids})"  # type: ignore[arg-type]
 
 
 def _energy(best: WindowEnergy, trapezoid: WindowEnergy | Absent) -> Energy:

@@ -53,7 +53,7 @@ def judge(
     if not isinstance(counted, Absent):
         return Judged(counted, counted, integrated)
     if not isinstance(integrated, Absent):
-        return Judged(counted, integrated, Absent("the trapezoid is the method itself"))
+        return Judged(counted, integrated, Absent("energy itself was integrated from power"))
     # Where there is no power sensor either, the counter's fault is reason enough.
     neither = counted if power_signal is None else Absent(f"{counted.reason}; {integrated.reason}")
     return Judged(counted, neither, integrated)
@@ -73,7 +73,7 @@ def _fell(feed: Feed, opening: Bracket, closing: Bracket) -> Absent | None:
     between = feed.between(low.t_ns, high.t_ns).get("energy_j", [])
     readings = [low.energy_j, *(joules for joules in between if joules == joules), high.energy_j]
     fell = max(a - b for a, b in pairwise(readings))
-    return Absent(f"the energy counter fell inside of the window, by {fell:.3f} J") if fell > _CACHED_J else None
+    return Absent(f"the energy counter fell by {fell:.3f} J during the window") if fell > _CACHED_J else None
 
 
 def power_window_s(feed: Feed, power_signal: str | None) -> float:
@@ -122,7 +122,7 @@ def summaries(
             known[key] = summarised
         else:
             gone = feed.lost or feed.absent.get(key)
-            missing[key] = reading(gone or NoReading("no sample in the window", "transient"))
+            missing[key] = reading(gone or NoReading("no samples in the window", "transient"))
     return known, missing
 
 
@@ -134,13 +134,13 @@ def checks(
     if feed.lost is not None:
         yield f"the device was lost: {feed.lost.reason}"
     if feed.overwritten(start_ns):
-        yield "the sample buffer overflowed; the oldest samples of the window are gone"
+        yield "the sample buffer overflowed; the window's oldest samples are missing"
     slow = {name: share for name, share in throttled(throttle or {}).items() if share >= THROTTLED}
     if slow:
         listed = (f"{name.replace('_', ' ')} in {share:.0%} of the window" for name, share in slow.items())
         yield f"throttled: {', '.join(listed)}"
     if rate is not None and rate < SLOW * hz and seconds * hz >= 5 and feed.lost is None:
-        yield f"telemetry was sampled at {rate:.1f} Hz where {hz:g} Hz were asked"
+        yield f"telemetry was sampled at {rate:.1f} Hz instead of {hz:g} Hz"
     best = judged.best
     if isinstance(best, Absent):
         return
@@ -153,4 +153,4 @@ def checks(
         if not energy.AGREEMENT[0] <= 1 + gap <= energy.AGREEMENT[1]:
             yield f"integrated power differs from the energy counter by {gap:+.0%}: one of them is wrong"
     if feed.device.power.shared_by > 1:
-        yield f"power and energy are those of the {feed.device.power.scope}"
+        yield f"power and energy are for the {feed.device.power.scope}"

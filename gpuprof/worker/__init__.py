@@ -1,4 +1,4 @@
-"""The torch half: a fresh process that answers requests, one JSON object a line, and knows nothing of stores or files.
+"""The torch half: a fresh process that answers requests, one JSON object per line; it knows no stores or files.
 
 requests (stdin)          replies (the descriptor named as first argument)
   {"do": "environment"}     {"event": "result", "data": {...}}

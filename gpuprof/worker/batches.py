@@ -1,4 +1,4 @@
-"""Random batches on the device, for timed steps; on meta, where FLOPs are counted, they are shapes alone."""
+"""Random batches on the device: the input of timed steps, or shapes alone on meta."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Random:
     """A `workloads.network.Draw` from torch's generator: values depend on the device and the order of drawing."""
 
     def __init__(self, device: torch.device, seed: int | None = None) -> None:
-        """Without a seed values differ from run to run. The meta device takes no seed: it has no generator."""
+        """Without a seed the values are arbitrary; the meta device has no generator."""
         self._device = device
         self._generator = None if seed is None else torch.Generator(device=device).manual_seed(seed)
 

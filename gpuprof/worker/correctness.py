@@ -26,7 +26,7 @@ from gpuprof.workloads.case import CaseSpec
 SEED = 20_261_123
 STEPS = 20
 MAX_LENGTH = 100
-# Relative errors by the arithmetic that really ran: (passes up to, wrong above). The five networks on a CPU stay below
+# Relative errors by the precision actually used: (passes up to, wrong above). The five networks on a CPU stay below
 # 3e-6 (ieee), 2e-3 (fp16) and 2e-2 (bf16); arithmetic of a lower class than claimed shows as drift.
 TOLERANCE = {"ieee": (1e-4, 1e-2), "tf32": (1e-2, 1e-1), "fp16": (1e-2, 1e-1), "bf16": (5e-2, 5e-1)}
 SHIPPED = Path(__file__).with_name("references.json")

@@ -30,8 +30,8 @@ class CpuUse:
         waiting = None if waited is None or self._waited is None else max(0.0, waited - self._waited) / capacity
         share = (stolen - stolen_before) / (ticks - ticks_before) if ticks > ticks_before else None
         reasons = {
-            "waiting": None if waiting is not None else "this kernel does not account scheduler delays",
-            "stolen": None if share is not None else "/proc/stat did not move",
+            "waiting": None if waiting is not None else "this kernel does not record scheduling delays",
+            "stolen": None if share is not None else "/proc/stat did not change",
         }
         self.result = Cpu(
             seconds=used,

@@ -107,7 +107,7 @@ class ComputeDevice:
                 "alloc_retries": torch.cuda.memory_stats().get("num_alloc_retries", 0),
             }
         peak = _peak_resident_bytes()
-        reason = "the CPU allocator keeps no such counter"
+        reason = "the CPU allocator has no such counter"
         absent = {"reserved_bytes": reason, "alloc_retries": reason}
         return {
             "peak_bytes": peak,

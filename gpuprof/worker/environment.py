@@ -1,4 +1,4 @@
-"""Facts of the machine that only a process with torch can know."""
+"""Facts about the machine that only a process with torch can find."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class _Counts(NamedTuple):
 
 
 def count(case: CaseSpec) -> tuple[FlopCount, float]:
-    """FLOPs of one sample and bytes a sample (at the case's batch size, its mode) as counted on meta.
+    """FLOPs and bytes per sample (at the case's batch size and mode), counted on meta.
 
     Assumed: FLOPs are proportional to the batch size, bytes linear in it; and both are linear, from two on, in each of
     the network's `linear_lengths`, which are extrapolated from two and three. Other lengths are counted as they are.

@@ -1,4 +1,4 @@
-"""Checked once a case, outside every timed window: counts, arithmetic, correctness, origin of the weights."""
+"""What is checked once per case, outside every timed window: counts, precision, correctness, origin of the weights."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def inspect(request: Inspect, channel: Channel) -> dict[str, Any]:
     if counted != declared:
         warnings.append(f"FLOPs differ: closed form {declared}, meta device {counted}")
     if case.threads > (cores := len(os.sched_getaffinity(0))):
-        warnings.append(f"{case.threads} threads share {cores} cores: they will wait for each other")
+        warnings.append(f"{case.threads} threads on {cores} cores: they will wait for each other")
     trainable, everything = flops.parameters(case)
 
     precision.switch(case.precision)
@@ -38,7 +38,7 @@ def inspect(request: Inspect, channel: Channel) -> dict[str, Any]:
     probes = precision.probe(device, case.precision)
     effective = precision.effective(probes, workload.operations)
     if not isinstance(effective, Absent) and effective != case.precision:
-        warnings.append(f"precision {case.precision} was asked for, {effective} ran on this device")
+        warnings.append(f"precision {case.precision} was requested, but this device used {effective}")
 
     weights = build_network(case, ComputeDevice(None), case.seed)[1]
     if weights.source == "random" and params.model_dump().get("weights", "random") != "random":
@@ -55,7 +55,7 @@ def inspect(request: Inspect, channel: Channel) -> dict[str, Any]:
         },
         "flops_per_sample": declared.forward + (declared.backward if case.mode == "train" else 0),
         "bytes_per_sample": bytes_per_sample,
-        "weights": asdict(weights) | ({"absent": {"sha256": "no file"}} if weights.sha256 is None else {}),
+        "weights": asdict(weights) | ({"absent": {"sha256": "no weights file"}} if weights.sha256 is None else {}),
         "precision": {
             "requested": case.precision,
             "effective": None if isinstance(effective, Absent) else effective,
@@ -76,4 +76,4 @@ def _gate(case: CaseSpec, device: ComputeDevice, arithmetic: list[str | None]) -
     except Exception as error:  # noqa: BLE001 - a case that cannot run is a finding; its counts still stand
         traceback.print_exc()
         lines = str(error).strip().splitlines() or ["no message"]
-        return correctness.not_checked(f"the gate failed: {type(error).__name__}: {lines[0][:200]}")
+        return correctness.not_checked(f"the correctness gate could not run: {type(error).__name__}: {lines[0][:200]}")

@@ -42,7 +42,7 @@ def serve(requests: TextIO, replies: TextIO) -> None:
         except Exception as error:  # noqa: BLE001 - whatever torch raises belongs into the record, with its reason
             traceback.print_exc()
             if _is_out_of_memory(error, torch):
-                reason = f"out of memory, a smaller batch_size may fit ({_summary(error)})"
+                reason = f"out of memory; try a smaller batch_size ({_summary(error)})"
                 channel.send(Failed(outcome="out_of_memory", reason=reason))
             else:
                 channel.send(Failed(outcome="error", reason=_summary(error)))

@@ -52,7 +52,7 @@ def measure(request: Measure, channel: Channel) -> dict[str, Any]:
         started = time.perf_counter()
         network, weights = build_network(case, device, case.seed, pretrained=request.pretrained)
         if request.pretrained and weights.source == "random":
-            raise RuntimeError(f"the weights that the check had loaded are gone: {weights.note}")
+            raise RuntimeError(f"the pretrained weights used by the checks could not be loaded again: {weights.note}")
         stepper = Stepper(case, device, network, random_batches(case, device))
         device.synchronize()
         build_s = time.perf_counter() - started - (stepper.capture_s or 0.0)
@@ -91,7 +91,7 @@ def measure(request: Measure, channel: Channel) -> dict[str, Any]:
             first_step_s=first_step_s,
             settle_steps=settle_steps,
             settle_s=settle_s,
-            absent={} if stepper.capture_s is not None else {"capture_s": "only variant graph captures"},
+            absent={} if stepper.capture_s is not None else {"capture_s": "only variant graph captures a graph"},
         ),
         "warmup": warmup,
         "throughput": throughput,
@@ -145,7 +145,7 @@ def _throughput(blocks: Blocks, batch_size: int) -> Throughput:
         steps_per_block=blocks.steps_per_block,
         total_s=blocks.total_s,
         drift=drift(blocks.wall_s) if len(blocks.wall_s) >= 3 else None,
-        absent={} if len(blocks.wall_s) >= 3 else {"drift": f"{len(blocks.wall_s)} blocks have no thirds"},
+        absent={} if len(blocks.wall_s) >= 3 else {"drift": f"{len(blocks.wall_s)} blocks are too few for thirds"},
     )
 
 
@@ -153,12 +153,10 @@ def _percentiles(times: list[float], submits: list[float]) -> Percentiles:
     """p50, p90, p99 (nearest rank) of one process; a p90 or p99 is withheld where requests cannot bound it."""
     ordered = sorted(times)
     bounds = {name: quantile_upper_bound(ordered, q) for name, q in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))}
-    count = f"{len(ordered)} request{'s' if len(ordered) > 1 else ''} in a process"
+    count = f"{len(ordered)} request{'s' if len(ordered) > 1 else ''} per process"
     absent = {f"{name}_upper95": f"{count}: too few for a bound" for name, bound in bounds.items() if bound is None}
     absent |= {
-        name: f"{count}; {least} are needed to support a {name}"
-        for name, least in (("p90", 29), ("p99", 299))
-        if bounds[name] is None
+        name: f"{count}; {name} needs {least}" for name, least in (("p90", 29), ("p99", 299)) if bounds[name] is None
     }
     return Percentiles(
         p50=quantile(ordered, 0.5),
@@ -189,21 +187,18 @@ def _warnings(throughput: Throughput, cpu: Cpu, device: ComputeDevice, disturbed
     if cpu.stolen is not None and cpu.stolen > STOLEN:
         yield f"contended host: the hypervisor gave {cpu.stolen:.0%} of this machine's CPU time to others"
     if disturbed:
-        yield "memory was allocated or code compiled inside the timed windows"
+        yield "memory was allocated or code was compiled during the timed windows"
     if not finite:
-        yield "the last step gave a value that is not finite"
+        yield "the last step produced a value that is not finite"
 
 
 def _not_compiled() -> str:
     """Why torch.compile left everything as it is. It does so silently, and the times would be those of eager."""
     dynamo = sys.modules.get("torch._dynamo.utils")
     causes = [*dynamo.counters["unimplemented"], *dynamo.counters["graph_break"]] if dynamo is not None else []
-    reason = (
-        " ".join(str(causes[0]).split())[:160]
-        if causes
-        else "it is switched off, by a variable such as TORCHDYNAMO_DISABLE"
-    )
-    return f"torch.compile compiled nothing of this network: {reason}"
+    switched_off = "it is switched off, for example by TORCHDYNAMO_DISABLE"
+    reason = " ".join(str(causes[0]).split())[:160] if causes else switched_off
+    return f"torch.compile compiled no part of this network: {reason}"
 
 
 def _compiled_in_part(case: CaseSpec) -> Iterator[str]:
@@ -212,7 +207,7 @@ def _compiled_in_part(case: CaseSpec) -> Iterator[str]:
     breaks = sum(dynamo.counters["graph_break"].values()) if dynamo is not None else 0
     if case.variant == "compile" and breaks:
         reason = " ".join(next(iter(dynamo.counters["graph_break"])).split())  # type: ignore[union-attr]
-        yield f"compiled in part only, {breaks} graph breaks: {reason[:120]}"
+        yield f"only partly compiled, {breaks} graph breaks: {reason[:120]}"
 
 
 def _marks(phases: list[Phase]) -> list[dict[str, Any]]:

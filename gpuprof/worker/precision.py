@@ -1,4 +1,4 @@
-"""Which arithmetic is asked for, and which one was used.
+"""The precision requested, and the precision actually used.
 
 `ieee` and `tf32` set torch's switches for float32 operations; `bf16` and `fp16` use autocast on top of ieee switches.
 """
@@ -143,7 +143,7 @@ def effective(probes: dict[str, dict[str, Any]], operations: tuple[str, ...]) ->
     """One word for the operations that a workload uses, or `mixed(...)`; Absent where a probe failed."""
     words = {name: probes[name]["effective"] for name in operations}
     if missing := [name for name, word in words.items() if word is None]:
-        return Absent(f"the probe of {', '.join(missing)} failed")
+        return Absent(f"the precision probe failed for {', '.join(missing)}")
     if len(set(words.values())) == 1:
         return str(next(iter(words.values())))
     return f"mixed({', '.join(f'{name}={word}' for name, word in words.items())})"

@@ -32,7 +32,7 @@ class Device(Protocol):
 
 @dataclass
 class Blocks:
-    """Raw times of blocks: seconds a step, in the order they ran. `device_s` stays empty without device events."""
+    """Raw times of blocks; seconds per step, in the order they ran. `device_s` stays empty without device events."""
 
     steps_per_block: int
     wall_s: list[float] = field(default_factory=list)
@@ -127,7 +127,7 @@ def judge(times: Sequence[float], group_size: int = 10) -> tuple[str, str]:
     """
     group_size = min(group_size, len(times) // 3)
     if group_size < 3:
-        return "moving", f"{len(times)} blocks are too few to tell (9 needed)"
+        return "moving", f"{len(times)} blocks are too few to judge (9 needed)"
     recent = times[-3 * group_size :]
     gap = drift(recent)
     median = statistics.median(recent)
@@ -142,9 +142,9 @@ def judge(times: Sequence[float], group_size: int = 10) -> tuple[str, str]:
     if gap > tolerance:
         return "moving", f"block medians differ by {gap:.1%} (noise explains {tolerance:.1%})"
     if abs(z := mann_kendall_z(recent)) >= TREND_Z:
-        return "moving", f"block times still {'rise' if z > 0 else 'fall'} (Mann-Kendall z {z:.1f})"
+        return "moving", f"block times are still {'rising' if z > 0 else 'falling'} (Mann-Kendall z {z:.1f})"
     if gap > LARGEST_TOLERANCE:
-        return "noisy", f"block medians differ by {gap:.1%}, without a trend: blocks scatter too much to tell"
+        return "noisy", f"block medians differ by {gap:.1%} without a trend: timings too noisy to judge"
     return "steady", f"block medians agree within {gap:.1%} (allowed {min(tolerance, LARGEST_TOLERANCE):.1%}), no trend"
 
 
@@ -171,7 +171,7 @@ def measure_blocks(meter: Meter, plan: Plan, steps_per_block: int) -> Blocks:
 
 
 def lead_in(meter: Meter, steps: int = 20, longest_s: float = 0.2) -> None:
-    """Requests that are not counted: while the sensors were read, clocks may have gone to rest."""
+    """Requests that are not counted: clocks may have dropped while the sensors were read."""
     started = meter.clock()
     for _ in range(steps):
         meter.request()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Draw(Protocol):
-    """Where the values of a batch come from. A name tells its tensors apart; each is drawn once a batch."""
+    """Where the values of a batch come from. A name tells its tensors apart; each is drawn once per batch."""
 
     def normal(self, name: str, shape: tuple[int, ...]) -> torch.Tensor:
         """float32 of mean zero and unit variance; for the correctness gate they are uniform."""
@@ -104,5 +104,5 @@ class Network(Workload):
         return (network,)
 
     def load_pretrained(self, network: torch.nn.Module, params: Any) -> LoadedWeights:
-        """Put pretrained weights into the network where the parameters ask for them and they can be had."""
+        """Put pretrained weights into the network if the parameters ask for them and they are available."""
         return LoadedWeights("random", "seeded random weights")

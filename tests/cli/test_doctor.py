@@ -28,8 +28,8 @@ def test_problems_and_warnings_come_with_their_fix(monkeypatch, capsys):
     code, out = printed(monkeypatch, capsys, with_values(replace(NVIDIA, torch=CPU_ONLY), power_limit_w=400.0))
     assert code == 1
     lines = out.splitlines()
-    assert "✗ a CPU-only torch beside a GPU of NVIDIA" in lines
-    assert "! nvidia:0: power is capped at 400 W of 700 W" in lines
+    assert "✗ CPU-only torch on a machine with NVIDIA GPUs" in lines
+    assert "! nvidia:0: power capped at 400 W (default 700 W)" in lines
     assert any(line.startswith("  fix: pip install --force-reinstall torch torchvision --index-url") for line in lines)
     assert lines[-1] == "1 problem"
 
@@ -121,9 +121,9 @@ def test_a_gpu_that_is_capped_narrow_and_failing(libraries, tmp_path):
         "pcie": {"gen": 1, "width": 4, "gen_max": 5, "width_max": 16},
     }  # fmt: skip
     done = on(libraries, {"gpus": [broken]}, tmp_path, "--quick")
-    assert "! nvidia:0: power is capped at 350 W of 700 W" in done.out
-    assert "! nvidia:0: 7 memory errors" in done.out
-    assert "· nvidia:0: the PCIe link has 4 of 16 lanes" in done.out
+    assert "! nvidia:0: power capped at 350 W (default 700 W)" in done.out
+    assert "! nvidia:0: 7 uncorrectable memory errors" in done.out
+    assert "· nvidia:0: the PCIe link uses 4 of 16 lanes" in done.out
     assert "in use by" not in done.out
 
 
@@ -133,5 +133,5 @@ def test_an_amdsmi_of_another_release_is_a_problem(tmp_path):
     built = simulators.build(tmp_path / "lib", vendors=["amd"], oversize_bytes=64)
     done = on((["amd"], built), "mi300x_spx", tmp_path, "--quick")
     assert done.code == 1
-    assert "✗ amdsmi and libamd_smi are of different releases" in done.out
+    assert "✗ amdsmi and libamd_smi come from different releases" in done.out
     assert "share/amd_smi" in done.out

@@ -125,7 +125,7 @@ def test_a_counter_that_is_reset_in_the_middle_gives_no_energy_of_its_own(monito
     assert device["energy_method"] != "counter"
     assert device["energy_j"] is None or device["energy_j"] > 0
     said = " ".join([*device["checks"], *device["absent"].values()])
-    assert "the energy counter fell inside of the window" in said
+    assert "the energy counter fell by" in said
 
 
 def test_errors_that_pass_do_not_cost_the_energy(monitor):
@@ -201,7 +201,7 @@ def test_partitions_of_a_socket_count_its_energy_once(monitor):
     first, *others = document["devices"]
     assert abs(first["energy_j"] - 500 * document["duration_s"]) < 5 * first["energy_error_j"]
     assert "shared by 8 devices" in first["scope"]
-    assert any("power and energy are those of the socket" in check for check in first["checks"])
+    assert any("power and energy are for the socket" in check for check in first["checks"])
     assert [device["energy_j"] for device in others] == [None] * 7
 
 

@@ -42,7 +42,7 @@ def test_the_exit_code_is_the_commands(monitor, code, expected):
 def test_what_cannot_be_started(monitor, tmp_path):
     (tmp_path / "notes.txt").write_text("words")
     for name, code, said in (
-        ("no-such-program-here", 127, "no such program"), (str(tmp_path / "notes.txt"), 126, "Permission denied"),
+        ("no-such-program-here", 127, "command not found"), (str(tmp_path / "notes.txt"), 126, "Permission denied"),
     ):  # fmt: skip
         done = monitor([QUICK_H100], "--json", "--", name)
         assert done.code == done.json["error"]["exit_code"] == code

@@ -78,5 +78,5 @@ def test_a_device_without_counter_or_step_says_so(libraries, tmp_path):
     found = calibrated(libraries, tmp_path, {"like": "rx6900xt", "power": {"kind": "constant", "w": 200}})
     assert "absent" in found["counter"]
     assert "absent" in found["agreement"]
-    assert "no step" in found["power"]["power_average_w"]["absent_window"]
+    assert "no power step" in found["power"]["power_average_w"]["absent_window"]
     assert found["power"]["power_instant_w"] == {"absent": "this device does not report it"}

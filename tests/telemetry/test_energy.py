@@ -64,12 +64,12 @@ def test_stuck_backward_and_absent_counters_say_what_is_wrong():
     def forbid(gpu, calls):
         gpu.fault = NoReading("the counter is for root alone", "no_permission")
 
-    assert "backwards, by 30" in first_word(reset)
+    assert "backwards by 30" in first_word(reset)
     assert first_word(forbid) == "the counter is for root alone"
     world, gpu = steady_gpu(0.1)
     gpu.frozen = True
     assert energy.watch({"x": gpu.read}, world.now, world.wait, count=1) == {
-        "x": Absent("the energy counter stood still for 1.5 s")
+        "x": Absent("the energy counter did not move for 1.5 s")
     }
     assert "backwards" in first_word(freeze)  # the value it had long ago
 
@@ -219,7 +219,7 @@ def test_a_counter_that_was_reset_inside_the_window_gives_no_energy():
 
 @pytest.mark.parametrize("fold", [energy.draw, energy.opening, lambda edges: energy.closing(edges, 15 * S, 0.1)])
 def test_power_takes_two_edges(fold):
-    with pytest.raises(ValueError, match="takes two edges of its counter, not 1"):
+    with pytest.raises(ValueError, match="needs two counter edges, not 1"):
         fold([Edge(16 * S, 900.0, 0.002)])
 
 

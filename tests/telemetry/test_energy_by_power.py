@@ -49,10 +49,10 @@ def test_its_error_is_five_percent_or_two_sensor_windows(window_s, windows):
 def test_what_is_too_short_or_too_few_is_refused():
     times, watts = [i * S // 10 for i in range(101)], [100.0] * 101
     short = energy.by_power(times, watts, 0, int(9.9 * S), window_s=1.0, idle=None)
-    assert "9.9 s are too short for a power sensor that averages over 1 s" in short.reason
+    assert "9.9 s is too short for a power sensor that averages over 1 s (at least 10 s needed)" in short.reason
     assert isinstance(energy.by_power(times, watts, 0, 10 * S, window_s=1.0, idle=None), WindowEnergy)
     few = energy.by_power(times[::10], watts[::10], 0, 10 * S, window_s=0.1, idle=None)
-    assert few == Absent("10 power samples in the window; 20 are needed")
+    assert few == Absent("10 power samples in the window; 20 needed")
     assert energy.by_power([], [], 0, 10 * S, window_s=0.1, idle=None).reason.startswith("0 power samples")
 
 

@@ -176,7 +176,7 @@ def test_an_absent_value_comes_back_as_absent_and_never_as_a_number():
         assert summary.summarise(found[key]) is None
     assert feed.absent["temperature_core_c"].reason == "no such sensor"
     assert feed.absent["power_average_w"].status == "transient"
-    assert feed.absent["energy_j"] == NoReading("a test has no call for it", "unsupported")
+    assert feed.absent["energy_j"] == NoReading("a test does not report it", "unsupported")
 
 
 def test_a_device_is_lost_at_the_third_strike_in_a_row():

@@ -23,6 +23,9 @@ def test_inspect_reports_a_gate_that_cannot_run(monkeypatch):
     request = Inspect(case=case("rnn"), device=None)
     found = inspect(request, Channel(io.StringIO(), io.StringIO(), 0.0))
     assert found["correctness"]["verdict"] is None
-    assert found["correctness"]["absent"]["verdict"] == "the gate failed: RuntimeError: miopenStatusUnknownError"
+    assert (
+        found["correctness"]["absent"]["verdict"]
+        == "the correctness gate could not run: RuntimeError: miopenStatusUnknownError"
+    )
     assert found["trainable_parameters"] == 4_865
     assert found["shaken"]

@@ -66,7 +66,7 @@ def test_effective_is_one_word_or_mixed_or_absent_with_a_reason():
     probes = {"matmul": {"effective": "ieee"}, "conv": {"effective": "tf32"}, "rnn": {"effective": None}}
     assert precision.effective(probes, ("matmul",)) == "ieee"
     assert precision.effective(probes, ("conv", "matmul")) == "mixed(conv=tf32, matmul=ieee)"
-    assert precision.effective(probes, ("rnn", "matmul")) == Absent("the probe of rnn failed")
+    assert precision.effective(probes, ("rnn", "matmul")) == Absent("the precision probe failed for rnn")
 
 
 def test_an_operation_that_fails_leaves_its_reason(monkeypatch):

@@ -137,7 +137,7 @@ def test_noise_without_a_trend_is_steady_and_a_step_is_not():
     flat = [1 + 0.03 * rng.gauss(0, 1) for _ in range(30)]
     assert judge(flat)[0] == "steady"
     assert judge([*(v * 1.3 for v in flat[:10]), *flat[10:]])[0] == "moving"
-    assert judge(flat[:8]) == ("moving", "8 blocks are too few to tell (9 needed)")
+    assert judge(flat[:8]) == ("moving", "8 blocks are too few to judge (9 needed)")
 
 
 def test_false_alarms_of_steadiness_are_few():

@@ -31,7 +31,7 @@ from gpuprof.telemetry.vendors.amd_library import (
 VENDOR = "amd"
 LIBRARY = "AMD SMI"
 INSTALL = (
-    "install ROCm (libamd_smi.so and its Python package amdsmi); pip's amdsmi only fits the ROCm of its own version"
+    "install ROCm (libamd_smi.so and its Python package amdsmi); PyPI's amdsmi works only with its own ROCm version"
 )
 # No lock in /dev/shm shared with other processes, where one that died would block us. Read when the library starts.
 _MUTEX = "RSMI_MUTEX_THREAD_ONLY"
@@ -154,7 +154,7 @@ class AmdDevice(Device):
         scope = "socket" if shared == 1 else f"socket, shared by {shared} devices"
         super().__init__(
             VENDOR, index, "gpu", LIBRARY, smi.simulated,
-            power=Power(scope, shared, gain_source="nobody has published a comparison with an external meter"),
+            power=Power(scope, shared, gain_source="no published comparison with an external meter"),
             uuids=frozenset(name for name in names if name and "xx" not in name),
             pci=None if isinstance(address, NoReading) else address,
             framework_index=None if hip_id is None or hip_id >= 0xFFFF else hip_id,
@@ -239,15 +239,15 @@ class AmdDevice(Device):
             ),
             "power_limit_w": mapped(cap, lambda c: microwatts(c.power_cap, "power limit")),
             "power_limit_default_w": mapped(cap, lambda c: microwatts(c.default_power_cap, "default power limit")),
-            "power_limit_min_w": mapped(cap, lambda c: microwatts(c.min_power_cap, "lowest power limit")),
-            "power_limit_max_w": mapped(cap, lambda c: microwatts(c.max_power_cap, "highest power limit")),
-            "core_clock_max_hz": mapped(graphics, lambda g: hertz(g.max_clk, "highest core clock")),
-            "memory_clock_max_hz": mapped(memory, lambda m: hertz(m.max_clk, "highest memory clock")),
+            "power_limit_min_w": mapped(cap, lambda c: microwatts(c.min_power_cap, "minimum power limit")),
+            "power_limit_max_w": mapped(cap, lambda c: microwatts(c.max_power_cap, "maximum power limit")),
+            "core_clock_max_hz": mapped(graphics, lambda g: hertz(g.max_clk, "maximum core clock")),
+            "memory_clock_max_hz": mapped(memory, lambda m: hertz(m.max_clk, "maximum memory clock")),
             "fan_pct": self._fan(),
             "pcie_generation": mapped(pcie, lambda p: generation(p.pcie_metric.pcie_speed)),
             "pcie_generation_max": mapped(pcie, lambda p: generation(p.pcie_static.max_pcie_speed)),
             "pcie_width": mapped(pcie, lambda p: positive(p.pcie_metric.pcie_width, "PCIe width")),
-            "pcie_width_max": mapped(pcie, lambda p: positive(p.pcie_static.max_pcie_width, "largest PCIe width")),
+            "pcie_width_max": mapped(pcie, lambda p: positive(p.pcie_static.max_pcie_width, "maximum PCIe width")),
             "ecc_enabled": mapped(blocks, lambda b: mapped(integer(b, "ECC state"), lambda mask: mask != 0)),
             "ecc_corrected": mapped(errors, lambda e: integer(e.correctable_count, "error count")),
             "ecc_uncorrected": mapped(errors, lambda e: integer(e.uncorrectable_count, "error count")),
@@ -286,7 +286,7 @@ class AmdDevice(Device):
         if failed:
             return failed
         if len(bytes(buffer).rstrip(b"\0")) > count.value * size:
-            return NoReading(f"the process list of libamd_smi is not laid out as in {self._smi.origin}", "unsupported")
+            return NoReading(f"libamd_smi lays out its process list differently from {self._smi.origin}", "unsupported")
         listed = (kind * most).from_buffer(buffer)
         return [
             {"pid": int(entry.pid), "memory_bytes": int(entry.memory_usage.vram_mem)}
@@ -387,7 +387,7 @@ class AmdDevice(Device):
             if getattr(gm, field, 2**64 - 1) < 2**64 - 1
         )
         if base in (0, 2**64 - 1) or not counts:
-            return NoReading("this device's firmware counts no throttling (MI300 and newer do)", "unsupported")
+            return NoReading("this device's firmware does not count throttling (MI300 and newer do)", "unsupported")
         return ThrottleCounters(float(base), counts)
 
 

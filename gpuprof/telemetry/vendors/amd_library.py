@@ -29,7 +29,7 @@ _STATUS = {
 }  # fmt: skip
 _SAID = {
     2: "not supported by this device", 3: "not implemented in this release", 8: "timed out", 9: "try again",
-    10: "no permission (groups render and video?)", 11: "interrupted", 30: "busy", 31: "the device is gone",
+    10: "no permission (are you in groups render and video?)", 11: "interrupted", 30: "busy", 31: "the device is gone",
     32: "the library was shut down", 34: "the amdgpu driver is not loaded", 40: "no data",
     42: "data of unexpected size", 43: "unexpected data",
 }  # fmt: skip
@@ -74,8 +74,8 @@ def _candidates() -> Iterator[tuple[Path | None, str]]:
     for root in (*roots, sdk, Path("/opt/rocm"), *releases):
         folder = root / "share" / "amd_smi"
         if (folder / "amdsmi" / "__init__.py").is_file():
-            yield folder, f"amdsmi of {root}"
-    yield None, "amdsmi of this Python"
+            yield folder, f"amdsmi from {root}"
+    yield None, "amdsmi in this Python"
 
 
 def _numbers(folder: Path) -> list[int]:
@@ -227,8 +227,8 @@ class Smi:
         """None when the library writes as much as the wrapper's structure of `size` bytes holds; else what is wrong."""
         if written > size or (whole and written < size):
             return NoReading(
-                f"{name}: libamd_smi {self.version()} writes {written} bytes where {self.origin} has {size}: they are "
-                "of different releases; use the amdsmi that came with the installed ROCm",
+                f"{name}: libamd_smi {self.version()} writes {written} bytes where {self.origin} expects {size}: they "
+                "come from different releases; use the amdsmi that came with the installed ROCm",
                 "unsupported",
             )
         return None
@@ -306,7 +306,7 @@ _ONES = (0xFFFF, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
 @functools.cache
 def _none(name: str, value: Any) -> NoReading:
     if value == 0 and name in _SLEEPING:
-        return NoReading(f"the device said 0 for its {name}, as one that sleeps does", "transient")
+        return NoReading(f"the device reported 0 for {name}, as sleeping devices do", "transient")
     return NoReading(f"the device reports no {name} (sentinel {value})", "unsupported")
 
 

@@ -15,7 +15,7 @@ LIBRARY = "Linux"
 # hwmon drivers of CPUs, and how the label of the package's sensor begins.
 _THERMOMETERS = {"coretemp": "Package id", "k10temp": "Tctl", "zenpower": "Tdie", "cpu_thermal": ""}
 _SLOWLY = 5  # in one of so many samples
-_NO_RAPL = "this kernel offers no RAPL energy counters (/sys/class/powercap); virtual machines seldom do"
+_NO_RAPL = "no RAPL energy counters (/sys/class/powercap); virtual machines rarely have them"
 
 
 def open_backend(root: Path = Path("/")) -> Backend:
@@ -44,7 +44,7 @@ class HostDevice(Device):
 
     def read_identity(self) -> dict[str, Any]:
         return {
-            "name": cpu_name() or NoReading("/proc/cpuinfo names none", "unsupported"),
+            "name": cpu_name() or NoReading("/proc/cpuinfo has no model name", "unsupported"),
             "architecture": platform.machine(),
         }
 
@@ -55,7 +55,7 @@ class HostDevice(Device):
             for name, _, value in lines
             if name in ("MemTotal", "MemAvailable") and value.removesuffix("kB").strip().isdecimal()
         }
-        gone = NoReading("/proc/meminfo does not say", "unsupported")
+        gone = NoReading("not in /proc/meminfo", "unsupported")
         limits = [_micro(zone / "constraint_0_power_limit_uw") for zone in self._zones]
         readable = [limit for limit in limits if not isinstance(limit, NoReading)]
         total, available = memory.get("MemTotal"), memory.get("MemAvailable")
@@ -74,7 +74,7 @@ class HostDevice(Device):
         ]
 
     def _no_power(self) -> NoReading:
-        reason = "RAPL counts energy and shows no power" if self._zones else _NO_RAPL
+        reason = "RAPL reports energy, not power" if self._zones else _NO_RAPL
         return NoReading(reason, "unsupported")
 
     def energy_j(self) -> float | NoReading:
@@ -98,12 +98,12 @@ class HostDevice(Device):
         """Percent of all cores' time since the previous sample that was not idle or waiting for input and output."""
         fields = _first_line(self._stat).split()[1:9]
         if len(fields) < 8 or not all(map(bytes.isdigit, fields)):
-            return NoReading("/proc/stat does not say", "unsupported")
+            return NoReading("/proc/stat has no CPU times", "unsupported")
         ticks = [int(field) for field in fields]
         now = (sum(ticks) - ticks[3] - ticks[4], sum(ticks))
         before, self._ticks = self._ticks, now
         if before is None or now[1] <= before[1]:
-            return NoReading("a share of time needs two looks", "transient")
+            return NoReading("utilisation needs two readings", "transient")
         return 100.0 * (now[0] - before[0]) / (now[1] - before[1])
 
     def _find_thermometer(self) -> Path | None:
@@ -120,7 +120,7 @@ class HostDevice(Device):
 
     def _temperature(self) -> float | NoReading:
         if self._thermometer is None:
-            return NoReading("no driver of a CPU thermometer is loaded (/sys/class/hwmon)", "unsupported")
+            return NoReading("no CPU temperature driver is loaded (/sys/class/hwmon)", "unsupported")
         try:
             return int(_text(self._thermometer)) / 1000
         except (ValueError, OverflowError):
@@ -151,6 +151,6 @@ def _micro(path: Path) -> float | NoReading:
     try:
         return int(path.read_text("ascii")) * 1e-6
     except PermissionError:
-        return NoReading(f"{path} is for root alone; chmod a+r it, or run as root", "no_permission")
+        return NoReading(f"only root can read {path}; run as root, or chmod a+r it", "no_permission")
     except (OSError, ValueError, OverflowError) as error:
         return NoReading(f"{path} cannot be read ({error})", "unsupported")

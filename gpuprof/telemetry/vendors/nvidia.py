@@ -26,7 +26,7 @@ from gpuprof.throttling import bits
 VENDOR = "nvidia"
 LIBRARY = "NVML"
 INSTALL = (
-    "install NVIDIA's driver; in a container give it the GPU (--gpus all, NVIDIA_DRIVER_CAPABILITIES with utility)"
+    "install NVIDIA's driver; in a container, pass in the GPU (--gpus all, NVIDIA_DRIVER_CAPABILITIES with utility)"
 )
 
 # nvml.h: what each error means for a retry; others are transient.
@@ -38,7 +38,7 @@ _STATUS = {
 }  # fmt: skip
 
 _SAID = {
-    3: "not supported by this device", 13: "not in this driver", 25: "another version in this driver",
+    3: "not supported by this device", 13: "not in this driver", 25: "different version in this driver",
     4: "no permission", 15: "the GPU is lost", 16: "the GPU needs a reset",
 }  # fmt: skip
 
@@ -92,10 +92,10 @@ def open_backend() -> Backend:
     if isinstance(opened, NoReading):
         code = nvml.code
         reason = {
-            12: "libnvidia-ml.so.1 was not found: there is no NVIDIA driver here",
+            12: "libnvidia-ml.so.1 was not found: no NVIDIA driver here",
             9: "the NVIDIA driver is not loaded",
             4: "no permission to talk to the NVIDIA driver",
-            18: "the NVIDIA driver was updated: its kernel module and library differ until the machine is restarted",
+            18: "the NVIDIA driver was updated: kernel module and library differ until the machine is restarted",
         }.get(code, opened.reason)
         fix = "restart the machine" if code == 18 else INSTALL
         return Backend(VENDOR, LIBRARY, fault=NoReading(reason, opened.status), fix=fix)
@@ -110,7 +110,7 @@ def open_backend() -> Backend:
             unusable.append(f"GPU {index}: {handle.reason}")
         else:
             devices.append(NvidiaDevice(nvml, handle, index, simulated=simulated))
-    none = None if devices else NoReading("NVML lists no GPU that can be used", "unsupported")
+    none = None if devices else NoReading("NVML lists no usable GPU", "unsupported")
     driver = nvml("nvmlSystemGetDriverVersion")
     version = "" if isinstance(driver, NoReading) else f"driver {driver}"
     fix = "" if devices else INSTALL
@@ -127,7 +127,7 @@ class _Nvml:
     def __call__(self, name: str, *arguments: Any) -> Any:
         function = getattr(self.module, name, None)
         if function is None:
-            return NoReading(f"this nvidia-ml-py has no {name}", "unsupported")
+            return NoReading(f"this version of nvidia-ml-py has no {name}", "unsupported")
         try:
             return function(*arguments)
         except self.module.NVMLError as error:
@@ -224,8 +224,8 @@ class NvidiaDevice(Device):
         facts = {
             "memory_total_bytes": mapped(memory, lambda m: _counted(m.total, "memory")),
             "memory_used_bytes": mapped(memory, lambda m: _counted(m.used, "memory")),
-            "core_clock_max_hz": _scaled(self._ask("nvmlDeviceGetMaxClockInfo", 1), 1e6, "highest core clock"),
-            "memory_clock_max_hz": _scaled(self._ask("nvmlDeviceGetMaxClockInfo", 2), 1e6, "highest memory clock"),
+            "core_clock_max_hz": _scaled(self._ask("nvmlDeviceGetMaxClockInfo", 1), 1e6, "maximum core clock"),
+            "memory_clock_max_hz": _scaled(self._ask("nvmlDeviceGetMaxClockInfo", 2), 1e6, "maximum memory clock"),
             "fan_pct": _counted(_fan(self._ask("nvmlDeviceGetFanSpeed_v2", 0)), "fan"),
             "pcie_generation": _counted(self._ask("nvmlDeviceGetCurrPcieLinkGeneration"), "PCIe generation"),
             "pcie_generation_max": _counted(self._ask("nvmlDeviceGetMaxPcieLinkGeneration"), "PCIe generation"),
@@ -336,7 +336,7 @@ class NvidiaDevice(Device):
     def _older_power(self) -> Sequence[float | NoReading]:
         """(instant, average) for drivers and cards without the fields: one older call, which is either of them."""
         watts = _scaled(self._alive(self._ask("nvmlDeviceGetPowerUsage")), 1e-3, "power")
-        no_second = NoReading("this driver has one kind of power reading only", "unsupported")
+        no_second = NoReading("this driver has only one kind of power reading", "unsupported")
         return (no_second, watts) if self._usage_is_average else (watts, no_second)
 
     def energy_j(self) -> float | NoReading:
@@ -389,7 +389,7 @@ class NvidiaDevice(Device):
             return self._alive(absent(item.nvmlReturn, f"field {item.fieldId}"))
         member = _MEMBERS.get(item.valueType)
         if member is None:
-            return NoReading(f"field {item.fieldId} has the unknown type {item.valueType}", "unsupported")
+            return NoReading(f"field {item.fieldId} has unknown type {item.valueType}", "unsupported")
         return getattr(item.value, member)
 
 
@@ -422,7 +422,7 @@ def _scaled(value: Any, factor: float, name: str, limit: float = _ONES) -> Any:
     if isinstance(value, NoReading):
         return value
     if value == 0 and name in _NEVER_ZERO:  # some drivers report 0 when asked again too soon
-        return NoReading(f"the device said 0 for its {name}", "transient")
+        return NoReading(f"the device reported 0 for {name}", "transient")
     # Firmware reports "none" as all ones; no device draws 4.3 MW or runs at 4.3 PHz.
     if value >= limit or value < 0:
         return NoReading(f"the device reports no {name} (sentinel {value})", "unsupported")
@@ -432,7 +432,7 @@ def _scaled(value: Any, factor: float, name: str, limit: float = _ONES) -> Any:
 def _fan(value: Any) -> Any:
     """An H200 has no fan and calls fan 0 an invalid argument, which elsewhere counts as transient: there is no fan."""
     if isinstance(value, NoReading) and value.reason.endswith("(NVML error 2)"):
-        return NoReading(f"the device has no fan that NVML knows: {value.reason}", "unsupported")
+        return NoReading(f"NVML knows no fan on this device: {value.reason}", "unsupported")
     return value
 
 
@@ -455,7 +455,11 @@ def _state(value: int) -> str | NoReading:
 
 
 def _celsius(value: int) -> float | NoReading:
-    return float(value) if 0 < value < 200 else NoReading(f"no core temperature (sentinel {value})", "unsupported")
+    return (
+        float(value)
+        if 0 < value < 200
+        else NoReading(f"the device reports no core temperature (sentinel {value})", "unsupported")
+    )
 
 
 def _percent(value: int, name: str) -> float | NoReading:

@@ -46,7 +46,7 @@ class Recurrent(Supervised):
         return (lengths["seq_len"], params.input_size)
 
     def cpu_overhead_s(self, lengths: Lengths) -> float:
-        """25 us a gate and time step."""
+        """25 us per gate and time step."""
         return 25e-6 * self._gates * lengths["seq_len"]
 
     def flops(self, params: RecurrentParams, lengths: Lengths) -> FlopCount:

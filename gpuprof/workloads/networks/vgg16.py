@@ -69,9 +69,9 @@ class Vgg16(Classifier):
         return nn.Sequential(base, nn.Flatten(), nn.Linear(FLAT, UNITS), nn.ReLU(), nn.Linear(UNITS, self.classes))
 
     def load_pretrained(self, network: torch.nn.Module, params: VggParams) -> LoadedWeights:
-        """Fill the frozen base; where the weights are unavailable the random ones stay, and `note` says why."""
+        """Fill the frozen base; if the weights are unavailable, the random ones stay and the note says why."""
         if params.weights == "random":
-            return LoadedWeights("random", "seeded random weights, as asked for")
+            return LoadedWeights("random", "seeded random weights, as requested")
         try:
             state, note, digest = _imagenet() if params.weights == "imagenet" else _from_file(Path(params.weights))
             base = {key.removeprefix("features."): v for key, v in state.items() if key.startswith("features.")}

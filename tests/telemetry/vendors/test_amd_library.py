@@ -104,14 +104,14 @@ def test_rocm_s_own_amdsmi_comes_before_the_one_of_pip(ask, releases, tmp_path):
     code = "import amdsmi; say([amdsmi.MARKER, amd.version, len(amd.devices), sys.path.count(os.environ['OWN'])])"
     place = str(rocm / "share" / "amd_smi")
     said = ask("mi300x_spx", code, ROCM_HOME=str(rocm), OWN=place)
-    assert said == ["ROCm brought this one", f"library 26.0.2, amdsmi of {rocm}", 1, 0]
+    assert said == ["ROCm brought this one", f"library 26.0.2, amdsmi from {rocm}", 1, 0]
 
 
 def test_broken_amdsmi_of_rocm_gives_way_to_the_one_of_pip(ask, releases, tmp_path):
     rocm = rocm_with_amdsmi(releases, tmp_path / "rocm", "\nraise ImportError('half installed')\n")
     code = "import amdsmi; say([os.environ['OWN'] in amdsmi.__file__, amd.version, len(amd.devices)])"
     said = ask("mi300x_spx", code, ROCM_HOME=str(rocm), OWN=str(rocm))
-    assert said == [False, "library 26.0.2, amdsmi of this Python", 1]
+    assert said == [False, "library 26.0.2, amdsmi in this Python", 1]
 
 
 def test_the_newest_rocm_comes_first(monkeypatch, tmp_path):

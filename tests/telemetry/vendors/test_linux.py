@@ -47,7 +47,7 @@ def test_cpu_packages_are_summed_and_their_parts_are_not(tmp_path):
     assert found.energy_j() == pytest.approx(3.75)
     assert found.signals()["energy_j"] == pytest.approx(3.75)
     assert found.facts()["power_limit_w"].value == pytest.approx(560)
-    assert found.signals()["power_instant_w"] == NoReading("RAPL counts energy and shows no power", "unsupported")
+    assert found.signals()["power_instant_w"] == NoReading("RAPL reports energy, not power", "unsupported")
 
 
 def test_each_cpu_counter_wraps_at_a_range_of_its_own(tmp_path):

@@ -115,7 +115,7 @@ def test_without_libraries_there_are_reasons_and_no_noise(ask, devices_command, 
     hidden = {"LD_LIBRARY_PATH": str(nowhere), "ROCM_HOME": str(nowhere), "ROCM_PATH": str(nowhere)}
     said = ask("two_and_two", "say([[shown(b.fault), b.fix, len(b.devices)] for b in backends])", **hidden)
     (nv, nv_fix, _), (smi, smi_fix, _), (none, _, cpus) = said
-    assert nv == ["unsupported", "libnvidia-ml.so.1 was not found: there is no NVIDIA driver here"]
+    assert nv == ["unsupported", "libnvidia-ml.so.1 was not found: no NVIDIA driver here"]
     assert smi[0] == "unsupported" and "libamd_smi.so was not found" in smi[1]
     assert "driver" in nv_fix and "ROCm" in smi_fix and none is None and cpus == 1
     done = devices_command("two_and_two", "--json", **hidden)
