@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     name="calibrate-telemetry", short_help="Measure how a device's sensors behave.",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )  # fmt: skip
-@click.option("--device", "names", multiple=True, metavar="ID", help="As for monitor; every GPU by default.")
-@click.option("--seconds", type=click.FloatRange(2, 120), default=6.0, show_default=True, help="Length of the load.")
+@click.option("--device", "names", multiple=True, metavar="ID", help="As in `gpuprof monitor`; default: every GPU.")
+@click.option("--seconds", type=click.FloatRange(2, 120), default=6.0, show_default=True, help="Duration of the load.")
 @json_option
 @click.argument("arguments", nargs=-1, metavar="[--] [COMMAND...]", type=click.UNPROCESSED)
 def command(names: tuple[str, ...], seconds: float, as_json: bool, arguments: tuple[str, ...]) -> int:
     """Measure the tick of the energy counter, the averaging time of the power sensor and the time of each call.
 
-    The device should be idle. It is loaded with matrix products in PyTorch, or with COMMAND where one is given, which
-    must keep that device busy for some seconds. Nothing is changed on the device. It also says which vendor device each
-    of PyTorch's devices is, and by what that was told.
+    The device should be idle. It is loaded with matrix products in PyTorch, or by COMMAND, which must keep it busy for
+    several seconds. No settings of the device are changed. The output also says which vendor device each PyTorch
+    device is, and how they were matched.
 
     \b
     Examples:

@@ -10,36 +10,36 @@ from gpuprof.cli.common import DEFAULT_STORE
 from gpuprof.errors import EXIT_OK
 
 
-@click.group(name="schedule", short_help="Timer, cron line or workflow for the nightly run.")
+@click.group(name="schedule", short_help="Write a timer, cron line or workflow for nightly runs.")
 def command() -> None:
-    """Write what starts `gpuprof nightly` every night. Nothing is installed.
+    """Write the files that start `gpuprof nightly` every night. Nothing is installed.
 
     \b
     Examples:
-      gpuprof schedule render systemd --store /srv/gpuprof -o ~/.config/systemd/user
+      gpuprof schedule render systemd -o ~/.config/systemd/user
       gpuprof schedule render cron --at 03:40
       gpuprof schedule render github --store /srv/gpuprof -o .github/workflows
     """
 
 
-@command.command(name="render")
+@command.command(name="render", short_help="Print the files, or write them into a directory.")
 @click.argument("form", type=click.Choice(["systemd", "cron", "github"]))
 @click.argument("configs", nargs=-1, metavar="[CONFIG...]")
 @click.option("--command", "line", metavar="LINE", default=None,
-              help="Run this, quoted as in a shell, in place of gpuprof nightly.")  # fmt: skip
+              help="Run this instead of gpuprof nightly, quoted as in a shell.")  # fmt: skip
 @click.option("--with", "more", default="", metavar="OPTIONS", help="Options for `gpuprof nightly`, as one argument.")
-@click.option("--at", default="02:17", show_default=True, metavar="HH:MM", help="Local time; for github, UTC.")
+@click.option("--at", default="02:17", show_default=True, metavar="HH:MM", help="Start time: local, or UTC for github.")
 @click.option("--store", type=click.Path(path_type=Path), default=DEFAULT_STORE, envvar="GPUPROF_STORE",
-              show_default=True, help="Directory that holds the runs; github: on the runner.")  # fmt: skip
+              show_default=True, help="Directory of stored runs; for github, on the runner.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Write into this directory.")
 def render(
     form: str, configs: tuple[str, ...], more: str, line: str | None, at: str, store: Path, output: Path | None
 ) -> int:  # fmt: skip
-    """Units for systemd, a line for crontab, or a workflow for GitHub's self-hosted runners labelled cuda and rocm.
+    """Print systemd units, a crontab line, or a workflow for GitHub's self-hosted runners labelled cuda and rocm.
 
-    CONFIG is configs/reference.yaml of this directory by default. For systemd and cron paths are made absolute; for
-    github those of CONFIG files stay, for they are looked up in the checkout, and --store has to be given: an absolute
-    path on the runners.
+    CONFIG defaults to configs/reference.yaml in this directory. For systemd and cron, paths are made absolute. For
+    github, CONFIG paths are kept, since they are looked up in the checkout, and --store is required: an absolute path
+    on the runners.
 
     \b
     Examples:
