@@ -65,18 +65,20 @@ def command(
     from gpuprof.report.sections.subject import names
     from gpuprof.report.stories.comparison import story
     from gpuprof.system.clock import utc_now
+    from gpuprof.text import plural
 
     if machine_spread is not None and machine_spread != machine_spread:
-        raise UsageError("--machine-spread: not a number")
+        raise UsageError("--machine-spread must be a number")
     form = choose(form, output, as_json)
     with indexing() as progress, Sources(store, progress) as sources:
         choices = [sources.side(text) for text in (baseline, candidate)]
         sides = [evidence.side(text, choice) for text, choice in zip((baseline, candidate), choices, strict=True)]
     for name, side in zip(("BASELINE", "CANDIDATE"), sides, strict=True):
         if len(side.devices) > 1:
-            models = "\n  ".join(f"{count} runs of {device}" for device, count in side.devices.items())
+            models = "\n  ".join(f"{plural(count, 'run')} on {device}" for device, count in side.devices.items())
             raise UsageError(
-                f"{name} {side.text!r} holds {len(side.devices)} device models; pick one with device~NAME:\n  {models}"
+                f"{name} {side.text!r} has runs on {len(side.devices)} device models; pick one with device~NAME:\n"
+                f"  {models}"
             )
     comparison = analysis.compare(
         *sides, vary=set(vary) | varied(*(choice.selector for choice in choices)),
@@ -95,10 +97,10 @@ command.help = (command.help or "").replace("CASE_KEYS", ", ".join(key.name for 
 
 def _refuse(comparison: Comparison, *, as_json: bool) -> int:
     lines = [
-        f"{', '.join(row.cases) or 'all cases'}: {row.key}: {row.baseline} against {row.candidate} ({row.why})"
+        f"{', '.join(row.cases) or 'all cases'}: {row.key}: {row.baseline} vs {row.candidate} ({row.why})"
         for row in comparison.blocked
     ]
-    message = "not compared, since --strict was given and this blocks:\n  " + "\n  ".join(lines)
+    message = "not compared, because --strict was given and these differences block:\n  " + "\n  ".join(lines)
     if as_json:
         print_json({"error": {"message": message, "exit_code": EXIT_UNFAIR}})
     else:

@@ -62,20 +62,22 @@ def command(selected: tuple[str, ...], name: str, output: Path | None, direction
     options = {}
     if direction is not None:
         if name != "github-benchmark":
-            raise click.UsageError(f"--direction belongs to --format github-benchmark; {name} holds both directions.")
+            raise click.UsageError(f"--direction is only for --format github-benchmark; {name} has both directions.")
         options["direction"] = direction
     format_ = FORMATS[name]
     if output is not None and output.is_dir():
-        raise click.UsageError(f"-o names a file, and {output} is a directory: -o {output / 'gpuprof'}{format_.suffix}")
+        raise click.UsageError(
+            f"-o takes a file, but {output} is a directory; try -o {output / 'gpuprof'}{format_.suffix}"
+        )
     runs = list(_read(selected, store))
     if not runs:
-        raise GpuprofError("nothing could be exported: every record named above is damaged")
+        raise GpuprofError("nothing to export: every record above is damaged")
     if format_.compares:
         _name_wrong([record for record, _ in runs])
     try:
         content = format_.render(runs, **options)
     except (OverflowError, ValueError) as error:  # finite in the record, and too large for the format or in its unit
-        raise GpuprofError(f"{name} cannot hold a number of these records: {error}") from None
+        raise GpuprofError(f"{name} cannot represent a number in these records: {error}") from None
     if output is None or str(output) == "-":
         _to_stdout(content, name)
     else:
@@ -86,14 +88,14 @@ def command(selected: tuple[str, ...], name: str, output: Path | None, direction
 def _to_stdout(content: str | bytes, name: str) -> None:
     """Text in UTF-8 whatever the locale. Raises UsageError for bytes in a terminal, GpuprofError when it is full."""
     if isinstance(content, bytes) and sys.stdout.isatty():
-        raise UsageError(f"{name} is binary and would garble a terminal: name a file with -o FILE, or pipe it on")
+        raise UsageError(f"{name} is binary and would garble the terminal: use -o FILE or a pipe")
     try:
         sys.stdout.buffer.write(content if isinstance(content, bytes) else content.encode())
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         raise  # the reader has enough
     except OSError as error:
-        raise GpuprofError(f"stdout: cannot be written ({error.strerror})") from None
+        raise GpuprofError(f"cannot write to stdout ({error.strerror})") from None
 
 
 def _read(selected: Sequence[str], store: Path) -> Iterator[tuple[RunRecord, RawReader]]:
@@ -129,7 +131,7 @@ def _raw(path: Path) -> Mapping[str, Sequence[float]]:
     try:
         return read_raw(path)
     except StoreError as error:
-        _warn(f"without raw series: {error}")
+        _warn(f"exported without raw series: {error}")
         return {}
 
 
@@ -138,7 +140,7 @@ def _name_wrong(records: Sequence[RunRecord]) -> None:
 
     for record in records:
         for case in filter(is_wrong, record.cases):
-            _warn(f"left out, its results are wrong: {case.case_id} of {record.run_id}")
+            _warn(f"skipped, wrong results: {case.case_id} of {record.run_id}")
 
 
 def _warn(text: str) -> None:

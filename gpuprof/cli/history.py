@@ -60,10 +60,11 @@ def command(
     from gpuprof.metrics import BY_KEY
     from gpuprof.report.stories.history import History, document, story
     from gpuprof.system.clock import utc_now
+    from gpuprof.text import plural
 
     if metric not in BY_KEY or not BY_KEY[metric].ratio:
         followed = ", ".join(key for key, known in BY_KEY.items() if known.ratio)
-        raise UsageError(f"no metric {metric!r} to follow; there are {followed}")
+        raise UsageError(f"no history of metric {metric!r}; known: {followed}")
     form = choose(form, output, as_json)
     last, least = analysis.RECENT if last is None else last, analysis.LEAST if least is None else least
     with indexing() as progress, Sources(store, progress) as sources:
@@ -75,9 +76,9 @@ def command(
         judged = [each for each in series if id(each) not in over]
         worse = analysis.regressions(judged, last=last, least=least)
     if not series:
-        faults = f"; {len(skipped)} records cannot be read, the first: {skipped[0]}" if skipped else ""
-        asked = f" that fulfils {selector!r}" if selector else ""
-        raise StoreError(f"no run with {metric} in {store}{asked}{faults}. `gpuprof run CONFIG` makes the first.")
+        faults = f"; {plural(len(skipped), 'unreadable record')}, first: {skipped[0]}" if skipped else ""
+        asked = f" matches {selector!r}" if selector else ""
+        raise StoreError(f"no run with {metric} in {store}{asked}{faults}. Measure one with `gpuprof run CONFIG`.")
     shown = History(selector or str(store), metric, series, worse, skipped, last, ended)
     hand_out(story(shown, now), lambda: document(shown, now), form, output)
     return EXIT_REGRESSION if check and worse else EXIT_OK

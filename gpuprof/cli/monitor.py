@@ -45,7 +45,7 @@ def command(names: tuple[str, ...], hz: float, as_json: bool, arguments: tuple[s
     from gpuprof.telemetry import monitor as monitoring
 
     if arguments and arguments[0].startswith("-"):
-        raise click.UsageError(f"no such option: {arguments[0]}; what follows -- is the command")
+        raise click.UsageError(f"no such option: {arguments[0]}; put COMMAND after --")
     devices = monitoring.select(telemetry.all_devices(telemetry.open_backends()), names)
 
     def run(sampler: Sampler) -> int | None:

@@ -71,7 +71,7 @@ def command(
 
     name = datetime.now().astimezone().date().isoformat() if night is None else night
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
-        raise UsageError(f"--night {name!r}: letters, digits, '-', '_' and '.' only")
+        raise UsageError(f"--night {name!r}: use only letters, digits, '-', '_' and '.'")
     options = [*(["--quick"] if quick else []), *(["--device", device] if device else [])]
     plan = Plan(
         configs, store, out or store / "nightly" / socket.gethostname(), name, options, overrides, again, timeout_s,

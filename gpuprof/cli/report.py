@@ -38,16 +38,17 @@ def command(selection: str | None, store: Path, form: str | None, output: Path |
     from gpuprof.report.forms.document import overview as document
     from gpuprof.report.stories.overview import Overview, story
     from gpuprof.system.clock import utc_now
+    from gpuprof.text import plural
 
     form = choose(form, output, as_json)
     with indexing() as progress, Sources(store, progress) as sources:
         choice = sources.runs(selection)
         devices, skipped = by_device(choice.runs), choice.skipped
     if not devices:
-        faults = f"; {len(skipped)} records cannot be read, the first: {skipped[0]}" if skipped else ""
+        faults = f"; {plural(len(skipped), 'unreadable record')}, first: {skipped[0]}" if skipped else ""
         if selection is not None:
-            raise StoreError(f"no run to report on: {selection!r} names none{faults}")
-        raise StoreError(f"no run to report on in {store}{faults}. `gpuprof run CONFIG` makes the first.")
+            raise StoreError(f"no run to report on: nothing matches {selection!r}{faults}")
+        raise StoreError(f"no run to report on in {store}{faults}. Measure one with `gpuprof run CONFIG`.")
     overview = Overview(selection or str(store), devices, skipped)
     if form in ("html", "pdf"):
         drawn = sampled.of(*zip(overview.names, devices, strict=True))

@@ -29,7 +29,9 @@ class _DeviceChoice(click.ParamType):  # type: ignore[type-arg]
         numbered = kind == "gpu" and colon and number.isascii() and number.isdigit()
         if value in ("auto", "cpu", "gpu", "all") or numbered:
             return value
-        hint = "; a GPU of either vendor is gpu or gpu:N" if kind in ("cuda", "hip", "rocm", "nvidia", "amd") else ""
+        hint = (
+            "; for a GPU of either vendor, use gpu or gpu:N" if kind in ("cuda", "hip", "rocm", "nvidia", "amd") else ""
+        )
         self.fail(f"{value!r} is not one of auto, cpu, gpu, gpu:N, all{hint}", param, ctx)
 
 
@@ -43,7 +45,7 @@ class _TelemetryHz(click.ParamType):  # type: ignore[type-arg]
             number = -1.0
         if number == 0 or 1 <= number <= 50:
             return number
-        self.fail(f"{value!r} is neither 0 nor from 1 to 50", param, ctx)
+        self.fail(f"must be 0 or from 1 to 50, not {value!r}", param, ctx)
 
 
 @click.command(name="run", short_help="Measure networks on this machine and store the results.")
@@ -90,7 +92,7 @@ def command(
       1    something failed, computed wrong results (its record is kept),
            or could not be written
       2    bad usage or configuration
-      3    device not available, or unable to run any of the cases
+      3    device not available or unable to run any of the cases
       130  ended by Ctrl-C or SIGTERM (what was measured is kept)
     """
     from gpuprof.config import suite as files
@@ -99,7 +101,7 @@ def command(
     if shard is not None:
         configurations = _part(configurations, shard, as_json)
     if dry_run and resume:
-        raise UsageError("--resume has to look at the device, which --dry-run does not: leave one of them out")
+        raise UsageError("--resume looks at the device and --dry-run does not: leave one of them out")
     if dry_run:
         return _dry_run(configurations, quick, as_json)
 
@@ -126,10 +128,10 @@ def command(
         devices = machine.devices(device)
         backends = telemetry.open_backends() if telemetry_hz else []
         if device == "auto" and devices[0]["kind"] == "cpu":
-            say(notice, f"No GPU, profiling the CPU: {machine.why_no_gpu()}.")
+            say(notice, f"Profiling the CPU, since no GPU is available: {machine.why_no_gpu()}.")
         jobs = [Job(configuration, chosen) for configuration in configurations for chosen in devices]
         if resume and not (jobs := _left(jobs, store, machine, backends, quick=quick)):
-            say(notice if as_json else console(), f"Nothing left to measure: {store} holds every case.")
+            say(notice if as_json else console(), f"Nothing left to measure: every case is already in {store}.")
         try:
             for done in measure(
                 jobs, machine, inspector, store, lambda: Progress(console(stderr=True)),
@@ -165,7 +167,7 @@ def _part(configurations: Sequence[Configuration], text: str, as_json: bool) -> 
     if mine:
         say(console(stderr=True), f"shard {part}: {count} of {planned} planned cases", "dim")
     else:
-        say(console(stderr=as_json), f"shard {part} of {planned} planned cases has none: nothing to do")
+        say(console(stderr=as_json), f"shard {part}: none of {planned} planned cases, nothing to do")
     return mine
 
 
@@ -212,7 +214,7 @@ def _dry_run(configurations: list[Configuration], quick: bool, as_json: bool) ->
             threads = f"{case['threads']} CPU threads"
             line = f"  {case['case_id']}   {threads}, seed {case['seed']}{params}   {_about(case['estimate_s'])}"
             click.echo(unbroken(line))
-        click.echo(f"  {_about(document['estimate_s'])} on this CPU, a guess; nothing was run")
+        click.echo(f"  {_about(document['estimate_s'])} on this CPU, a rough guess; nothing was run")
     return EXIT_OK
 
 

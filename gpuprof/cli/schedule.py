@@ -55,7 +55,7 @@ def render(
     from gpuprof.text import one_line
 
     if line is not None and (configs or more):
-        raise UsageError("--command is all that is run: CONFIG files and --with have no place beside it")
+        raise UsageError("--command replaces gpuprof nightly: leave out CONFIG files and --with")
     if form == "github" and line is None:
         _on_the_runner(store)
     words = _words(line) if line is not None else _nightly(configs, more, store, absolute=form != "github")
@@ -68,7 +68,7 @@ def render(
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{output}: cannot be made ({error.strerror})") from None
+        raise UsageError(f"{output}: cannot be created ({error.strerror})") from None
     for name, text in files.items():
         to_file(output / name, text.encode(), through_link=True)
         click.echo(f"wrote {one_line(str(output / name))}", err=True)
@@ -83,8 +83,8 @@ def _on_the_runner(store: Path) -> None:
     given = click.get_current_context().get_parameter_source("store") is ParameterSource.COMMANDLINE
     if not given or not store.is_absolute():
         raise UsageError(
-            "github: --store has to be an absolute path on the runners, such as /srv/gpuprof: this machine's own mean "
-            "nothing there, and what lies in a checkout is gone with the next job"
+            "github: --store must be an absolute path on the runners, such as /srv/gpuprof: this machine's paths mean "
+            "nothing there, and the next job discards whatever is in a checkout"
         )
 
 
@@ -98,7 +98,7 @@ def _words(line: str) -> list[str]:
     except ValueError as error:
         raise UsageError(f"--command {line!r}: {error}") from None
     if not words or not words[0].startswith("/"):
-        raise UsageError(f"--command {line!r}: begin with the absolute path of a program; schedules know no other")
+        raise UsageError(f"--command {line!r}: start with the absolute path of a program, as schedulers need")
     return words
 
 
@@ -111,7 +111,7 @@ def _nightly(configs: tuple[str, ...], more: str, store: Path, *, absolute: bool
 
     suite = Path("configs/reference.yaml")
     if not configs and not suite.is_file():
-        raise UsageError(f"no {suite} here; name the configurations to run every night")
+        raise UsageError(f"no {suite} here; give the configurations to run every night")
     named = configs or (str(suite),)
     if absent := [config for config in named if absolute and not Path(config).is_file()]:
         raise UsageError(f"{absent[0]}: no such file, and the schedule would fail every night")

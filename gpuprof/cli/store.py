@@ -44,6 +44,7 @@ def verify(store: Path, as_json: bool) -> int:
     from gpuprof.cli.writing import indexing
     from gpuprof.store import runs, upkeep
     from gpuprof.store.journal import unfinished
+    from gpuprof.text import plural
 
     _must_be_there(store)
     names, faults = runs.run_names(store), {}
@@ -59,11 +60,11 @@ def verify(store: Path, as_json: bool) -> int:
     else:
         for fault in faults.values():
             say(console(), fault, "red")
-        say(console(), f"{len(names):,} runs in {store}, {len(names) - len(faults):,} whole")
+        say(console(), f"{plural(len(names), 'run')} in {store}, {len(names) - len(faults):,} intact")
         for name in dead:
             say(
                 console(stderr=True),
-                f"killed before it was over: {name}; to save what it measured: {recover_hint(store)}",
+                f"killed before it finished: {name}; to save what it measured: {recover_hint(store)}",
             )
     return EXIT_RUN_FAILED if faults else EXIT_OK
 
@@ -135,6 +136,7 @@ def index(store: Path, rebuild: bool, as_json: bool) -> int:
     """
     from gpuprof.cli.writing import indexing
     from gpuprof.index.database import Index
+    from gpuprof.text import plural
 
     _must_be_there(store)
     with indexing() as progress, Index(store, progress=progress) as local:
@@ -143,14 +145,14 @@ def index(store: Path, rebuild: bool, as_json: bool) -> int:
     if as_json:
         print_json({"runs": count, "bytes": size, "file": file or None, "faults": faults})
         return EXIT_OK
-    where = f"in {file}" if file else "in memory only: this user's cache cannot be written, or was damaged"
-    say(console(), f"{count:,} runs of {store}, {size / 1e6:,.1f} MB {where}")
+    where = f"in {file}" if file else "in memory only: this user's cache is damaged or cannot be written"
+    say(console(), f"{plural(count, 'run')} of {store}, {size / 1e6:,.1f} MB {where}")
     for fault in faults:
-        say(console(stderr=True), f"left out: {fault}", "yellow")
+        say(console(stderr=True), f"skipped: {fault}", "yellow")
     return EXIT_OK
 
 
 def _must_be_there(store: Path) -> None:
     """Raises StoreError without a directory: a mistyped name must not pass for an empty store."""
     if not store.is_dir():
-        raise StoreError(f"{store}: no such directory; name the store with --store DIR")
+        raise StoreError(f"{store}: no such directory; choose the store with --store DIR")

@@ -122,7 +122,7 @@ def locked(out: Path) -> bool:
 def test_the_script_is_a_way_to_the_command(tmp_path):
     code, out, _ = script("--help")
     assert code == 0
-    for words in ("--again", "Exit codes: 0 nothing slower", "75 another copy"):
+    for words in ("--again", "0    nothing slower", "75   another nightly run"):
         assert words in out
     assert SCRIPT.stat().st_mode & 0o111
     made = subprocess.run(

@@ -72,7 +72,7 @@ def test_verify_names_what_is_wrong(tmp_path, spoil, what):
     assert what in fault
     assert name[:-8] == runs[1].name[:-8]
     text = gpuprof("store", "verify", "--store", tmp_path)
-    assert (text.code, what in text.out, "3 runs in" in text.out, "2 whole" in text.out) == (1, True, True, True)
+    assert (text.code, what in text.out, "3 runs in" in text.out, "2 intact" in text.out) == (1, True, True, True)
 
 
 def test_gc_clears_the_dead_and_nothing_else(tmp_path):
@@ -160,7 +160,7 @@ def test_the_index_is_counted_and_made_anew(tmp_path):
     assert len(list((tmp_path / "s").iterdir())) == 2
     for options in ((), ("--rebuild",)):
         done = gpuprof("store", "index", "--store", tmp_path / "s", *options, env=env)
-        assert f"1 runs of {tmp_path / 's'}" in done.out
+        assert f"1 run of {tmp_path / 's'}" in done.out
         assert runs[1].name in done.err
     (tmp_path / "file").write_text("")
     nowhere = gpuprof("store", "index", "--store", tmp_path / "s", env={"XDG_CACHE_HOME": str(tmp_path / "file")})
