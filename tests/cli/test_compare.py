@@ -155,7 +155,7 @@ def test_strict_lets_pass_what_only_weakens():
     [
         (["vendor=nvidia"], "Missing argument 'CANDIDATE'"),
         (["vender=nvidia", "last"], "did you mean 'vendor'?"),
-        (["vendor=nvidia", "last", "--store", CPU], "fulfils 'vendor=nvidia'"),
+        (["vendor=nvidia", "last", "--store", CPU], "matches 'vendor=nvidia'"),
         (["nothing", "last", "--store", CPU], "no run 'nothing'"),
         (["2026", "last", "--store", CPU], "4 runs match '2026'"),
         ([CPU, GPU], "has runs on 2 device models; pick one with device~NAME"),

@@ -37,7 +37,7 @@ def test_the_command(tmp_path):
         (["--metric", "speed"], "no history of metric 'speed'"),
         (["--metric", "temperature_max_c"], "known: throughput_per_s"),
         (["workload=none"], "matches 'workload=none'"),
-        (["frequency=5"], "no field 'frequency'"),
+        (["frequency=5"], "unknown field 'frequency'"),
         (["--last", "0"], "--last"),
         (["--format", "html", "--json"], "contradict each other"),
     ],

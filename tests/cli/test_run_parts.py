@@ -45,4 +45,4 @@ def test_dry_run_shows_a_shard_and_an_empty_one_is_no_fault():
     assert "shard 8/8: none of 5 planned cases, nothing to do" in gpuprof("run", *plan, "--shard", "8/8").out
     wrong = gpuprof("run", *plan, "--shard", "9/8")
     assert (wrong.code, wrong.out) == (2, "")
-    assert "K counts from 1" in wrong.err
+    assert "K must be from 1" in wrong.err
