@@ -18,7 +18,7 @@ def test_a_real_run_is_resumed(stored_run, tmp_path):
     done = gpuprof(*again, "--set", "sweep.mode=[train,infer]", env=env)
     assert done.code == 0
     assert f"Nothing left to measure: every case is already in {tmp_path / 's'}." in done.out
-    assert done.err.count(f"held by run {run_id}") == 2
+    assert done.err.count(f"already in run {run_id}") == 2
     assert len(store.run_directories(tmp_path / "s")) == 1
     more = gpuprof(*again, "--set", "sweep.seed=[0,1]", "--json", env=env)
     assert more.code == 0

@@ -53,10 +53,10 @@ def half_raw(run: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "what"),
     [
-        (spoil_record, "record.json: not a JSON document"), (spoil_name, "holds the record of another run"),
+        (spoil_record, "record.json: not a JSON document"), (spoil_name, "contains the record of another run"),
         (without_raw, "raw.npz: cannot be read"), (cut_raw, "raw.npz: damaged"),
-        (strange_raw, "holds 'b/0/x', of no repeat in the record"), (shutil.rmtree, None),
-        (no_raw, "holds no times of 'a/0'"), (half_raw, "holds no times of 'a/1'"),
+        (strange_raw, "contains 'b/0/x', which belongs to no repeat in the record"), (shutil.rmtree, None),
+        (no_raw, "has no times for 'a/0'"), (half_raw, "has no times for 'a/1'"),
     ],
 )  # fmt: skip
 def test_verify_names_what_is_wrong(tmp_path, spoil, what):
@@ -100,7 +100,7 @@ def test_gc_clears_the_dead_and_nothing_else(tmp_path):
     assert told.code == 0
     assert {path.name for path in goes} == {line.split(":")[0].rpartition("/")[2] for line in told.out.splitlines()
                                             if line.startswith("would remove ")}  # fmt: skip
-    assert f"kept {recent}: it holds 1 repeats and is 6.0 days old: gpuprof recover saves them" in told.out
+    assert f"kept {recent}: it has 1 repeat and is 6.0 days old; save it with gpuprof recover" in told.out
     assert set(tmp_path.iterdir()) == kept | goes
 
     done = gpuprof("store", "gc", "--store", tmp_path, "--json")
