@@ -129,7 +129,7 @@ class Case(_Keyed):  # type: ignore[misc]
     flops_per_sample: Count | None = Field(description="forward + backward when training, forward when inferring")
     flops: Flops | None
     bytes_per_sample: NonNegative | None = Field(
-        description="bytes read and written by all operations in eager float32, forward (+ backward), at this batch size"
+        description="bytes read and written by all operations, eager float32, forward (+ backward), at this batch size"
     )
     weights: WeightsRecord | None
     precision: PrecisionRecord

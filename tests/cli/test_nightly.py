@@ -48,7 +48,7 @@ def test_a_slowed_night_is_told_and_an_unchanged_one_is_not(tmp_path):
     assert (code, "nothing slower" in out) == (0, True), (out, err)
     runs = sorted(path.name for path in store.glob("2*"))
     code, again, err = script(*options, "--night", "second")  # it is there: nothing is measured
-    assert (code, again) == (0, out.replace("1 case measured", "1 case measured before (--again measures anew)")), err
+    assert (code, again) == (0, out.replace("1 case measured", "1 case measured earlier (--again repeats it)")), err
     assert sorted(path.name for path in store.glob("2*")) == runs
     code, out, err = script(*options, "--night", "third", "--set", "params.fused=false")
     assert code == 5, (out, err)
@@ -71,7 +71,7 @@ def test_a_place_that_cannot_be_used_is_told(tmp_path):
     to_file(tmp_path / "file", b"")
     done = gpuprof("nightly", "x.yaml", "--store", tmp_path, "--out", tmp_path / "file")
     assert done.code == 2
-    assert "name another directory with --out" in done.err
+    assert "choose another directory with --out" in done.err
 
 
 @pytest.mark.slow
