@@ -98,7 +98,7 @@ def _words(line: str) -> list[str]:
     except ValueError as error:
         raise UsageError(f"--command {line!r}: {error}") from None
     if not words or not words[0].startswith("/"):
-        raise UsageError(f"--command {line!r}: start with the absolute path of a program, as schedulers need")
+        raise UsageError(f"--command {line!r} must start with the absolute path of a program")
     return words
 
 

@@ -64,7 +64,7 @@ class Checker:
             return None
 
 
-_SINGLE = "; GPUs compute float32 in two ways: use ieee for full precision, tf32 for a mantissa of 10 bits"
+_SINGLE = "; for float32 use ieee (full precision) or tf32 (a mantissa of 10 bits)"
 _MEANT = {
     **dict.fromkeys(("fp32", "float32", "single", "float"), _SINGLE),
     **dict.fromkeys(("half", "float16"), "; did you mean 'fp16'?"),

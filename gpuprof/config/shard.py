@@ -80,7 +80,7 @@ def _of_job(variables: Mapping[str, str]) -> Shard:
             raise UsageError(f"--shard auto: {_INDEX}={index} must be below {_COMPLETIONS}={count}")
         return Shard(index + 1, count)
     raise UsageError(
-        f"--shard auto: neither {_SLURM}_ID nor {_INDEX} is set: this is neither a Slurm array task nor a pod of an "
+        f"--shard auto: neither {_SLURM}_ID nor {_INDEX} is set, so this is neither a Slurm array task nor a pod of an "
         "indexed Kubernetes job; elsewhere give the part, such as --shard 1/4"
     )
 

@@ -32,7 +32,7 @@ MALFORMED = {
     "negative": ("workload: lstm\nseq_len: -5", "seq_len: must be 1 or more, not -5"),
     "fraction": ("workload: cnn\nrepeats: 2.5", "repeats: must be a whole number, not 2.5"),
     "huge": ("workload: cnn\nbatch_size: 99999999999999999999", "batch_size: must be 1073741824 or less"),
-    "no such precision": ("workload: cnn\nprecision: fp32", "GPUs compute float32 in two ways"),
+    "no such precision": ("workload: cnn\nprecision: fp32", "for float32 use ieee (full precision) or tf32"),
     "no such mode": ("workload: cnn\nmode: trian", "did you mean 'train'?"),
     "no such variant": ("workload: cnn\nvariant: cudagraph", "is not one of eager, compile, graph"),
     "sequence of an image": ("workload: cnn\nseq_len: 10", "workload 'cnn' has no sequence; remove this key"),
