@@ -82,7 +82,7 @@ class CaseKeys:
     ]
     precision: Annotated[
         Precision,
-        CaseKey("arithmetic asked for", "ieee", id_form="{}", id_always=True, say=str, heading="effective precision",
+        CaseKey("requested precision", "ieee", id_form="{}", id_always=True, say=str, heading="effective precision",
                 in_old_records=True),
     ]  # fmt: skip
     variant: Annotated[
@@ -92,12 +92,12 @@ class CaseKeys:
     ]  # fmt: skip
     batch_size: Annotated[
         int,
-        CaseKey("samples in one step", 32, unit="samples", id_form="b{}", id_always=True, heading="batch",
+        CaseKey("samples per step", 32, unit="samples", id_form="b{}", id_always=True, heading="batch",
                 in_old_records=True),
     ]  # fmt: skip
     seq_len: Annotated[
         int | None,
-        CaseKey("length of a sequence; none where the workload has no sequence", None, most=1_000_000, unit="steps",
+        CaseKey("sequence length; none if the workload has no sequence", None, most=1_000_000, unit="steps",
                 length=True, without="has no sequence", id_form="t{}", say="T {}".format, heading="sequence length",
                 in_old_records=True),
     ]  # fmt: skip

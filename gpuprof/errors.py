@@ -8,7 +8,7 @@ from typing import Any
 EXIT_OK = 0
 EXIT_RUN_FAILED = 1
 EXIT_USAGE = 2
-EXIT_NO_DEVICE = 3
+EXIT_NO_DEVICE = 3  # not available, or unable to run any of the cases
 EXIT_UNFAIR = 4
 EXIT_REGRESSION = 5
 EXIT_LOCKED = 75  # EX_TEMPFAIL of sysexits.h: try again later

@@ -122,7 +122,7 @@ def test_a_toy_key_selects_and_tells_cases_apart(toy):
     report = gpuprof("report", *store).out
     assert "context 8" in report and "context 16" in report
     assert "seq_len, threads, context" in " ".join(gpuprof("compare", "--help").out.split())
-    assert "context is a number" in gpuprof("compare", "context=x", "context=16", *store).err
+    assert "context must be a number" in gpuprof("compare", "context=x", "context=16", *store).err
 
 
 @pytest.mark.slow

@@ -71,7 +71,7 @@ def run() -> int:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = _fail(f"the output cannot be written ({error.strerror})", EXIT_RUN_FAILED, as_json=False)
+        code = _fail(f"cannot write the output ({error.strerror})", EXIT_RUN_FAILED, as_json=False)
     return code if isinstance(code, int) else 0
 
 

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     name="calibrate-telemetry", short_help="Measure how a device's sensors behave.",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )  # fmt: skip
-@click.option("--device", "names", multiple=True, metavar="ID", help="As for monitor; every GPU by default.")
-@click.option("--seconds", type=click.FloatRange(2, 120), default=6.0, show_default=True, help="Length of the load.")
+@click.option("--device", "names", multiple=True, metavar="ID", help="As in `gpuprof monitor`; default: every GPU.")
+@click.option("--seconds", type=click.FloatRange(2, 120), default=6.0, show_default=True, help="Duration of the load.")
 @json_option
 @click.argument("arguments", nargs=-1, metavar="[--] [COMMAND...]", type=click.UNPROCESSED)
 def command(names: tuple[str, ...], seconds: float, as_json: bool, arguments: tuple[str, ...]) -> int:
     """Measure the tick of the energy counter, the averaging time of the power sensor and the time of each call.
 
-    The device should be idle. It is loaded with matrix products in PyTorch, or with COMMAND where one is given, which
-    must keep that device busy for some seconds. Nothing is changed on the device. It also says which vendor device each
-    of PyTorch's devices is, and by what that was told.
+    The device should be idle. It is loaded with matrix products in PyTorch, or by COMMAND, which must keep it busy for
+    several seconds. No settings of the device are changed. The output also says which vendor device each PyTorch
+    device is, and how they were matched.
 
     \b
     Examples:
@@ -46,7 +46,7 @@ def command(names: tuple[str, ...], seconds: float, as_json: bool, arguments: tu
     devices = telemetry.all_devices(telemetry.open_backends())
     chosen = monitor.select(devices, names) if names else [d for d in devices if d.kind == "gpu"]
     if not chosen:
-        raise DeviceError("no vendor library lists a GPU here; `gpuprof doctor` says why")
+        raise DeviceError("no vendor library lists a GPU; `gpuprof doctor` says why")
     with session() as inspector:
         machine = inspector.machine()
     mapping = list(_mapping(machine, devices))
@@ -55,7 +55,7 @@ def command(names: tuple[str, ...], seconds: float, as_json: bool, arguments: tu
         say(console(stderr=True), f"{device.id}: about {2 * seconds + 8:.0f} s", "dim")
         index = next((row["torch_index"] for row in mapping if row["device"] == device.id), None)
         if index is None and device.kind == "gpu" and not arguments:
-            raise UsageError(f"PyTorch does not use {device.id}: give a COMMAND after -- that loads it")
+            raise UsageError(f"PyTorch does not use {device.id}: give a COMMAND after -- that keeps it busy")
         try:
             with load.program(arguments) if arguments else load.products(index, seconds) as begin:
                 results.append(calibration.calibrate(device, begin))
@@ -68,7 +68,7 @@ def command(names: tuple[str, ...], seconds: float, as_json: bool, arguments: tu
         for result in results:
             _show(result)
         for row in mapping:
-            sentence = f"torch cuda:{row['torch_index']} is {row['device'] or 'not told apart'} ({row['by']})"
+            sentence = f"torch cuda:{row['torch_index']} is {row['device'] or 'not identified'} ({row['by']})"
             click.echo(unbroken(sentence))
     return EXIT_OK
 
@@ -93,13 +93,13 @@ def _show(result: dict[str, Any]) -> None:
     name = result["identity"]["name"]["value"]
     say(out, f"{result['device']}  {name}" + ("   SIMULATED" if result["simulated"] else ""), "bold")
     tick = result["counter"]
-    say(out, "  energy counter   " + (tick.get("absent") or f"moves every {tick['tick_s'] * 1e3:.1f} ms"))
+    say(out, "  energy counter   " + (tick.get("absent") or f"ticks every {tick['tick_s'] * 1e3:.1f} ms"))
     for key, power in result["power"].items():
         if "absent" in power:
             say(out, f"  {key:<17}{power['absent']}")
             continue
         update = (
-            f"renewed every {power['update_s'] * 1e3:.0f} ms"
+            f"updates every {power['update_s'] * 1e3:.0f} ms"
             if power["update_s"] is not None
             else power["absent_update"]
         )

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 DEFAULT_STORE = "results"
 store_option = click.option(
     "--store", type=click.Path(path_type=Path), default=DEFAULT_STORE, envvar="GPUPROF_STORE", show_default=True,
-    show_envvar=True, help="Directory that holds the runs.",
+    show_envvar=True, help="Directory of stored runs.",
 )  # fmt: skip
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document to stdout, nothing else.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print a single JSON document to stdout.")
 
 
 def console(*, stderr: bool = False) -> Console:

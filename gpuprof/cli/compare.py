@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 @click.option("--vary", multiple=True, metavar="FIELD", type=click.Choice(FIELDS),
               help=f"What differs on purpose: {', '.join(FIELDS)}. May be repeated.")  # fmt: skip
 @click.option("--machine-spread", type=click.FloatRange(0, 1), metavar="SHARE", default=None,
-              help="Spread of throughput from machine to machine of one model, where a side is one machine.  "
+              help="Assumed relative spread of throughput between machines of one model, for a side with one machine.  "
               "[default: 0.015]")  # fmt: skip
-@click.option("--strict", is_flag=True, help="Refuse, with exit code 4, when anything in the fairness ledger blocks.")
+@click.option("--strict", is_flag=True, help="Refuse with exit code 4 if the fairness ledger blocks anything.")
 @click.option("--format", "form", type=click.Choice(["text", "json", "md", "html", "pdf"]), default=None,
-              help="Default: by the suffix of -o, else text.")  # fmt: skip
+              help="Default: from the suffix of -o, else text.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
 @json_option
 def command(
     baseline: str, candidate: str, store: Path, vary: tuple[str, ...], machine_spread: float | None, strict: bool,
     form: str | None, output: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
-    """Compare CANDIDATE with BASELINE: is it faster, by how much, how sure is that, and was it fair?
+    """Compare CANDIDATE with BASELINE: is it faster, by how much, how sure, and was the comparison fair?
 
-    Each side is a run id or a unique part of one, a record, a directory of runs, or a selector over the store:
-    conditions FIELD OP VALUE joined by commas, with the operators = != ~ (contains) >= <= > <, on vendor, device,
-    date, host, torch, driver, kind, run, outcome, simulated, and on the cases' workload, CASE_KEYS. No GPU, no torch
-    and no vendor library are needed.
+    Each side is a run id or a unique part of one, a record, a directory of runs, or a selector that picks runs from
+    the store: conditions FIELD OP VALUE joined by commas. OP is = != ~ (contains) >= <= > or <. FIELD is vendor,
+    device, date, host, torch, driver, kind, run, outcome or simulated for runs, and workload, CASE_KEYS for cases. No
+    GPU, torch or vendor library is needed.
 
     \b
     Examples:
@@ -49,7 +49,10 @@ def command(
       gpuprof compare results-h100/ results-mi300x/ --strict --format json
 
     \b
-    Exit codes: 0 compared, 2 wrong usage or no such runs, 4 refused by --strict.
+    Exit codes:
+      0  compared
+      2  bad usage, or no such runs
+      4  refused by --strict
     """
     from gpuprof.analysis import compare as analysis
     from gpuprof.analysis import evidence
@@ -62,18 +65,20 @@ def command(
     from gpuprof.report.sections.subject import names
     from gpuprof.report.stories.comparison import story
     from gpuprof.system.clock import utc_now
+    from gpuprof.text import plural
 
     if machine_spread is not None and machine_spread != machine_spread:
-        raise UsageError("--machine-spread: not a number")
+        raise UsageError("--machine-spread must be a number")
     form = choose(form, output, as_json)
     with indexing() as progress, Sources(store, progress) as sources:
         choices = [sources.side(text) for text in (baseline, candidate)]
         sides = [evidence.side(text, choice) for text, choice in zip((baseline, candidate), choices, strict=True)]
     for name, side in zip(("BASELINE", "CANDIDATE"), sides, strict=True):
         if len(side.devices) > 1:
-            models = "\n  ".join(f"{count} runs of {device}" for device, count in side.devices.items())
+            models = "\n  ".join(f"{plural(count, 'run')} on {device}" for device, count in side.devices.items())
             raise UsageError(
-                f"{name} {side.text!r} holds {len(side.devices)} device models; pick one with device~NAME:\n  {models}"
+                f"{name} {side.text!r} has runs on {len(side.devices)} device models; pick one with device~NAME:\n"
+                f"  {models}"
             )
     comparison = analysis.compare(
         *sides, vary=set(vary) | varied(*(choice.selector for choice in choices)),
@@ -92,10 +97,10 @@ command.help = (command.help or "").replace("CASE_KEYS", ", ".join(key.name for 
 
 def _refuse(comparison: Comparison, *, as_json: bool) -> int:
     lines = [
-        f"{', '.join(row.cases) or 'all cases'}: {row.key}: {row.baseline} against {row.candidate} ({row.why})"
+        f"{', '.join(row.cases) or 'all cases'}: {row.key}: {row.baseline} vs {row.candidate} ({row.why})"
         for row in comparison.blocked
     ]
-    message = "not compared, since --strict was given and this blocks:\n  " + "\n  ".join(lines)
+    message = "not compared, because --strict was given and these differences block:\n  " + "\n  ".join(lines)
     if as_json:
         print_json({"error": {"message": message, "exit_code": EXIT_UNFAIR}})
     else:

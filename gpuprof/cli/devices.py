@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 @click.command(name="devices", short_help="List the GPUs that the vendor libraries see, and the CPU.")
 @json_option
 def command(as_json: bool) -> int:
-    """List every GPU that NVML and AMD SMI see, whether or not PyTorch can use it, and the CPU.
+    """List every GPU that NVML or AMD SMI sees, whether or not PyTorch can use it, and the CPU.
 
     \b
     Examples:
       gpuprof devices
       gpuprof devices --json
 
-    With --json: a list of devices, each with its name, vendor, uuid and pci_bus_id, and `metrics`, where every metric
-    has a value in SI units, or null with a status (unsupported, no_permission, transient, lost) and the reason.
+    With --json: a list of devices, each with its name, vendor, uuid, pci_bus_id and `metrics`. A metric has a value
+    in SI units, or null with a status (unsupported, no_permission, transient, lost) and a reason.
     """
     from gpuprof import telemetry
     from gpuprof.report.views import sensors

@@ -23,20 +23,26 @@ _MARKS = {
 }
 
 
-@click.command(name="doctor", short_help="Find and explain what keeps a GPU from being measured.")
-@click.option("--quick", is_flag=True, help="Do not start torch: for health checks of images, in about a second.")
+@click.command(name="doctor", short_help="Find what would spoil a measurement, and how to fix it.")
+@click.option("--quick", is_flag=True, help="Skip torch: takes about a second, for container health checks.")
 @json_option
 def command(quick: bool, as_json: bool) -> int:
-    """Look at torch, drivers, vendor libraries, permissions, variables and the state of the GPUs.
+    """Check torch, drivers, vendor libraries, permissions, environment variables and the state of the GPUs.
+
+    Changes nothing. With --json, `devices` counts the GPUs that torch sees, or with --quick those that the vendor
+    libraries list.
 
     \b
     Examples:
       gpuprof doctor
-      gpuprof doctor --quick          in a HEALTHCHECK
+      gpuprof doctor --quick          # in a HEALTHCHECK
       gpuprof doctor --json
 
-    Changes nothing. Exit codes: 0 no problem (there may be notes and warnings), 1 at least one problem, 2 bad usage.
-    With --json, `devices` counts the GPUs that torch sees, or with --quick those that the vendor libraries list.
+    \b
+    Exit codes:
+      0  no problems (notes and warnings do not count)
+      1  at least one problem
+      2  bad usage
     """
     from gpuprof import doctor
     from gpuprof.absent import Absent

@@ -21,60 +21,63 @@ if TYPE_CHECKING:
 _EPILOG = "\b\nFormats:\n" + "\n".join(f"  {name:<18}{format_.about}" for name, format_ in FORMATS.items())
 
 
-@click.command(name="export", short_help="Stored runs in formats that other tools read.", epilog=_EPILOG)
+@click.command(name="export", short_help="Export stored runs to formats that other tools read.", epilog=_EPILOG)
 @click.argument("selected", metavar="SELECTED_RUN...", nargs=-1, required=True)
 @click.option("--format", "name", type=click.Choice(list(FORMATS)), required=True, metavar="NAME", help="See below.")
 @click.option(
     "-o", "--output", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True),
-    help="Write this file, whole or not at all.  [default: stdout]",
+    help="Write to this file, all or nothing.  [default: stdout]",
 )  # fmt: skip
 @click.option(
     "--direction", type=click.Choice(["bigger", "smaller"]),
-    help="github-benchmark only, which takes one direction a file: bigger is throughput (customBiggerIsBetter), "
-    "smaller is times, memory and energy (customSmallerIsBetter).  [default: bigger]",
+    help="For github-benchmark, which takes one direction per file: bigger for throughput (customBiggerIsBetter), "
+    "smaller for times, memory and energy (customSmallerIsBetter).  [default: bigger]",
 )  # fmt: skip
 @store_option
 def command(selected: tuple[str, ...], name: str, output: Path | None, direction: str | None, store: Path) -> int:
     """Write stored runs in a format that other tools read.
 
-    SELECTED_RUN is a run as in `gpuprof show` (its id, a unique part of the id, a path, or `last`), or a directory that
-    holds runs, which stands for all of them. Several may be given.
+    SELECTED_RUN is a run as in `gpuprof show` (its id, a unique part of the id, a path, or `last`), or a directory,
+    for all runs in it.
 
-    A value that was not measured stays absent: an empty cell, a null, no sample; never 0. Runs on simulated hardware
-    are marked as such in every format. The formats of newest values leave out cases that computed wrong results, and
-    say so. A damaged record is named and skipped; the exit code is 1 when nothing is left.
+    A value that was not measured is an empty cell, a null or a missing sample, never 0. Runs on simulated hardware are
+    marked in every format. Formats that hold newest values skip cases that computed wrong results, and report each one.
+    A damaged record is reported and skipped; the exit code is 1 if nothing is left.
 
-    In csv, a text that a spreadsheet would run as a formula (it begins with = + - @ or a tab) has an apostrophe in
-    front, and so has one that begins with an apostrophe: take one off to have the exact text.
+    In csv, text that a spreadsheet would run as a formula (it starts with = + - @ or a tab) gets an apostrophe in
+    front, and so does text that starts with an apostrophe. Remove one apostrophe to get the exact text.
 
     \b
     Examples:
       gpuprof export last --format csv
       gpuprof export results --format parquet -o runs.parquet
-      gpuprof export results --format openmetrics -o /var/lib/node_exporter/gpuprof.prom
-      gpuprof export last --format bencher | bencher run --adapter json --file /dev/stdin
-      gpuprof export last --format github-benchmark --direction smaller -o smaller.json
-      gpuprof export last --format chrome-trace -o run.trace.json   # open in https://ui.perfetto.dev
+      gpuprof export results --format openmetrics -o gpuprof.prom
+      gpuprof export last --format bencher |
+        bencher run --adapter json --file /dev/stdin
+      gpuprof export last --format github-benchmark --direction smaller -o f.json
+      gpuprof export last --format chrome-trace -o f.json  # ui.perfetto.dev
     """
     from gpuprof.system import files
 
     options = {}
     if direction is not None:
         if name != "github-benchmark":
-            raise click.UsageError(f"--direction belongs to --format github-benchmark; {name} holds both directions.")
+            raise click.UsageError(f"--direction is only for --format github-benchmark; {name} has both directions.")
         options["direction"] = direction
     format_ = FORMATS[name]
     if output is not None and output.is_dir():
-        raise click.UsageError(f"-o names a file, and {output} is a directory: -o {output / 'gpuprof'}{format_.suffix}")
+        raise click.UsageError(
+            f"-o takes a file, but {output} is a directory; try -o {output / 'gpuprof'}{format_.suffix}"
+        )
     runs = list(_read(selected, store))
     if not runs:
-        raise GpuprofError("nothing could be exported: every record named above is damaged")
+        raise GpuprofError("nothing to export: every record above is damaged")
     if format_.compares:
         _name_wrong([record for record, _ in runs])
     try:
         content = format_.render(runs, **options)
     except (OverflowError, ValueError) as error:  # finite in the record, and too large for the format or in its unit
-        raise GpuprofError(f"{name} cannot hold a number of these records: {error}") from None
+        raise GpuprofError(f"{name} cannot represent a number in these records: {error}") from None
     if output is None or str(output) == "-":
         _to_stdout(content, name)
     else:
@@ -85,14 +88,14 @@ def command(selected: tuple[str, ...], name: str, output: Path | None, direction
 def _to_stdout(content: str | bytes, name: str) -> None:
     """Text in UTF-8 whatever the locale. Raises UsageError for bytes in a terminal, GpuprofError when it is full."""
     if isinstance(content, bytes) and sys.stdout.isatty():
-        raise UsageError(f"{name} is binary and would garble a terminal: name a file with -o FILE, or pipe it on")
+        raise UsageError(f"{name} is binary and would garble the terminal: use -o FILE or a pipe")
     try:
         sys.stdout.buffer.write(content if isinstance(content, bytes) else content.encode())
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         raise  # the reader has enough
     except OSError as error:
-        raise GpuprofError(f"stdout: cannot be written ({error.strerror})") from None
+        raise GpuprofError(f"cannot write to stdout ({error.strerror})") from None
 
 
 def _read(selected: Sequence[str], store: Path) -> Iterator[tuple[RunRecord, RawReader]]:
@@ -128,7 +131,7 @@ def _raw(path: Path) -> Mapping[str, Sequence[float]]:
     try:
         return read_raw(path)
     except StoreError as error:
-        _warn(f"without raw series: {error}")
+        _warn(f"exported without raw series: {error}")
         return {}
 
 
@@ -137,7 +140,7 @@ def _name_wrong(records: Sequence[RunRecord]) -> None:
 
     for record in records:
         for case in filter(is_wrong, record.cases):
-            _warn(f"left out, its results are wrong: {case.case_id} of {record.run_id}")
+            _warn(f"skipped, wrong results: {case.case_id} of {record.run_id}")
 
 
 def _warn(text: str) -> None:

@@ -1,21 +1,21 @@
 """The commands, one line each, and the help of gpuprof itself. Imports nothing, so that the help comes at once."""
 
 COMMANDS = {
-    "run": "Measure networks on this machine and store the record.",
-    "compare": "Compare two sets of runs: which is faster, how sure, how fair.",
-    "history": "A metric over time: what changed, when, and what with it.",
-    "nightly": "Measure, compare with the nights before, report.",
-    "schedule": "Timer, cron line or workflow for the nightly run.",
-    "report": "A page of one run, or of the whole store.",
-    "monitor": "Energy, power and temperature over the life of any command.",
+    "run": "Measure networks on this machine and store the results.",
+    "compare": "Compare two sets of runs: verdict, energy, fairness.",
+    "history": "A metric over time: when it changed, and what else did.",
+    "nightly": "Measure, compare with earlier nights, report.",
+    "schedule": "Write a timer, cron line or workflow for nightly runs.",
+    "report": "Report on one run, several, or the whole store.",
+    "monitor": "Energy, power and temperature while any command runs.",
     "devices": "List the GPUs that the vendor libraries see, and the CPU.",
-    "doctor": "Find and explain what keeps a GPU from being measured.",
+    "doctor": "Find what would spoil a measurement, and how to fix it.",
     "calibrate-telemetry": "Measure how a device's sensors behave.",
     "list": "List the stored runs.",
     "show": "Show one stored run.",
-    "export": "Stored runs in formats that other tools read.",
-    "store": "Check a store, clear what dead runs left, see to its index.",
-    "recover": "Publish what a killed run had measured.",
+    "export": "Export stored runs to formats that other tools read.",
+    "store": "Check a store, clean up killed runs, update its index.",
+    "recover": "Save what a killed run had measured.",
     "schema": "Print the JSON Schema of record.json.",
 }
 
@@ -25,16 +25,16 @@ Usage: gpuprof [OPTIONS] COMMAND [ARGS]...
 
   Which GPU, NVIDIA or AMD, should run this deep-learning work?
 
-  gpuprof trains and runs reference networks in PyTorch with the same code on
-  CUDA, ROCm and the CPU, and keeps what it measured with its uncertainty.
+  gpuprof trains and runs reference networks in PyTorch, with the same code on
+  CUDA, ROCm and the CPU, and stores each result with its uncertainty.
 
 Examples:
-  gpuprof run configs/lstm.yaml            the LSTM on the GPU, or on the CPU without one
-  gpuprof run configs/reference.yaml       every network
+  gpuprof run configs/lstm.yaml            LSTM on the GPU, else on the CPU
+  gpuprof run configs/reference.yaml       all networks
   gpuprof run configs/cnn.yaml --set sweep.batch_size=[1,8,64]
   gpuprof compare vendor=nvidia vendor=amd -o report.html
-  gpuprof show last                        the newest result once more
-  gpuprof monitor python train.py          what any command draws, joules and all
+  gpuprof show last                        the newest result again
+  gpuprof monitor python train.py          energy and power of any command
   gpuprof doctor                           why is my GPU not used?
 
 Options:

@@ -12,33 +12,34 @@ from gpuprof.errors import EXIT_OK, EXIT_REGRESSION, StoreError, UsageError
 _METRIC = "throughput_per_s"
 
 
-@click.command(name="history", short_help="A metric over time: what changed, when, and what with it.")
+@click.command(name="history", short_help="A metric over time: when it changed, and what else did.")
 @click.argument("selector", required=False)
 @store_option
-@click.option("--metric", default=_METRIC, show_default=True, metavar="NAME", help="As in `gpuprof report --json`.")
-@click.option("--check", is_flag=True, help="Exit with code 5 when something became worse.")
+@click.option("--metric", default=_METRIC, show_default=True, metavar="NAME",
+              help="A metric of `gpuprof report --json`.")  # fmt: skip
+@click.option("--check", is_flag=True, help="Exit with code 5 if something got worse.")
 @click.option("--last", type=click.IntRange(min=1), metavar="RUNS", default=None,
-              help="A change within so many runs is new.  [default: 10]")  # fmt: skip
+              help="Changes within this many latest runs are new.  [default: 10]")  # fmt: skip
 @click.option("--least", type=click.FloatRange(0, 10), metavar="SHARE", default=None,
-              help="Relative change below which nothing is a regression.  [default: 0.02]")  # fmt: skip
+              help="Ignore relative changes below this.  [default: 0.02]")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["text", "json", "md", "html"]), default=None,
-              help="Default: by the suffix of -o, else text.")  # fmt: skip
+              help="Default: from the suffix of -o, else text.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
 @json_option
 def command(
     selector: str | None, store: Path, metric: str, check: bool, last: int | None, least: float | None,
     form: str | None, output: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
-    """How a metric went over time on each machine, where its level changed, and what else changed there.
+    """Show a metric over time on each machine: when its level changed, and what else changed then.
 
-    SELECTOR picks runs and cases as in `gpuprof compare --help`; without one it is the whole store. A series is what
-    one machine measured for one case of one configuration file. Ten runs are needed to find change points; a shorter
-    series has its newest run compared with those before it.
+    SELECTOR picks runs and cases as in `gpuprof compare --help`; the default is the whole store. A series holds the
+    runs of one case of one configuration file on one machine. Change points need ten runs; in a shorter series, the
+    newest run is compared with the earlier ones.
 
-    --check looks for what is worse now: the level is worse, by --least, than the best that the last --last runs and
-    the run before them had. In a series too short for change points, its newest run is worse than those before it
-    (95%, corrected for the number of series). A series has ended, and is not judged, when its newest run is 30 days
-    older than the newest of all.
+    --check looks for what is worse now: a level that is worse, by at least --least, than the best level of the last
+    --last runs and the run before them. In a series too short for change points: a newest run that is worse than the
+    earlier ones (95%, corrected for the number of series). A series has ended, and is not judged, if its newest run is
+    30 days older than the newest of all.
 
     \b
     Examples:
@@ -48,7 +49,10 @@ def command(
       gpuprof history --check --last 5 || echo slower
 
     \b
-    Exit codes: 0 shown, 2 wrong usage or no such runs, 5 something became worse (with --check).
+    Exit codes:
+      0  shown
+      2  bad usage, or no such runs
+      5  something got worse (with --check)
     """
     from gpuprof.analysis import history as analysis
     from gpuprof.cli.writing import choose, hand_out, indexing
@@ -56,10 +60,11 @@ def command(
     from gpuprof.metrics import BY_KEY
     from gpuprof.report.stories.history import History, document, story
     from gpuprof.system.clock import utc_now
+    from gpuprof.text import plural
 
     if metric not in BY_KEY or not BY_KEY[metric].ratio:
         followed = ", ".join(key for key, known in BY_KEY.items() if known.ratio)
-        raise UsageError(f"no metric {metric!r} to follow; there are {followed}")
+        raise UsageError(f"no history of metric {metric!r}; known: {followed}")
     form = choose(form, output, as_json)
     last, least = analysis.RECENT if last is None else last, analysis.LEAST if least is None else least
     with indexing() as progress, Sources(store, progress) as sources:
@@ -71,9 +76,9 @@ def command(
         judged = [each for each in series if id(each) not in over]
         worse = analysis.regressions(judged, last=last, least=least)
     if not series:
-        faults = f"; {len(skipped)} records cannot be read, the first: {skipped[0]}" if skipped else ""
-        asked = f" that fulfils {selector!r}" if selector else ""
-        raise StoreError(f"no run with {metric} in {store}{asked}{faults}. `gpuprof run CONFIG` makes the first.")
+        faults = f"; {plural(len(skipped), 'unreadable record')}, first: {skipped[0]}" if skipped else ""
+        asked = f" matches {selector!r}" if selector else ""
+        raise StoreError(f"no run with {metric} in {store}{asked}{faults}. Measure one with `gpuprof run CONFIG`.")
     shown = History(selector or str(store), metric, series, worse, skipped, last, ended)
     hand_out(story(shown, now), lambda: document(shown, now), form, output)
     return EXIT_REGRESSION if check and worse else EXIT_OK

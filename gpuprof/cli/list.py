@@ -67,10 +67,10 @@ def command(store: Path, as_json: bool) -> int:
             table.add_row(*(Text(unbroken(cell)) for cell in cells))
         out.print(table)
     else:
-        say(out, f"No runs in {store}. `gpuprof run CONFIG` makes the first.")
+        say(out, f"No runs in {store}. Measure one with `gpuprof run CONFIG`.")
     err = console(stderr=True)
     for message in damaged:
         say(err, f"skipped: {message}", "yellow")
     for name in pending:
-        say(err, f"killed before it was over: {name}; to save what it measured: {recover_hint(store)}")
+        say(err, f"killed before it finished: {name}; to save what it measured: {recover_hint(store)}")
     return EXIT_OK

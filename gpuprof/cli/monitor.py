@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    name="monitor", short_help="Energy, power and temperature over the life of any command.",
+    name="monitor", short_help="Energy, power and temperature while any command runs.",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )  # fmt: skip
 @click.option("--device", "names", multiple=True, metavar="ID",
-              help="Watch this one: an id of `gpuprof devices`, a UUID, a PCI address or part of a name. "
-                   "May be given several times; all devices by default.")  # fmt: skip
-@click.option("--hz", type=click.FloatRange(1, 50), default=10.0, show_default=True, help="Samples a second.")
+              help="Device to watch: an id from `gpuprof devices`, a UUID, a PCI address or part of a name. "
+                   "May be repeated; default: all devices.")  # fmt: skip
+@click.option("--hz", type=click.FloatRange(1, 50), default=10.0, show_default=True, help="Samples per second.")
 @json_option
 @click.argument("arguments", nargs=-1, metavar="[--] [COMMAND...]", type=click.UNPROCESSED)
 def command(names: tuple[str, ...], hz: float, as_json: bool, arguments: tuple[str, ...]) -> int:
-    """Run COMMAND and report what the devices drew, and how hot and busy they were, for exactly its lifetime.
+    """Run COMMAND and report the energy, power, temperature and utilisation of the devices while it runs.
 
-    The command may be anything: a training script, in any language. Its exit code is passed on. Without a command a
-    live table is shown until Ctrl-C. The report goes to stderr; with --json it goes to stdout, and what the command
-    prints to stdout goes to stderr.
+    COMMAND can be anything, such as a training script in any language. Its exit code is passed on. Without COMMAND, a
+    live table is shown until Ctrl-C. The report goes to stderr; with --json it goes to stdout, and the command's own
+    stdout goes to stderr.
 
     \b
     Examples:
@@ -38,14 +38,14 @@ def command(names: tuple[str, ...], hz: float, as_json: bool, arguments: tuple[s
       gpuprof monitor --device nvidia:0 --json -- ./train.sh > energy.json
       gpuprof monitor
 
-    Exit codes: that of the command; 127 where it is not found, 126 where it cannot be run, 2 bad usage.
+    Exit codes: that of COMMAND; 127 if it is not found, 126 if it cannot be run, 2 for bad usage.
     """
     from gpuprof import telemetry
     from gpuprof.report.views import sensors
     from gpuprof.telemetry import monitor as monitoring
 
     if arguments and arguments[0].startswith("-"):
-        raise click.UsageError(f"no such option: {arguments[0]}; what follows -- is the command")
+        raise click.UsageError(f"no such option: {arguments[0]}; put COMMAND after --")
     devices = monitoring.select(telemetry.all_devices(telemetry.open_backends()), names)
 
     def run(sampler: Sampler) -> int | None:

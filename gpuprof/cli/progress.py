@@ -61,7 +61,9 @@ class Progress:
         if (verdict := correctness.get("verdict")) is None:
             self._say(f"checked {case_id}: no verdict: {why}")
         else:
-            self._say(f"checked {case_id}: computes in {findings['precision']['effective']}, correctness {verdict}")
+            self._say(
+                f"checked {case_id}: effective precision {findings['precision']['effective']}, correctness {verdict}"
+            )
 
     def case_added(self, case_id: str, reason: str, repeats: int) -> None:
         """Print the reason, and count the case's processes too."""

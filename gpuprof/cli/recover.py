@@ -11,20 +11,19 @@ from gpuprof.cli.common import console, say, store_option
 from gpuprof.errors import EXIT_OK, EXIT_RUN_FAILED
 
 
-@click.command(name="recover", short_help="Publish what a killed run had measured.")
+@click.command(name="recover", short_help="Save what a killed run had measured.")
 @store_option
 def command(store: Path) -> int:
-    """Turn the journals of runs whose supervisor was killed into records with the outcome `interrupted`.
+    """Turn the journals of killed runs into records with the outcome `interrupted`.
 
-    Runs that are still going on are left alone. A journal that is damaged elsewhere than in its last line is named and
-    kept as it is.
+    Runs in progress are left alone. A journal that is damaged anywhere but in its last line is reported and kept.
 
     \b
     Example:
       gpuprof recover --store results
 
     \b
-    Exit codes: 0 done, 1 some run cannot be recovered.
+    Exit codes: 0 done, 1 a run could not be recovered.
     """
     from gpuprof.store.recovery import recover
 

@@ -10,18 +10,18 @@ from gpuprof.cli.common import json_option, store_option
 from gpuprof.errors import EXIT_OK, StoreError
 
 
-@click.command(name="report", short_help="A page of one run, or of the whole store.")
+@click.command(name="report", short_help="Report on one run, several, or the whole store.")
 @click.argument("selection", metavar="[WHAT]", required=False)
 @store_option
 @click.option("--format", "form", type=click.Choice(["text", "json", "md", "html", "pdf"]), default=None,
-              help="Default: by the suffix of -o, else text.")  # fmt: skip
+              help="Default: from the suffix of -o, else text.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
 @json_option
 def command(selection: str | None, store: Path, form: str | None, output: Path | None, as_json: bool) -> int:
-    """What was measured, on which device: tables and charts of WHAT, or of every run in the store.
+    """Show what was measured, and on which device: tables and charts of WHAT, or of the whole store.
 
     WHAT is a run id or a unique part of one, a record, a directory of runs, or a selector such as vendor=amd (see
-    `gpuprof compare --help`). A report gives no verdicts; `gpuprof compare` tests differences.
+    `gpuprof compare --help`). A report gives no verdicts: to test a difference, use `gpuprof compare`.
 
     \b
     Examples:
@@ -38,16 +38,17 @@ def command(selection: str | None, store: Path, form: str | None, output: Path |
     from gpuprof.report.forms.document import overview as document
     from gpuprof.report.stories.overview import Overview, story
     from gpuprof.system.clock import utc_now
+    from gpuprof.text import plural
 
     form = choose(form, output, as_json)
     with indexing() as progress, Sources(store, progress) as sources:
         choice = sources.runs(selection)
         devices, skipped = by_device(choice.runs), choice.skipped
     if not devices:
-        faults = f"; {len(skipped)} records cannot be read, the first: {skipped[0]}" if skipped else ""
+        faults = f"; {plural(len(skipped), 'unreadable record')}, first: {skipped[0]}" if skipped else ""
         if selection is not None:
-            raise StoreError(f"no run to report on: {selection!r} names none{faults}")
-        raise StoreError(f"no run to report on in {store}{faults}. `gpuprof run CONFIG` makes the first.")
+            raise StoreError(f"no run to report on: nothing matches {selection!r}{faults}")
+        raise StoreError(f"no run to report on in {store}{faults}. Measure one with `gpuprof run CONFIG`.")
     overview = Overview(selection or str(store), devices, skipped)
     if form in ("html", "pdf"):
         drawn = sampled.of(*zip(overview.names, devices, strict=True))

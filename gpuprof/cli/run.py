@@ -29,7 +29,9 @@ class _DeviceChoice(click.ParamType):  # type: ignore[type-arg]
         numbered = kind == "gpu" and colon and number.isascii() and number.isdigit()
         if value in ("auto", "cpu", "gpu", "all") or numbered:
             return value
-        hint = "; a GPU of either vendor is gpu or gpu:N" if kind in ("cuda", "hip", "rocm", "nvidia", "amd") else ""
+        hint = (
+            "; for a GPU of either vendor, use gpu or gpu:N" if kind in ("cuda", "hip", "rocm", "nvidia", "amd") else ""
+        )
         self.fail(f"{value!r} is not one of auto, cpu, gpu, gpu:N, all{hint}", param, ctx)
 
 
@@ -43,10 +45,10 @@ class _TelemetryHz(click.ParamType):  # type: ignore[type-arg]
             number = -1.0
         if number == 0 or 1 <= number <= 50:
             return number
-        self.fail(f"{value!r} is neither 0 nor from 1 to 50", param, ctx)
+        self.fail(f"must be 0 or from 1 to 50, not {value!r}", param, ctx)
 
 
-@click.command(name="run", short_help="Measure networks on this machine and store the record.")
+@click.command(name="run", short_help="Measure networks on this machine and store the results.")
 @click.argument("configs", nargs=-1, required=True, metavar="CONFIG...")
 @click.option("--device", type=_DeviceChoice(), default="auto", show_default=True,
               help="auto: the first GPU, else the CPU. all: every GPU and the CPU.")  # fmt: skip
@@ -55,38 +57,43 @@ class _TelemetryHz(click.ParamType):  # type: ignore[type-arg]
 @store_option
 @click.option("--quick", is_flag=True, help="Three short repeats: a first look, with wide intervals.")
 @click.option("--shard", metavar="K/N|auto",
-              help="Only part K of N of all cases; auto: this task of a Slurm array or Kubernetes job.")  # fmt: skip
-@click.option("--resume", is_flag=True, help="Leave out cases that the store holds, measured under equal conditions.")
-@click.option("--dry-run", is_flag=True, help="Print what would be run and how long it may take; run nothing.")
+              help="Measure only part K of N; auto: the part of this Slurm array task or Kubernetes pod.")  # fmt: skip
+@click.option("--resume", is_flag=True, help="Skip cases already in the store, measured under the same conditions.")
+@click.option("--dry-run", is_flag=True, help="Print what would run and how long it might take; run nothing.")
 @click.option("--telemetry-hz", type=_TelemetryHz(), default=10.0, show_default=True,
-              help="1 to 50 samples a second of power, clocks, temperatures; 0 reads no sensors at all.")  # fmt: skip
+              help="Readings of power, clocks and temperatures per second, 1 to 50; 0: no telemetry.")  # fmt: skip
 @json_option
 def command(
     configs: tuple[str, ...], device: str, overrides: tuple[str, ...], store: Path, quick: bool, shard: str | None,
     resume: bool, dry_run: bool, telemetry_hz: float, as_json: bool,
 ) -> int:  # fmt: skip
-    """Measure the networks of CONFIG files on this machine and store one record each.
+    """Measure the networks in CONFIG files on this machine, and store a record of each.
 
-    Every case is repeated in fresh processes (5 by default), interleaved with the others. The record keeps raw times,
-    and each headline number with its 95% interval.
+    Each case is repeated in fresh processes (5 by default), interleaved with the other cases. The record holds raw
+    times, and every headline number with its 95% interval.
 
-    A CONFIG may be a suite file, which lists others. What is named twice is run once. --resume leaves out a case when
-    the store holds it for the same device model, driver, partition, power limit, ECC, torch and its libraries, gpuprof
-    and its commit, environment variables, protocol and threads, with as many good repeats as are asked for; a case
-    that computed wrong results is measured again.
+    A CONFIG may be a suite: a file that lists others. A file named twice runs once.
+
+    --resume skips a case if the store has it with enough good repeats, on the same device model and under the same
+    conditions: driver, partition, power limit, ECC, torch and its libraries, gpuprof and its commit, environment
+    variables, protocol and threads. A case that computed wrong results is measured again.
 
     \b
     Examples:
       gpuprof run configs/lstm.yaml
       gpuprof run configs/lstm.yaml --quick --device cpu
       gpuprof run configs/vgg16.yaml --set batch_size=64 --set precision=bf16
-      gpuprof run configs/cnn.yaml --set 'sweep.variant=[eager,compile,graph]' --dry-run
-      gpuprof run configs/reference.yaml --shard auto --resume   # in each task of an array
+      gpuprof run configs/cnn.yaml --set 'sweep.variant=[eager,graph]' --dry-run
+      gpuprof run configs/reference.yaml --shard auto --resume   # per array task
 
     \b
-    Exit codes: 0 measured, or nothing left to measure; 1 something failed or computed wrong results (its record
-    is kept); 2 bad usage or configuration; 3 device not available; 130 ended by Ctrl-C or SIGTERM (what is done
-    is kept).
+    Exit codes:
+      0    measured, or nothing left to measure
+      1    something failed, computed wrong results (its record is kept),
+           or could not be written
+      2    bad usage or configuration
+      3    device not available or unable to run any of the cases
+      130  ended by Ctrl-C or SIGTERM (what was measured is kept)
     """
     from gpuprof.config import suite as files
 
@@ -94,7 +101,7 @@ def command(
     if shard is not None:
         configurations = _part(configurations, shard, as_json)
     if dry_run and resume:
-        raise UsageError("--resume has to look at the device, which --dry-run does not: leave one of them out")
+        raise UsageError("--resume looks at the device and --dry-run does not: leave one of them out")
     if dry_run:
         return _dry_run(configurations, quick, as_json)
 
@@ -121,10 +128,10 @@ def command(
         devices = machine.devices(device)
         backends = telemetry.open_backends() if telemetry_hz else []
         if device == "auto" and devices[0]["kind"] == "cpu":
-            say(notice, f"No GPU, profiling the CPU: {machine.why_no_gpu()}.")
+            say(notice, f"Profiling the CPU, since no GPU is available: {machine.why_no_gpu()}.")
         jobs = [Job(configuration, chosen) for configuration in configurations for chosen in devices]
         if resume and not (jobs := _left(jobs, store, machine, backends, quick=quick)):
-            say(notice if as_json else console(), f"Nothing left to measure: {store} holds every case.")
+            say(notice if as_json else console(), f"Nothing left to measure: every case is already in {store}.")
         try:
             for done in measure(
                 jobs, machine, inspector, store, lambda: Progress(console(stderr=True)),
@@ -160,7 +167,7 @@ def _part(configurations: Sequence[Configuration], text: str, as_json: bool) -> 
     if mine:
         say(console(stderr=True), f"shard {part}: {count} of {planned} planned cases", "dim")
     else:
-        say(console(stderr=as_json), f"shard {part} of {planned} planned cases has none: nothing to do")
+        say(console(stderr=as_json), f"shard {part}: none of {planned} planned cases, nothing to do")
     return mine
 
 
@@ -207,7 +214,7 @@ def _dry_run(configurations: list[Configuration], quick: bool, as_json: bool) ->
             threads = f"{case['threads']} CPU threads"
             line = f"  {case['case_id']}   {threads}, seed {case['seed']}{params}   {_about(case['estimate_s'])}"
             click.echo(unbroken(line))
-        click.echo(f"  {_about(document['estimate_s'])} on this CPU, a guess; nothing was run")
+        click.echo(f"  {_about(document['estimate_s'])} on this CPU, a rough guess; nothing was run")
     return EXIT_OK
 
 

@@ -10,36 +10,36 @@ from gpuprof.cli.common import DEFAULT_STORE
 from gpuprof.errors import EXIT_OK
 
 
-@click.group(name="schedule", short_help="Timer, cron line or workflow for the nightly run.")
+@click.group(name="schedule", short_help="Write a timer, cron line or workflow for nightly runs.")
 def command() -> None:
-    """Write what starts `gpuprof nightly` every night. Nothing is installed.
+    """Write the files that start `gpuprof nightly` every night. Nothing is installed.
 
     \b
     Examples:
-      gpuprof schedule render systemd --store /srv/gpuprof -o ~/.config/systemd/user
+      gpuprof schedule render systemd -o ~/.config/systemd/user
       gpuprof schedule render cron --at 03:40
       gpuprof schedule render github --store /srv/gpuprof -o .github/workflows
     """
 
 
-@command.command(name="render")
+@command.command(name="render", short_help="Print the files, or write them into a directory.")
 @click.argument("form", type=click.Choice(["systemd", "cron", "github"]))
 @click.argument("configs", nargs=-1, metavar="[CONFIG...]")
 @click.option("--command", "line", metavar="LINE", default=None,
-              help="Run this, quoted as in a shell, in place of gpuprof nightly.")  # fmt: skip
+              help="Run this instead of gpuprof nightly, quoted as in a shell.")  # fmt: skip
 @click.option("--with", "more", default="", metavar="OPTIONS", help="Options for `gpuprof nightly`, as one argument.")
-@click.option("--at", default="02:17", show_default=True, metavar="HH:MM", help="Local time; for github, UTC.")
+@click.option("--at", default="02:17", show_default=True, metavar="HH:MM", help="Start time: local, or UTC for github.")
 @click.option("--store", type=click.Path(path_type=Path), default=DEFAULT_STORE, envvar="GPUPROF_STORE",
-              show_default=True, help="Directory that holds the runs; github: on the runner.")  # fmt: skip
+              show_default=True, help="Directory of stored runs; for github, on the runner.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Write into this directory.")
 def render(
     form: str, configs: tuple[str, ...], more: str, line: str | None, at: str, store: Path, output: Path | None
 ) -> int:  # fmt: skip
-    """Units for systemd, a line for crontab, or a workflow for GitHub's self-hosted runners labelled cuda and rocm.
+    """Print systemd units, a crontab line, or a workflow for GitHub's self-hosted runners labelled cuda and rocm.
 
-    CONFIG is configs/reference.yaml of this directory by default. For systemd and cron paths are made absolute; for
-    github those of CONFIG files stay, for they are looked up in the checkout, and --store has to be given: an absolute
-    path on the runners.
+    CONFIG defaults to configs/reference.yaml in this directory. For systemd and cron, paths are made absolute. For
+    github, CONFIG paths are kept, since they are looked up in the checkout, and --store is required: an absolute path
+    on the runners.
 
     \b
     Examples:
@@ -55,7 +55,7 @@ def render(
     from gpuprof.text import one_line
 
     if line is not None and (configs or more):
-        raise UsageError("--command is all that is run: CONFIG files and --with have no place beside it")
+        raise UsageError("--command replaces gpuprof nightly: leave out CONFIG files and --with")
     if form == "github" and line is None:
         _on_the_runner(store)
     words = _words(line) if line is not None else _nightly(configs, more, store, absolute=form != "github")
@@ -68,7 +68,7 @@ def render(
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{output}: cannot be made ({error.strerror})") from None
+        raise UsageError(f"{output}: cannot be created ({error.strerror})") from None
     for name, text in files.items():
         to_file(output / name, text.encode(), through_link=True)
         click.echo(f"wrote {one_line(str(output / name))}", err=True)
@@ -83,8 +83,8 @@ def _on_the_runner(store: Path) -> None:
     given = click.get_current_context().get_parameter_source("store") is ParameterSource.COMMANDLINE
     if not given or not store.is_absolute():
         raise UsageError(
-            "github: --store has to be an absolute path on the runners, such as /srv/gpuprof: this machine's own mean "
-            "nothing there, and what lies in a checkout is gone with the next job"
+            "github: --store must be an absolute path on the runners, such as /srv/gpuprof: this machine's paths mean "
+            "nothing there, and the next job discards whatever is in a checkout"
         )
 
 
@@ -98,7 +98,7 @@ def _words(line: str) -> list[str]:
     except ValueError as error:
         raise UsageError(f"--command {line!r}: {error}") from None
     if not words or not words[0].startswith("/"):
-        raise UsageError(f"--command {line!r}: begin with the absolute path of a program; schedules know no other")
+        raise UsageError(f"--command {line!r} must start with the absolute path of a program")
     return words
 
 
@@ -111,7 +111,7 @@ def _nightly(configs: tuple[str, ...], more: str, store: Path, *, absolute: bool
 
     suite = Path("configs/reference.yaml")
     if not configs and not suite.is_file():
-        raise UsageError(f"no {suite} here; name the configurations to run every night")
+        raise UsageError(f"no {suite} here; give the configurations to run every night")
     named = configs or (str(suite),)
     if absent := [config for config in named if absolute and not Path(config).is_file()]:
         raise UsageError(f"{absent[0]}: no such file, and the schedule would fail every night")

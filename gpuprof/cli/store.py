@@ -13,9 +13,9 @@ from gpuprof.errors import EXIT_OK, EXIT_RUN_FAILED, StoreError
 _DAY_S = 86_400.0
 
 
-@click.group(name="store", short_help="Check a store, clear what dead runs left, see to its index.")
+@click.group(name="store", short_help="Check a store, clean up killed runs, update its index.")
 def command() -> None:
-    """Look after a directory of runs, also while others write to it.
+    """Check and clean up a directory of runs. Safe while others write to it.
 
     \b
     Examples:
@@ -25,25 +25,26 @@ def command() -> None:
     """
 
 
-@command.command(short_help="Is every run whole?")
+@command.command(short_help="Check that every run is intact.")
 @store_option
 @json_option
 def verify(store: Path, as_json: bool) -> int:
-    """Read every published run and name what is wrong with it.
+    """Read every published run and report what is wrong with it.
 
-    A run is whole when its record is valid, its raw series can be read, those of every measured repeat are there and
-    none of another, and the directory has the run's name.
+    A run is intact if its record is valid, its raw series can be read and match the measured repeats, and its
+    directory has the run's name.
 
     \b
     Example:
       gpuprof store verify --store /results
 
     \b
-    Exit codes: 0 every run is whole, 1 some are not, 2 the store cannot be read.
+    Exit codes: 0 every run is intact, 1 some are not, 2 the store cannot be read.
     """
     from gpuprof.cli.writing import indexing
     from gpuprof.store import runs, upkeep
     from gpuprof.store.journal import unfinished
+    from gpuprof.text import plural
 
     _must_be_there(store)
     names, faults = runs.run_names(store), {}
@@ -59,29 +60,29 @@ def verify(store: Path, as_json: bool) -> int:
     else:
         for fault in faults.values():
             say(console(), fault, "red")
-        say(console(), f"{len(names):,} runs in {store}, {len(names) - len(faults):,} whole")
+        say(console(), f"{plural(len(names), 'run')} in {store}, {len(names) - len(faults):,} intact")
         for name in dead:
             say(
                 console(stderr=True),
-                f"killed before it was over: {name}; to save what it measured: {recover_hint(store)}",
+                f"killed before it finished: {name}; to save what it measured: {recover_hint(store)}",
             )
     return EXIT_RUN_FAILED if faults else EXIT_OK
 
 
-@command.command(short_help="Clear what killed runs left.")
+@command.command(short_help="Clean up after killed runs.")
 @store_option
 @click.option("--older-than", type=click.FloatRange(min=0), default=7.0, show_default=True, metavar="DAYS",
-              help="Also remove what could still be recovered, after this many days.")  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Say what would be removed; remove nothing.")
+              help="Also remove runs that could still be recovered, if older than this.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Print what would be removed; remove nothing.")
 @json_option
 def gc(store: Path, older_than: float, dry_run: bool, as_json: bool) -> int:
-    """Remove what killed runs left: journals in which nothing was measured, and those nobody recovered in time.
+    """Remove what killed runs left: journals without measurements, and those that nobody recovered in time.
 
-    A damaged journal counts among the latter.
+    Damaged journals are kept that long as well.
 
-    Each is named before it is removed. A run that goes on holds a lock, on this machine or another, and is left alone;
-    so are published runs. Where a file system keeps no locks between machines (NFS mounted with nolock), use it only
-    while nothing runs.
+    Each is reported before it is removed. Published runs are left alone, and so are runs in progress on any machine:
+    they hold a lock. On a file system without locks between machines (NFS mounted with nolock), use this only while
+    nothing is running.
 
     \b
     Examples:
@@ -89,7 +90,7 @@ def gc(store: Path, older_than: float, dry_run: bool, as_json: bool) -> int:
       gpuprof store gc --older-than 30
 
     \b
-    Exit codes: 0 done, 2 something cannot be removed.
+    Exit codes: 0 done, 2 something could not be removed.
     """
     from gpuprof.store import upkeep
 
@@ -119,15 +120,15 @@ def gc(store: Path, older_than: float, dry_run: bool, as_json: bool) -> int:
     return StoreError.exit_code if failed else EXIT_OK
 
 
-@command.command(short_help="Bring the local index up to date.")
+@command.command(short_help="Update the local index.")
 @store_option
-@click.option("--rebuild", is_flag=True, help="Forget what is in the index and read every run again.")
+@click.option("--rebuild", is_flag=True, help="Discard the index and read every run again.")
 @json_option
 def index(store: Path, rebuild: bool, as_json: bool) -> int:
-    """Bring this user's index of the store up to date, and say how many runs it holds and how large it is.
+    """Update this user's index of the store, and print its number of runs and its size.
 
-    Commands that search do so by themselves; doing it here, after many runs were added, spares them the wait. The
-    index lies in the user's cache (XDG_CACHE_HOME), never in the store, and may be deleted at any time.
+    Commands that search update it themselves; doing it here after adding many runs saves them the wait. The index is
+    in the user's cache (XDG_CACHE_HOME), never in the store, and can be deleted at any time.
 
     \b
     Example:
@@ -135,6 +136,7 @@ def index(store: Path, rebuild: bool, as_json: bool) -> int:
     """
     from gpuprof.cli.writing import indexing
     from gpuprof.index.database import Index
+    from gpuprof.text import plural
 
     _must_be_there(store)
     with indexing() as progress, Index(store, progress=progress) as local:
@@ -143,14 +145,14 @@ def index(store: Path, rebuild: bool, as_json: bool) -> int:
     if as_json:
         print_json({"runs": count, "bytes": size, "file": file or None, "faults": faults})
         return EXIT_OK
-    where = f"in {file}" if file else "in memory only: this user's cache cannot be written, or was damaged"
-    say(console(), f"{count:,} runs of {store}, {size / 1e6:,.1f} MB {where}")
+    where = f"in {file}" if file else "in memory only: this user's cache is damaged or cannot be written"
+    say(console(), f"{plural(count, 'run')} of {store}, {size / 1e6:,.1f} MB {where}")
     for fault in faults:
-        say(console(stderr=True), f"left out: {fault}", "yellow")
+        say(console(stderr=True), f"skipped: {fault}", "yellow")
     return EXIT_OK
 
 
 def _must_be_there(store: Path) -> None:
     """Raises StoreError without a directory: a mistyped name must not pass for an empty store."""
     if not store.is_dir():
-        raise StoreError(f"{store}: no such directory; name the store with --store DIR")
+        raise StoreError(f"{store}: no such directory; choose the store with --store DIR")

@@ -29,12 +29,12 @@ def choose(form: str | None, output: Path | None, as_json: bool) -> str:
     """
     if as_json:
         if form not in (None, "json"):
-            raise UsageError(f"--json and --format {form} ask for two different things")
+            raise UsageError(f"--json and --format {form} contradict each other; use one of them")
         return "json"
     if form is None and output is not None:
         form = _SUFFIXES.get(output.suffix.lower())
         if form is None:
-            raise UsageError(f"{output}: name the form with --format, or end the file in {', '.join(_SUFFIXES)}")
+            raise UsageError(f"{output}: unknown suffix; add --format, or use one of {', '.join(_SUFFIXES)}")
     form = form or "text"
     if form in _FILES_ONLY and output is None and sys.stdout.isatty():
         raise UsageError(f"--format {form} is not for a terminal; add -o report.{form}")

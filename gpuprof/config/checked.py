@@ -20,7 +20,7 @@ def read(path: Path) -> tuple[Source, bytes]:
     except FileNotFoundError:
         raise ConfigError([Problem(str(path), "", _no_such_file(path))]) from None
     except IsADirectoryError:
-        raise ConfigError([Problem(str(path), "", "is a directory; name a YAML file")]) from None
+        raise ConfigError([Problem(str(path), "", "is a directory, not a YAML file")]) from None
     except OSError as error:
         raise ConfigError([Problem(str(path), "", f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError:
@@ -64,7 +64,7 @@ class Checker:
             return None
 
 
-_SINGLE = "; float32 is no single arithmetic on GPUs: ieee keeps it in full, tf32 cuts its mantissa to 10 bits"
+_SINGLE = "; for float32 use ieee (full precision) or tf32 (a mantissa of 10 bits)"
 _MEANT = {
     **dict.fromkeys(("fp32", "float32", "single", "float"), _SINGLE),
     **dict.fromkeys(("half", "float16"), "; did you mean 'fp16'?"),

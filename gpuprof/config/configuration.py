@@ -91,7 +91,7 @@ def _apply(checker: Checker, data: Any, options: Sequence[str], common: Sequence
     if data is None:
         data = {}
     if not isinstance(data, dict):
-        checker.problem((), f"a configuration is a mapping of keys to values, not a {type(data).__name__}")
+        checker.problem((), f"a configuration must be a mapping of keys to values, not a {type(data).__name__}")
         raise ConfigError(checker.problems)
     overrides = list(common)
     for option in options:

@@ -62,7 +62,7 @@ def parse(text: str, variables: Mapping[str, str] = os.environ) -> Shard:
         raise UsageError(f"--shard {text}: write K/N, such as 2/8 for the second of eight parts, or auto")
     number, count = map(int, text.split("/"))
     if not 1 <= number <= count:
-        raise UsageError(f"--shard {text}: K counts from 1 to N" + (f", here {count}" if count else ""))
+        raise UsageError(f"--shard {text}: K must be from 1 to N" + (f", here {count}" if count else ""))
     return Shard(number, count)
 
 
@@ -72,16 +72,16 @@ def _of_job(variables: Mapping[str, str]) -> Shard:
     if _INDEX in variables:
         if _COMPLETIONS not in variables:
             raise UsageError(
-                f"--shard auto: {_INDEX} is set, but Kubernetes does not tell a pod how many there are: add the job's "
-                f"`completions` to the container's env as {_COMPLETIONS}, or write --shard K/N"
+                f"--shard auto: {_INDEX} is set, but Kubernetes does not tell a pod how many there are: pass the job's "
+                f"`completions` to the container as the variable {_COMPLETIONS}, or use --shard K/N"
             )
         index, count = _number(variables, _INDEX), _number(variables, _COMPLETIONS)
         if index >= count:
-            raise UsageError(f"--shard auto: {_INDEX}={index} counts from 0 to {_COMPLETIONS} - 1, here {count - 1}")
+            raise UsageError(f"--shard auto: {_INDEX}={index} must be below {_COMPLETIONS}={count}")
         return Shard(index + 1, count)
     raise UsageError(
-        f"--shard auto: neither {_SLURM}_ID nor {_INDEX} is set, so this is no task of a Slurm array and no pod of an "
-        "indexed Kubernetes job; elsewhere name the part, such as --shard 1/4"
+        f"--shard auto: neither {_SLURM}_ID nor {_INDEX} is set, so this is neither a Slurm array task nor a pod of an "
+        "indexed Kubernetes job; elsewhere give the part, such as --shard 1/4"
     )
 
 
@@ -93,8 +93,8 @@ def _of_slurm(variables: Mapping[str, str]) -> Shard:
     if off or not 0 <= place < count or last != first + (count - 1) * step:
         raise UsageError(
             f"--shard auto: the array has {count} tasks from {first} to {last} in steps of {step}, and this is task "
-            f"{task}: parts need an array without gaps, such as --array=1-{count}; to repeat some of the parts only, "
-            "name each with --shard K/N"
+            f"{task}; use an array without gaps, such as --array=1-{count}, or to repeat only some of the parts, "
+            "give each as --shard K/N"
         )
     return Shard(place + 1, count)
 
@@ -103,6 +103,6 @@ def _number(variables: Mapping[str, str], name: str, default: int | None = None)
     text = variables.get(name, "" if default is None else str(default))
     if re.fullmatch(r"[0-9]{1,9}", text) is None:
         raise UsageError(
-            f"--shard auto: {name} is {text!r}, not a number" if text else f"--shard auto: no {name} is set"
+            f"--shard auto: {name} is {text!r}, not a number" if text else f"--shard auto: {name} is not set"
         )
     return int(text)

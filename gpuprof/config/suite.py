@@ -59,7 +59,7 @@ def _listed(path: Path, source: Source, options: Sequence[str]) -> list[Configur
 
     common = list(_common(source))
     if "workload" in source.data:
-        problem(("workload",), "a suite has the workloads of its configurations; remove this key")
+        problem(("workload",), "a suite takes its workloads from its configurations; remove this key")
     names = source.data[KEY]
     if not isinstance(names, list) or not names:
         problem((KEY,), "must be a list of configuration files, such as [lstm.yaml, cnn.yaml]")
@@ -72,7 +72,7 @@ def _listed(path: Path, source: Source, options: Sequence[str]) -> list[Configur
             continue
         file = path.parent / name
         if (first := seen.setdefault(file.resolve(), index)) != index:
-            problem(place, f"{name!r} stands in the list already, as {KEY}[{first}]")
+            problem(place, f"{name!r} is already in the list, as {KEY}[{first}]")
             continue
         try:
             listed, record = configuration.read(file)

@@ -47,11 +47,11 @@ def check(checker: Checker, sweep: dict[str, Any], data: dict[str, Any], workloa
                 for item in error.errors():
                     checker.problem(("sweep", key, index), message(item, value))
             if any(type(value) is type(earlier) and value == earlier for earlier in values[:index]):
-                checker.problem(("sweep", key, index), f"{show(value)} stands in the list twice")
+                checker.problem(("sweep", key, index), f"{show(value)} is in the list twice")
         if has(data, tuple(key.split("."))):
-            checker.problem(("sweep", key), "given here and as a key of its own; keep one of them")
+            checker.problem(("sweep", key), "set both here and outside the sweep; keep one of them")
     if count > MAX_CASES:
-        checker.problem(("sweep",), f"expands into {count} cases; at most {MAX_CASES} are run at once")
+        checker.problem(("sweep",), f"expands into {count} cases; the limit is {MAX_CASES}")
 
 
 def expand(keys: Keys, workload: Workload) -> list[CaseSpec]:

@@ -120,7 +120,7 @@ class Source:
                 path = f"{key}.{name.value}" if key else name.value
                 if name.value in first:
                     line = first[name.value].line + 1
-                    yield Problem(self._at(name.start_mark), path, f"given twice, first in line {line}")
+                    yield Problem(self._at(name.start_mark), path, f"given twice, first on line {line}")
                 first.setdefault(name.value, name.start_mark)
                 yield from self._structure_problems(value, path, seen)
 

@@ -25,7 +25,7 @@ def github(schedule: Schedule) -> dict[str, str]:
 """
     return {
         f"{NAME}.yml": f"""\
-# Put this into .github/workflows/. The time is UTC. Exit code 5 of the command (something became slower) fails the job.
+# Put this into .github/workflows/. The time is UTC. Exit code 5 of the command (something got slower) fails the job.
 name: {NAME}
 "on":
   schedule:
@@ -42,7 +42,7 @@ jobs:
       matrix:
         gpu: [cuda, rocm]
     runs-on: [self-hosted, "${{{{ matrix.gpu }}}}"]
-    timeout-minutes: {23 * 60}  # GitHub's 6 hours would end a long night; gpuprof nightly limits each configuration
+    timeout-minutes: {23 * 60}  # GitHub's default of 6 hours is too short; gpuprof nightly limits each configuration
     steps:
       - uses: {_CHECKOUT}
         with:

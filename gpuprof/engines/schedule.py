@@ -26,10 +26,10 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", self.at):
-            raise UsageError(f"--at {self.at!r} is no time of day; write HH:MM, such as 02:17")
+            raise UsageError(f"--at {self.at!r} is not a time of day; write HH:MM, such as 02:17")
         for word in (*self.command, self.reports):
             if any(map(_unheld, word)):
-                raise UsageError(f"{word!r}: a control character, which a schedule cannot hold")
+                raise UsageError(f"{word!r}: a schedule cannot contain a control character")
 
     @property
     def hour(self) -> int:

@@ -12,18 +12,18 @@ def systemd(schedule: Schedule) -> dict[str, str]:
     No shell reads the command: systemd splits it, and the `:` keeps it from substituting variables.
     """
     if set(schedule.command[0]) & set("\"'\\"):
-        raise UsageError(f"{schedule.command[0]!r}: systemd takes no quotes or backslashes in the name of a program")
+        raise UsageError(f"{schedule.command[0]!r}: systemd does not allow quotes or backslashes in a program's path")
     service = f"""\
 # systemctl --user daemon-reload && systemctl --user enable --now {NAME}.timer
 # loginctl enable-linger: without it, a user's timers stop when the last session ends.
-# Exit code 5 (something became slower) counts as failed: `systemctl --user status {NAME}` shows the line.
+# Exit code 5 (something got slower) counts as failed: `systemctl --user status {NAME}` shows the line.
 [Unit]
 Description=gpuprof: nightly comparison
 
 [Service]
 Type=oneshot
 ExecStart=:{" ".join(map(_unit_word, schedule.command))}
-# gpuprof nightly limits each configuration. It alone is told to stop: it ends the run, which keeps what is done.
+# gpuprof nightly has a time limit per configuration. It alone gets SIGTERM: it ends the run and keeps what is done.
 TimeoutStartSec=infinity
 KillMode=mixed
 TimeoutStopSec={STOP_S}

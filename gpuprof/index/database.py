@@ -264,7 +264,7 @@ def digest_of(path: Path) -> Digest:
             run_digest = digest(runs.parsed(text, file), str(path))
         run_digest.started_at.encode()
     except (ArithmeticError, UnicodeError):  # valid, and yet beyond what can be computed with or kept
-        raise StoreError(f"{file}: damaged record: it holds a number or a text that no run has") from None
+        raise StoreError(f"{file}: damaged record: it contains an impossible number or text") from None
     return run_digest
 
 

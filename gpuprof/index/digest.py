@@ -161,7 +161,7 @@ def _case(case: Case) -> CaseDigest:
             absent[metric.key] = reading.reason
             continue
         if reading.value and not _LEAST < abs(reading.value) < 1 / _LEAST:
-            absent[metric.key] = "no device has such a value: the record is damaged"
+            absent[metric.key] = "impossible value: the record is damaged"
             continue
         values[metric.key] = reading.value
         each = [] if metric.each is None else [metric.each(case, repeat) for repeat in good]

@@ -109,24 +109,24 @@ def parse(text: str) -> Selector:
 def _condition(part: str) -> Condition:
     match = _CONDITION.fullmatch(part)
     if match is None:
-        raise UsageError(f"{part!r} is no condition; write FIELD=VALUE, with = != ~ (contains) >= <= > or <")
+        raise UsageError(f"{part!r} is not a condition; write FIELD=VALUE, with = != ~ (contains) >= <= > or <")
     name, operator, value = match.groups()
     name = _ALIASES.get(name, name)
     fields = (*RUN_FIELDS, *CASE_FIELDS)
     if name not in fields:
         close = difflib.get_close_matches(name, fields, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(fields)}"
-        raise UsageError(f"no field {name!r} to select by; {hint}")
+        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(fields)}"
+        raise UsageError(f"unknown field {name!r}; {hint}")
     if value == "":
-        raise UsageError(f"{part!r} names no value")
+        raise UsageError(f"{part!r} has no value")
     if _OPERATORS.match(value):
-        raise UsageError(f"{part!r} is no condition; the operators are = != ~ (contains) >= <= > and <")
+        raise UsageError(f"{part!r} is not a condition; the operators are = != ~ (contains) >= <= > and <")
     if name == "date" and operator != "~" and not _DATE.fullmatch(value):
-        raise UsageError(f"{part!r}: write a date as 2026-11-01, or a part of it such as 2026-11")
+        raise UsageError(f"{part!r}: write a date as 2026-11-01, or part of one, such as 2026-11")
     if name in _NUMBERS and operator != "~" and not value.isdecimal():
-        raise UsageError(f"{part!r}: {name} is a number")
+        raise UsageError(f"{part!r}: {name} must be a number")
     if name in _VERSIONS and operator not in ("=", "!=", "~") and not _NUMBER.search(value):
-        raise UsageError(f"{part!r}: {value!r} is no version to be earlier or later than")
+        raise UsageError(f"{part!r}: {value!r} is not a version; write one such as 2.10")
     return Condition(name, operator, value)
 
 

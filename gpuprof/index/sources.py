@@ -16,6 +16,7 @@ from gpuprof.index.database import Index, digest_of
 from gpuprof.index.digest import Digest
 from gpuprof.index.selector import EVERYTHING, Selector
 from gpuprof.store import runs
+from gpuprof.text import plural
 
 Progress = Callable[[int, int], None]
 
@@ -76,12 +77,10 @@ class Sources:
             return choice
         store = Path(text) if choice.selector is EVERYTHING else self._store
         faults = choice.skipped
-        read = f" ({len(faults)} records cannot be read, the first: {faults[0]})" if faults else ""
+        read = f" ({plural(len(faults), 'unreadable record')}, first: {faults[0]})" if faults else ""
         if choice.selector is EVERYTHING:
             raise StoreError(f"no run in {store}{read}")
-        raise UsageError(
-            f"no run in {store} fulfils {text!r}{read}; `gpuprof list --store {store}` shows what is there"
-        )
+        raise UsageError(f"no run in {store} matches {text!r}{read}; `gpuprof list --store {store}` lists its runs")
 
     def dated(self, text: str | None) -> Choice:
         """The runs that `text`, a selector or a directory, names, or those of the whole store, oldest first.
@@ -89,12 +88,12 @@ class Sources:
         Raises UsageError for a text that names a single run, which has no history.
         """
         if text is not None and isinstance(self._named(text), Digest):
-            raise UsageError(f"{text!r} is one run, which has no history; write a selector such as workload=lstm")
+            raise UsageError(f"{text!r} is a single run, without a history; use a selector such as workload=lstm")
         return self.runs(text)
 
     def _named(self, text: str) -> Digest | tuple[Path, Selector]:
         if not text.strip():
-            raise UsageError("a side has no name: give a run id, a path or a selector")
+            raise UsageError("an argument is empty: give a run id, a path or a selector")
         path = Path(text)
         there, directory = _looked_at(path)
         if selector.is_selector(text) and not there:

@@ -80,7 +80,7 @@ def locked(out: Path) -> Iterator[int]:
 
     Raises LockedError while another night is at work in `out`, UsageError where nothing can be written or locked there.
     """
-    elsewhere = "name another directory with --out, on a local disk"
+    elsewhere = "choose another directory with --out, on a local disk"
     lock_file = out / ".lock"
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -93,9 +93,9 @@ def locked(out: Path) -> Iterator[int]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = one_line(os.pread(lock, 200, 0).decode(errors="replace")) or "another process"
-            raise LockedError(f"a nightly run is already at work ({holder} holds {lock_file})") from None
+            raise LockedError(f"another nightly run is in progress ({holder} holds {lock_file})") from None
         except OSError as error:
-            raise UsageError(f"{out}: files cannot be locked there ({error.strerror}); {elsewhere}") from None
+            raise UsageError(f"{out}: cannot lock files there ({error.strerror}); {elsewhere}") from None
         _name_holders(lock)
         yield lock
     finally:
@@ -185,11 +185,11 @@ def _run(plan: Plan, item: Item, log_file: Path, lock: int) -> Measured:
     stored = [record["run_id"] for record in records if _readable(plan.store / record["run_id"])]
     fault = ""
     if code is None:
-        fault = f"not over after {plan.timeout_s:,.0f} s"
+        fault = f"not finished after {plan.timeout_s:,.0f} s"
     elif code != EXIT_OK:
-        fault = _fault(item.config, answer, records) or f"gpuprof run ended with code {code}"
+        fault = _fault(item.config, answer, records) or f"gpuprof run exited with code {code}"
     elif not stored:
-        fault = "the store has no readable record of it"
+        fault = "no readable record in the store"
     if fault and log_file.is_file():
         fault += f"; see {log_file}"
     return Measured(item.config, item.signature, stored, one_line(fault))

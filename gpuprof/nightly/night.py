@@ -50,7 +50,7 @@ class Night:
             parts.append("nothing slower")
         first = sum(series.newest is None for series in self.judged)
         firsts = f", {first} for the first time" if first else ""
-        before = "" if any(measured.fresh for measured in self.measured) else " before (--again measures anew)"
+        before = "" if any(measured.fresh for measured in self.measured) else " earlier (--again repeats it)"
         parts.append(f"{plural(len(self.judged), 'case')} measured{before}{firsts}")
         report = str(self.plan.directory / "report.html")
         if not any(fault.startswith(report) for fault in self.unwritten):

@@ -46,7 +46,7 @@ def run(
         try:
             plan.directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"{plan.directory}: cannot be made ({error.strerror}); name another with --out") from None
+            raise UsageError(f"{plan.directory}: cannot be created ({error.strerror}); choose another --out") from None
         night = Night(plan, [])
         night.measured = list(measure(plan, lock, tell, night.unwritten))
         with Sources(plan.store) as sources:
@@ -73,7 +73,7 @@ def _judge(night: Night, choice: Choice, last: int, least: float) -> Story:
     night.judged = [series for series in following.history(runs, METRIC) if series.points[-1].run_id in tonight]
     judged = {point.run_id for series in night.judged for point in series.points}
     night.measured = [
-        m if m.fault or judged & set(m.runs) else replace(m, fault="the store has no readable record of it")
+        m if m.fault or judged & set(m.runs) else replace(m, fault="no readable record in the store")
         for m in night.measured
     ]
     night.worse = following.regressions(night.judged, last=last, least=least, tonight=True)

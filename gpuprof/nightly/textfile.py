@@ -36,12 +36,12 @@ def textfile(night: Night) -> str:
             records.append((runs.read(night.plan.store / name), dict))
     lines = openmetrics.render(records).removesuffix("# EOF\n").splitlines()
     families = (
-        ("gpuprof_nightly_regressions", "cases that became worse", [("", len(night.worse))]),
-        ("gpuprof_nightly_failed", "configurations that were not measured", [("", len(night.failed))]),
-        ("gpuprof_nightly_ratio", f"newest {METRIC} over the nights before", [
+        ("gpuprof_nightly_regressions", "cases that got worse", [("", len(night.worse))]),
+        ("gpuprof_nightly_failed", "configurations that failed", [("", len(night.failed))]),
+        ("gpuprof_nightly_ratio", f"newest {METRIC} relative to earlier nights", [
             (f"{{{_labels(series)}}}", series.newest.ratio) for series in night.judged if series.newest is not None
         ]),
-        ("gpuprof_nightly_finished_timestamp_seconds", "end of the last night", [("", round(time.time(), 3))]),
+        ("gpuprof_nightly_finished_timestamp_seconds", "time the last night finished", [("", round(time.time(), 3))]),
     )  # fmt: skip
     for name, about, samples in families:
         if samples:

@@ -27,12 +27,12 @@ from gpuprof.record.repeat import Repeat
 
 
 class Latency(Part):
-    """Latency of a case: geometric means over processes of each process's percentiles; the bounds are the largest."""
+    """Latency of a case: geometric means of the processes' percentiles; the upper bounds are the largest of theirs."""
 
     p50: NonNegative
     p90: NonNegative | None
     p99: NonNegative | None
-    ci95: Interval | None = Field(description="95% interval of p50 over processes")
+    ci95: Interval | None = Field(description="95% interval of p50 across processes")
     p50_upper95: NonNegative | None
     p90_upper95: NonNegative | None
     p99_upper95: NonNegative | None
@@ -50,27 +50,27 @@ class ProbeResult(Part):
 
 class PrecisionRecord(Part):
     requested: Precision
-    effective: str | None = Field(description="arithmetic that the probe found in the operations this workload uses")
+    effective: str | None = Field(description="precision actually used, as probed on the operations of this workload")
     probe: dict[str, ProbeResult] = Field(default_factory=dict)
-    flags: dict[str, JsonValue] = Field(default_factory=dict, description="torch's switches, read back")
+    flags: dict[str, JsonValue] = Field(default_factory=dict, description="torch's precision settings, read back")
 
 
 class Correctness(Part):
-    """Small seeded batch on the device, in the case's precision and variant, against a float64 CPU reference."""
+    """A small seeded batch on the device, in the case's precision and variant, against a float64 CPU reference."""
 
     verdict: Verdict | None
     output_error: NonNegative | None
     loss_error: NonNegative | None
     gradient_norm_error: NonNegative | None
-    loss_curve_error: NonNegative | None = Field(description="largest difference over the curve / first loss")
+    loss_curve_error: NonNegative | None = Field(description="largest difference along the curve / first loss")
     loss_curve: list[float | None] = Field(
-        default_factory=list, description="each loss of each step, in the order they were computed"
+        default_factory=list, description="all losses of all steps, in the order computed"
     )
     tolerance: NonNegative | None = Field(description="largest relative error that passes")
-    wrong_above: NonNegative | None = Field(description="relative error from which the verdict is wrong")
+    wrong_above: NonNegative | None = Field(description="relative error above which the verdict is `wrong`")
     batch_size: Count | None
     seq_len: Count | None
-    reference: str | None = Field(description="where the float64 reference came from")
+    reference: str | None = Field(description="source of the float64 reference")
 
     @classmethod
     def unknown(cls, reason: str) -> Correctness:
@@ -95,7 +95,7 @@ class Flops(Part):
 
 class _Named(Part):
     case_id: CaseId
-    fallback_of: str | None = Field(description="case that this one stands in for; null when asked for by the user")
+    fallback_of: str | None = Field(description="case that this one replaces; null if the user requested this one")
     workload: str
 
 
@@ -120,7 +120,7 @@ else:
 
 class Case(_Keyed):  # type: ignore[misc]
     params: dict[str, JsonValue]
-    item: Item = Field(default="sample", description="what the workload counts beside samples")
+    item: Item = Field(default="sample", description="what the workload counts besides samples")
     items_per_sample: Annotated[int, Field(ge=1)] = 1
     outcome: CaseOutcome
     reason: str | None
@@ -129,33 +129,35 @@ class Case(_Keyed):  # type: ignore[misc]
     flops_per_sample: Count | None = Field(description="forward + backward when training, forward when inferring")
     flops: Flops | None
     bytes_per_sample: NonNegative | None = Field(
-        description="bytes in and out of every operation in eager float32, forward (+ backward), at this batch size"
+        description="bytes read and written by all operations, eager float32, forward (+ backward), at this batch size"
     )
     weights: WeightsRecord | None
     precision: PrecisionRecord
     correctness: Correctness
-    steady: bool | None = Field(description="every good repeat: warm-up steady, and the window drifts by 5% at most")
+    steady: bool | None = Field(
+        description="in every good repeat, warm-up reached a steady state and the window drifted by at most 5%"
+    )
     regime: Regime | None
     throughput_per_s: Estimate | None
-    throughput_total_per_s: Estimate | None = Field(description="as throughput, from samples / total time")
+    throughput_total_per_s: Estimate | None = Field(description="like throughput, but samples / total time")
     latency_s: Latency | None
     device_span_s: Estimate | None
-    first_step_s: NonNegative | None = Field(description="of the first process that ran this case in this run")
-    peak_memory_bytes: Count | None = Field(description="largest over processes")
-    energy_j_per_sample: Estimate | None = Field(description="throughput window, the idle floor included")
+    first_step_s: NonNegative | None = Field(description="in the first process of this case in this run")
+    peak_memory_bytes: Count | None = Field(description="largest of the processes")
+    energy_j_per_sample: Estimate | None = Field(description="in the throughput window, idle power included")
     energy_above_idle_j_per_sample: Estimate | None
     energy_method: EnergyMethod | None
     energy_error_j_per_sample: NonNegative | None = Field(
-        description="one standard deviation of a single process's value by the method's own error formula"
+        description="one standard deviation of a single process's value, from the method's error formula"
     )
     idle_power_w: NonNegative | None
     power_w: Summary | None = Field(
-        description="over processes: means of mean, median, start and end; smallest min, largest max"
+        description="across processes: means of mean, median, start and end; smallest min, largest max"
     )
     temperature_c: Summary | None
     gpu_utilization_pct: Summary | None
     core_clock_hz: Summary | None
-    throttled_share: dict[str, NonNegative] | None = Field(description="mean over processes, by reason")
+    throttled_share: dict[str, NonNegative] | None = Field(description="mean across processes, by reason")
     repeats: list[Repeat]
     warnings: list[str] = Field(default_factory=list)
 

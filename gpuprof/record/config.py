@@ -13,11 +13,11 @@ class ConfigRecord(Part):
     file: str
     sha256: Sha256
     text: str
-    overrides: list[str] = Field(default_factory=list, description="KEY=VALUE, of a suite file and of --set")
+    overrides: list[str] = Field(default_factory=list, description="KEY=VALUE, from a suite file and from --set")
     shard: Annotated[str, Field(pattern=r"^[1-9][0-9]*/[1-9][0-9]*$")] = Field(
         default="1/1",
-        description="K/N: the part of all planned cases that was this run's to measure; 1/1 is all of them",
+        description="K/N: this run measured part K of N of all planned cases; 1/1 is all of them",
     )
     held: dict[CaseId, RunId] = Field(
-        default_factory=dict, description="case that --resume left out -> run of the same store that holds it"
+        default_factory=dict, description="case skipped by --resume -> run in the same store that has it"
     )

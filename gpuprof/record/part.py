@@ -27,7 +27,7 @@ class Part(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
 
-    absent: dict[str, str] = Field(default_factory=dict, description="field that is null -> why it is")
+    absent: dict[str, str] = Field(default_factory=dict, description="null field -> why it is null")
 
     @model_validator(mode="after")
     def _every_none_has_its_reason(self) -> Part:
@@ -43,24 +43,24 @@ class Part(BaseModel):
 
 
 class SensorReading(BaseModel):
-    """What a sensor or a vendor library said, or why it said nothing."""
+    """What a sensor or vendor library reported, or why it reported nothing."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     value: JsonValue
     status: SensorStatus
-    reason: str | None = Field(description="why there is no value; null beside a value")
+    reason: str | None = Field(description="why there is no value; null if there is one")
 
     @model_validator(mode="after")
     def _value_or_reason(self) -> SensorReading:
         good = self.status == "ok"
         if good != (self.value is not None) or good != (self.reason is None):
-            raise ValueError("a reading has a value and status ok, or a reason and another status")
+            raise ValueError("a reading needs a value with status ok, or a reason with another status")
         return self
 
 
 class Estimate(Part):
-    """A headline number: geometric mean over processes, with its 95% interval (Student t on logarithms)."""
+    """A headline number: geometric mean across processes, with its 95% interval (Student t on logarithms)."""
 
     value: float
     ci95: Interval | None

@@ -25,8 +25,8 @@ class Protocol(Part):
     latency_min_requests: Count
     latency_min_s: NonNegative
     latency_max_s: NonNegative
-    idle_s: NonNegative = Field(description="idle power is measured this long before warm-up and after the window")
+    idle_s: NonNegative = Field(description="idle power is measured for this long before warm-up and after the window")
     energy_error: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        description="relative standard error of the window's energy that its length is chosen for"
+        description="target for the relative standard error of the window's energy; the window is extended to reach it"
     )
     timeout_s: NonNegative

@@ -11,8 +11,8 @@ class Throughput(Part):
     """Asynchronous blocks of steps with one synchronisation each, in one process."""
 
     samples_per_s: NonNegative = Field(description="batch size / median block step time")
-    samples_per_s_total: NonNegative = Field(description="samples / time, over all blocks together")
-    step_s: NonNegative = Field(description="median over blocks of block time / steps in the block")
+    samples_per_s_total: NonNegative = Field(description="samples / time, for all blocks together")
+    step_s: NonNegative = Field(description="median across blocks of block time / steps in the block")
     submit_s: NonNegative = Field(description="median host time to submit one step, before any synchronisation")
     blocks: Count
     steps: Count
@@ -22,9 +22,9 @@ class Throughput(Part):
 
 
 class DeviceSpan(Part):
-    """Time between device events at both ends of a block: an upper bound of the time that the device was busy."""
+    """Time between device events at both ends of a block: an upper bound on the time the device was busy."""
 
-    step_s: NonNegative = Field(description="median over blocks of event time / steps in the block")
+    step_s: NonNegative = Field(description="median across blocks of event time / steps in the block")
 
 
 class Percentiles(Part):
@@ -33,7 +33,7 @@ class Percentiles(Part):
     p50: NonNegative
     p90: NonNegative | None
     p99: NonNegative | None
-    p50_upper95: NonNegative | None = Field(description="order-statistic upper bound, 95% confidence")
+    p50_upper95: NonNegative | None = Field(description="upper bound from order statistics, 95% confidence")
     p90_upper95: NonNegative | None
     p99_upper95: NonNegative | None
     requests: Count
@@ -41,15 +41,15 @@ class Percentiles(Part):
 
 
 class Cold(Part):
-    """What happens once, kept apart from the steady state."""
+    """One-time costs, kept apart from the steady state."""
 
     import_s: NonNegative = Field(description="interpreter ready -> torch imported")
-    build_s: NonNegative = Field(description="network, weights, optimiser and inputs put on the device")
-    capture_s: NonNegative | None = Field(description="device graph capture, its warm-up steps included")
+    build_s: NonNegative = Field(description="network, weights, optimiser and inputs created on the device")
+    capture_s: NonNegative | None = Field(description="device graph capture, including its warm-up steps")
     first_step_s: NonNegative = Field(
-        description="first call of the step: capture, compilation and library tuning included"
+        description="first call of the step, including capture, compilation and library tuning"
     )
-    settle_steps: Count = Field(description="further steps until allocator and compiler counters stood still")
+    settle_steps: Count = Field(description="further steps until allocator and compiler counters stopped changing")
     settle_s: NonNegative
 
 
@@ -72,14 +72,14 @@ class Cpu(Part):
 
     seconds: NonNegative
     wall_s: NonNegative
-    threads: Count = Field(description="threads that do the work: the CPU's, or on a GPU the one that submits")
+    threads: Count = Field(description="threads that do the work; on a GPU, the one that submits it")
     utilisation: NonNegative = Field(description="CPU seconds / (wall seconds x threads)")
     waiting: NonNegative | None = Field(description="seconds spent runnable but without a core / (wall x threads)")
-    stolen: NonNegative | None = Field(description="share of all CPUs' time that a hypervisor gave to others")
+    stolen: NonNegative | None = Field(description="share of all CPUs' time that the hypervisor gave to other guests")
 
 
 class Phase(Part):
-    """CLOCK_MONOTONIC marks, so that telemetry samples and phases share one time line."""
+    """CLOCK_MONOTONIC times, so that telemetry samples and phases share one timeline."""
 
     name: str
     start_ns: Count
@@ -87,44 +87,44 @@ class Phase(Part):
 
 
 class Energy(Part):
-    """Energy that the device drew in one phase. Errors are one standard deviation, the sensor's gain error apart."""
+    """Energy the device drew in one phase. Errors are one standard deviation, without the sensor's gain error."""
 
     method: EnergyMethod
     seconds: NonNegative
-    energy_j: float = Field(description="all of it, the idle floor included")
+    energy_j: float = Field(description="total energy, idle power included")
     error_j: NonNegative
-    above_idle_j: float | None = Field(description="energy less idle power x seconds")
+    above_idle_j: float | None = Field(description="energy_j - idle power x seconds")
     above_idle_error_j: NonNegative | None
     trapezoid_j: float | None = Field(description="the other estimator: integral of sampled power")
     disagreement: float | None = Field(description="trapezoid_j / energy_j - 1")
 
 
 class RepeatTelemetry(Part):
-    """What the device's sensors said during one process. The window is the throughput window."""
+    """What the device's sensors reported during one process. The window is the throughput window."""
 
-    samples: Count = Field(description="in the window")
-    achieved_hz: NonNegative | None = Field(description="rate in the window")
-    missed: Count = Field(description="samples left out because the one before was late, in the whole repeat")
-    tick_s: NonNegative | None = Field(description="time between two moves of the energy counter, measured")
+    samples: Count = Field(description="number in the window")
+    achieved_hz: NonNegative | None = Field(description="sampling rate in the window")
+    missed: Count = Field(description="samples skipped in the whole repeat because the previous one was late")
+    tick_s: NonNegative | None = Field(description="measured time between two updates of the energy counter")
     idle_power_w: NonNegative | None = Field(
-        description="before and after the window, with the process's context alive on the device"
+        description="measured before and after the window, with the process's context on the device"
     )
     idle_power_error_w: NonNegative | None
     energy: dict[str, Energy] = Field(description="by phase: cold, warmup, throughput")
-    energy_absent: dict[str, str] = Field(default_factory=dict, description="phase without energy -> why")
-    window: dict[str, Summary] = Field(description="by signal, for instance power_w, temperature_c, core_clock_hz")
+    energy_absent: dict[str, str] = Field(default_factory=dict, description="phase without energy -> why it has none")
+    window: dict[str, Summary] = Field(description="by signal, such as power_w, temperature_c, core_clock_hz")
     window_absent: dict[str, SensorReading] = Field(default_factory=dict)
     throttled_share: dict[str, NonNegative] | None = Field(description="share of the window, by reason")
-    before: dict[str, SensorReading] = Field(description="facts before the process was started")
-    after: dict[str, SensorReading] = Field(description="facts after it had ended")
-    checks: list[str] = Field(default_factory=list, description="what makes this repeat's conditions doubtful")
+    before: dict[str, SensorReading] = Field(description="facts before the process started")
+    after: dict[str, SensorReading] = Field(description="facts after the process ended")
+    checks: list[str] = Field(default_factory=list, description="doubts about this repeat's conditions")
 
 
 class Repeat(Part):
     """One fresh process."""
 
     index: Count
-    order: Count = Field(description="position in the whole run; shows how cases were interleaved")
+    order: Count = Field(description="position in the whole run, which shows how cases were interleaved")
     outcome: RepeatOutcome
     reason: str | None
     exit_code: int | None
@@ -140,4 +140,4 @@ class Repeat(Part):
     telemetry: RepeatTelemetry | None
     phases: list[Phase] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
-    output_tail: str = Field("", description="last lines the process printed, kept when it did not end well")
+    output_tail: str = Field("", description="last lines the process printed, kept if it failed")

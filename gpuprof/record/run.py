@@ -18,7 +18,7 @@ from gpuprof.record.versions import SCHEMA
 
 
 class TelemetrySource(Part):
-    """The device whose sensors were read, and how it was told apart from others."""
+    """The device whose sensors were read, and how it was identified."""
 
     vendor: str
     library: str
@@ -28,15 +28,17 @@ class TelemetrySource(Part):
     attributed_by: str
     scope: str = Field(description="what power and energy cover")
     shared_by: Annotated[int, Field(ge=1)]
-    power_signal: str | None = Field(description="the signal that stands for power_w")
-    temperature_signal: str | None = Field(description="the signal that stands for temperature_c")
-    gain_error: NonNegative | None = Field(description="systematic relative error of the power sensor, one standard")
+    power_signal: str | None = Field(description="the signal used as power_w")
+    temperature_signal: str | None = Field(description="the signal used as temperature_c")
+    gain_error: NonNegative | None = Field(
+        description="systematic relative error of the power sensor, one standard deviation"
+    )
     gain_source: str
     hz: NonNegative
     identity: dict[str, SensorReading]
     tick_s: NonNegative | None
     call_s: NonNegative | None = Field(description="median time of the call that reads power and energy")
-    cpu_share: NonNegative | None = Field(description="of one core, spent on sampling over the whole run")
+    cpu_share: NonNegative | None = Field(description="share of one core spent on sampling, over the whole run")
 
 
 class Device(Part):
@@ -66,7 +68,7 @@ class Environment(Part):
     torch: str | None
     torch_build: Literal["cpu", "cuda", "rocm"] | None
     libraries: dict[str, str] = Field(default_factory=dict)
-    variables: dict[str, str] = Field(default_factory=dict, description="environment variables that change results")
+    variables: dict[str, str] = Field(default_factory=dict, description="environment variables that can change results")
 
 
 class RunRecord(Part):

@@ -22,6 +22,7 @@ from gpuprof.record.repeat import Energy, Repeat
 from gpuprof.record.run import RunRecord
 from gpuprof.record.versions import OLDER, upgrade
 from gpuprof.stats import geometric_interval
+from gpuprof.text import plural
 
 HOST_BOUND = 0.9  # of a step's time spent submitting it
 DRIFT = 0.05  # relative, over the throughput window
@@ -29,10 +30,10 @@ DIFFERENT = 1.1  # fastest process / slowest
 SAME_TEMPERATURE_C = 3.0
 _REASONS = {
     "device_span_s": "a CPU has no device events",
-    "first_step_s": "the first process that ran this case did not end well; later ones may find its compiled kernels",
+    "first_step_s": "the first process of this case failed, and later ones may reuse its compiled kernels",
     "peak_memory_bytes": "this kernel reports no VmHWM",
 }
-TOO_FEW = "one process has no spread; an interval needs two"
+TOO_FEW = "an interval needs at least two processes"
 INSPECTED = ("trainable_parameters", "parameters", "flops_per_sample", "flops", "bytes_per_sample", "weights")
 
 
@@ -71,7 +72,7 @@ def assemble(lines: Sequence[dict[str, Any]], now: str) -> tuple[RunRecord, dict
                 None,
             )
             cases.append(_case(line, findings, repeats, on_gpu))
-    interrupted = "the supervisor was killed before the run was over" if end is None else end["interrupted"]
+    interrupted = "the supervisor was killed before the run finished" if end is None else end["interrupted"]
     outcome, reason = _run_outcome(cases, interrupted)
     document = {
         **header,
@@ -93,7 +94,7 @@ def _case(line: dict[str, Any], findings: dict[str, Any] | None, repeats: list[R
     request, absent = line["request"], {}
     outcome, reason = _case_outcome(repeats)
     if line["fallback_of"] is None:
-        absent["fallback_of"] = "asked for by the configuration"
+        absent["fallback_of"] = "requested by the configuration"
     absent |= no_length(key for key in LENGTHS if key.name in request and request[key.name] is None)
     if reason is None:
         absent["reason"] = "nothing went wrong"
@@ -109,7 +110,7 @@ def _case(line: dict[str, Any], findings: dict[str, Any] | None, repeats: list[R
     )
 
     measured = _measured(repeats, on_gpu)
-    why = "no repeat gave a measurement" if outcome != "not_run" else "the run ended before this case was measured"
+    why = "no repeat produced a measurement" if outcome != "not_run" else "the run ended before this case was measured"
     for name, value in measured.items():
         if value is None:
             absent[name] = _REASONS.get(name, why) if outcome == "ok" else why
@@ -210,10 +211,10 @@ def _telemetry(repeats: list[Repeat], batch_size: int) -> tuple[dict[str, Any], 
     watched = [(r.telemetry, r.throughput) for r in good if r.telemetry is not None and r.throughput is not None]
     values: dict[str, Any] = dict.fromkeys(CASE_TELEMETRY)
     if not watched:
-        reason = next((r.absent["telemetry"] for r in good if r.telemetry is None), "no repeat gave a measurement")
+        reason = next((r.absent["telemetry"] for r in good if r.telemetry is None), "no repeat produced a measurement")
         return values, dict.fromkeys(CASE_TELEMETRY, reason)
     first = watched[0][0]
-    reasons = dict.fromkeys(CASE_TELEMETRY, "the device did not say")
+    reasons = dict.fromkeys(CASE_TELEMETRY, "the device did not report it")
 
     # One method's values are averaged: that of the first process with energy.
     energies = [t.energy["throughput"] for t, _ in watched if "throughput" in t.energy]
@@ -225,7 +226,7 @@ def _telemetry(repeats: list[Repeat], batch_size: int) -> tuple[dict[str, Any], 
         return [value for value in known if value is not None]
 
     energy_faults = (t.energy_absent["throughput"] for t, _ in watched if "throughput" in t.energy_absent)
-    no_energy = next(energy_faults, "no step was made in the window")
+    no_energy = next(energy_faults, "no step finished in the window")
     reasons |= dict.fromkeys([name for name in CASE_TELEMETRY if name.startswith("energy_")], no_energy)
     if totals := per_sample("energy_j"):
         values["energy_method"] = method
@@ -248,7 +249,7 @@ def _telemetry(repeats: list[Repeat], batch_size: int) -> tuple[dict[str, Any], 
         values[name] = _merged([t.window[name] for t, _ in watched if name in t.window])
         reasons[name] = next(
             (t.window_absent[name].reason or "" for t, _ in watched if name in t.window_absent),
-            "a CPU is not sampled for it",
+            "not sampled on a CPU",
         )
     shares = [t.throttled_share for t, _ in watched if t.throttled_share is not None]
     if shares:
@@ -261,7 +262,7 @@ def _telemetry(repeats: list[Repeat], batch_size: int) -> tuple[dict[str, Any], 
 def _none_above(counted: Sequence[Energy]) -> str:
     """Why a case has no energy above idle: a process that lacks it, or a value that is not positive."""
     lacking = (energy.absent["above_idle_j"] for energy in counted if energy.above_idle_j is None)
-    return next(lacking, "the device drew no more than when idle, as far as its sensor can tell")
+    return next(lacking, "the device drew no more than when idle, as far as its sensor can resolve")
 
 
 def _positive(values: list[float]) -> Estimate | None:
@@ -304,21 +305,21 @@ def _run_outcome(cases: list[Case], interrupted: str | None) -> tuple[str, str |
     if not good:
         return "failed", next((case.reason for case in cases if case.reason), "nothing was measured")
     if lost:
-        return "partial", f"{lost} repeats failed; {len(bad)} of {len(cases)} cases have no measurement"
+        return "partial", f"{plural(lost, 'repeat')} failed; {len(bad)} of {len(cases)} cases not measured"
     return "ok", None
 
 
 def _warnings(repeats: list[Repeat], measured: dict[str, Any], correctness: dict[str, Any]) -> Iterable[str]:
     if correctness.get("verdict") == "wrong":
-        yield "WRONG RESULTS: this case's times are kept, but it takes part in no comparison"
+        yield "WRONG RESULTS: this case's times are kept, but it is left out of comparisons"
     elif correctness.get("verdict") == "drift":
-        yield "results drift from the float64 reference by more than this arithmetic explains"
+        yield "results drift from the float64 reference by more than this precision explains"
     rates = [r.throughput.samples_per_s for r in repeats if r.throughput is not None]
     if len(rates) > 1 and max(rates) / min(rates) > DIFFERENT:
         low, high = min(rates), max(rates)
         yield (
-            f"processes disagree by a factor of {high / low:.2f} ({low:.4g} to {high:.4g} samples/s): only differences "
-            "larger than the interval can be told here; a quieter machine or fewer threads narrow it"
+            f"processes disagree by a factor of {high / low:.2f} ({low:.4g} to {high:.4g} samples/s): smaller "
+            "differences cannot be resolved here; use a quieter machine or fewer threads"
         )
     for repeat in repeats:  # counted from 1, as everywhere a person reads
         which = f"repeat {repeat.index + 1}"
@@ -334,5 +335,5 @@ def _warnings(repeats: list[Repeat], measured: dict[str, Any], correctness: dict
     if starts and max(starts) - min(starts) > SAME_TEMPERATURE_C:
         yield (
             f"hot start: processes began between {min(starts):.0f} and {max(starts):.0f} °C; a hotter device draws "
-            "more, so their energies are not quite of the same thing"
+            "more power, so their energies are not strictly comparable"
         )

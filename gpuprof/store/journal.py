@@ -97,17 +97,11 @@ class Journal:
                 continue
             self._close()
             shutil.rmtree(self.staging, ignore_errors=True)
-            return (
-                f"{failure}. Nothing is lost: it was saved as {saved}. Free some space and move that directory there."
-            )
+            return f"{failure}. Nothing is lost: it was saved as {saved}. Free some space and move that into the store."
         self._close()
         if not self.fault:
-            return (
-                f"{failure}. Nothing is lost: free some space, then gpuprof recover --store {shlex.quote(str(store))}"
-            )
-        return (
-            f"{failure}, nor in the working directory, nor in the temporary directory. Free some space and run again."
-        )
+            return f"{failure}. Nothing is lost: free space, then run gpuprof recover --store {shlex.quote(str(store))}"
+        return f"{failure}, not even in the working or temporary directory, and is lost. Free some space and run again."
 
 
 def _publish(staging: Path, record: RunRecord, raw: Raw) -> Path:
@@ -209,8 +203,8 @@ def read_journal(staging: Path) -> tuple[list[dict[str, Any]], bool]:
                 continue
             if damaged:
                 raise StoreError(
-                    f"{staging / 'journal.jsonl'}: line {damaged} is damaged and others follow it; with that line "
-                    "mended or taken out they can be recovered"
+                    f"{staging / 'journal.jsonl'}: line {damaged} is damaged and others follow it; to recover "
+                    "them, repair or delete that line"
                 )
             if (line := _line(text)) is None:
                 damaged = number
@@ -236,4 +230,4 @@ def publish_recovered(staging: Path, record: RunRecord, raw: Raw) -> Path:
 
 
 def _cannot_write(store: Path, error: OSError) -> str:
-    return f"{store}: cannot be used as the store ({error.strerror}); name another with --store DIR"
+    return f"{store}: cannot be used as the store ({error.strerror}); choose another with --store DIR"

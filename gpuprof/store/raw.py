@@ -39,7 +39,7 @@ def read_raw(path: Path, prefix: str = "") -> Raw:
     series: Raw = {}
     try:
         if file.exists() and not file.is_file():
-            raise StoreError(f"{file}: cannot be read (no file)")  # a pipe would be waited for
+            raise StoreError(f"{file}: cannot be read (not a regular file)")  # a pipe would be waited for
         with zipfile.ZipFile(file) as archive:
             members = [info for info in archive.infolist() if info.filename.startswith(prefix)]
             if sum(info.file_size for info in members) > _MOST_RAW_BYTES:
@@ -49,7 +49,7 @@ def read_raw(path: Path, prefix: str = "") -> Raw:
     except OSError as error:
         raise StoreError(f"{file}: cannot be read ({error.strerror or error})") from None
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, struct.error):
-        raise StoreError(f"{file}: damaged: not an archive of number series") from None
+        raise StoreError(f"{file}: damaged: not an archive of raw series") from None
     return series
 
 

@@ -42,12 +42,12 @@ def _recovered(staging: Path, now_s: float) -> Recovery:
     changed_s = (staging / "journal.jsonl").stat().st_mtime
     if empty(staging):
         if now_s - changed_s <= EMPTY_AFTER_S:
-            return Recovery(staging, "left", "nothing had been measured, but it may just be starting")
+            return Recovery(staging, "left", "nothing was measured, but it may just be starting")
         shutil.rmtree(staging)
-        return Recovery(staging, "removed", "nothing had been measured")
+        return Recovery(staging, "removed", "nothing was measured")
     lines, _ = read_journal(staging)
     if not lines:
-        raise StoreError("its journal holds no whole line")
+        raise StoreError("its journal has no complete line")
     ended = datetime.fromtimestamp(changed_s, timezone.utc).isoformat(timespec="milliseconds")
     record, raw = assemble(lines, ended)
     path = publish_recovered(staging, record, raw)

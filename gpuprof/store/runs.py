@@ -66,7 +66,7 @@ def content(file: Path) -> bytes:
     try:
         status = file.stat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_RECORD_BYTES:  # a pipe would be waited for
-            raise StoreError(f"{file}: cannot be read (no file that a record could be)")
+            raise StoreError(f"{file}: cannot be read (too large for a record, or not a regular file)")
         return file.read_bytes()
     except OSError as error:
         raise StoreError(f"{file}: cannot be read ({error.strerror})") from None
@@ -82,16 +82,16 @@ def _older(text: bytes, file: Path, fault: ValidationError) -> RunRecord:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
-        raise StoreError(f"{file}: not a JSON document; it may be cut off") from None
+        raise StoreError(f"{file}: not a JSON document; it may be truncated") from None
     schema = data.get("schema") if isinstance(data, dict) else None
     if schema not in (*OLDER, SCHEMA):
-        hint = "a newer gpuprof wrote it" if str(schema).startswith("gpuprof.record/") else "not a gpuprof record"
+        hint = "written by a newer gpuprof" if str(schema).startswith("gpuprof.record/") else "not a gpuprof record"
         raise StoreError(f"{file}: schema {shortened(repr(schema))} cannot be read by this version ({hint})")
     if schema in OLDER:
         try:
             return RunRecord.model_validate(upgrade(data))
         except (KeyError, TypeError, AttributeError):
-            raise StoreError(f"{file}: damaged record: not what {schema} holds") from None
+            raise StoreError(f"{file}: damaged record: does not match {schema}") from None
         except ValidationError as error:
             fault = error
     first = fault.errors()[0]
@@ -113,7 +113,7 @@ def run_names(store: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise StoreError(f"{store}: cannot be listed ({error.strerror}); name another with --store") from None
+        raise StoreError(f"{store}: cannot be listed ({error.strerror}); choose another with --store") from None
 
 
 def find(store: Path, name: str) -> Path:
@@ -131,6 +131,6 @@ def find(store: Path, name: str) -> Path:
     if len(exact or matches) == 1:
         return (exact or matches)[0]
     if not matches:
-        raise StoreError(f"no run {name!r} in {store}; `gpuprof list --store {store}` shows what is there")
+        raise StoreError(f"no run {name!r} in {store}; `gpuprof list --store {store}` lists its runs")
     names = "\n  ".join(run.name for run in matches[-10:])
-    raise StoreError(f"{len(matches)} runs match {name!r}; name one of them:\n  {names}")
+    raise StoreError(f"{len(matches)} runs match {name!r}; choose one of them:\n  {names}")

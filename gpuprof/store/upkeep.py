@@ -14,6 +14,7 @@ from gpuprof.errors import StoreError
 from gpuprof.store import runs
 from gpuprof.store.journal import STAGING, open_journal, read_journal, unfinished, without_journal
 from gpuprof.store.raw import read_raw
+from gpuprof.text import plural
 
 CONDEMNED = ".gone-"
 # A journal without a line, or none at all, may belong to a run that is just starting on another machine.
@@ -29,15 +30,15 @@ def verify(path: Path) -> str | None:
     except StoreError as error:
         return str(error)
     if record.run_id != path.name:
-        return f"{path}: holds the record of another run, {record.run_id}"
+        return f"{path}: contains the record of another run, {record.run_id}"
     repeats = {f"{case.case_id}/{repeat.index}": repeat for case in record.cases for repeat in case.repeats}
     owners = {name: "/".join(name.split("/")[:2]) for name in series}
     if strange := sorted(name for name, owner in owners.items() if owner not in repeats):
-        return f"{path / 'raw.npz'}: holds {strange[0]!r}, of no repeat in the record"
+        return f"{path / 'raw.npz'}: contains {strange[0]!r}, which belongs to no repeat in the record"
     timed = {owner for name, owner in owners.items() if series[name] and not name.startswith(f"{owner}/telemetry/")}
     for name, repeat in repeats.items():
         if repeat.outcome == "ok" and repeat.throughput is not None and name not in timed:
-            return f"{path / 'raw.npz'}: holds no times of {name!r}, which the record says was measured"
+            return f"{path / 'raw.npz'}: has no times for {name!r}, which the record says was measured"
     return None
 
 
@@ -63,7 +64,7 @@ def leftovers(store: Path, older_than_s: float, now: float) -> Iterator[Leftover
         with contextlib.suppress(OSError):
             age_s, bare = now - path.stat().st_mtime, not any(path.iterdir())
             if age_s > (EMPTY_AFTER_S if bare else older_than_s):
-                yield Leftover(path, True, "it holds no journal")
+                yield Leftover(path, True, "it has no journal")
     for path in unfinished(store):
         with contextlib.suppress(OSError):
             yield _judged(path, older_than_s, now - (path / "journal.jsonl").stat().st_mtime)
@@ -77,14 +78,12 @@ def _judged(path: Path, older_than_s: float, age_s: float) -> Leftover:
         return Leftover(path, age_s > older_than_s, f"it is {days}: {error}")
     if not begun and nothing_measured(path, lines):
         early = age_s <= EMPTY_AFTER_S
-        return Leftover(
-            path, not early, "nothing had been measured" + (", but it may just be starting" if early else "")
-        )
+        return Leftover(path, not early, "nothing was measured" + (", but it may just be starting" if early else ""))
     repeats = sum(line["type"] == "repeat" for line in lines)
-    content = f"it holds {repeats or 'no whole'} repeats and is {days}"
+    content = f"it has {plural(repeats, 'repeat') if repeats else 'no complete repeat'} and is {days}"
     if age_s > older_than_s:
         return Leftover(path, True, content)
-    return Leftover(path, False, f"{content}: gpuprof recover saves them" if repeats else content)
+    return Leftover(path, False, f"{content}; save it with gpuprof recover" if repeats else content)
 
 
 def nothing_measured(path: Path, lines: Sequence[Mapping[str, Any]]) -> bool:

@@ -50,7 +50,7 @@ def left(
         protocol = plan.protocol(job.configuration, quick=quick)
         runs = held(index, job.configuration, protocol, now, physical_cores())
         for case_id, run_id in sorted(runs.items()):
-            tell(f"skipped {case_id} on {job.device['name']}: held by run {run_id}")
+            tell(f"skipped {case_id} on {job.device['name']}: already in run {run_id}")
         missing = [spec for spec in job.configuration.cases if spec.case_id not in runs]
         if missing:
             record = job.configuration.record.model_copy(update={"held": runs})

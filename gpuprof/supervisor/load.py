@@ -31,7 +31,7 @@ def program(arguments: Sequence[str]) -> Iterator[Begin]:
         try:
             process = subprocess.Popen(arguments, stdout=2)  # our stdout is for the result
         except OSError as error:
-            raise UsageError(f"{arguments[0]}: {error.strerror}; name a program and its arguments after --") from None
+            raise UsageError(f"{arguments[0]}: {error.strerror}; give a program and its arguments after --") from None
         running.append(process)
         return lambda: process.poll() is None, time.monotonic_ns()
 
@@ -83,7 +83,7 @@ def products(index: int | None, seconds: float) -> Iterator[Begin]:
         try:
             yield load
             if failed:
-                raise DeviceError(f"the load could not be run: {failed[0].reason}")
+                raise DeviceError(f"the load could not run: {failed[0].reason}")
         finally:
             go.set()
             worker.kill()

@@ -40,18 +40,18 @@ class Machine:
         if choice == "all":
             return [*self.gpus, cpu]
         if not self.gpus:
-            raise DeviceError(f"no GPU can be used here: {self.why_no_gpu()}. `--device cpu` profiles the CPU.")
+            raise DeviceError(f"no GPU is available: {self.why_no_gpu()}. To profile the CPU, use `--device cpu`.")
         index = int(choice.partition(":")[2] or 0)
         if index >= len(self.gpus):
             names = ", ".join(f"gpu:{gpu['index']} {gpu['name']}" for gpu in self.gpus)
-            raise DeviceError(f"there is no {choice}; this machine has {names}")
+            raise DeviceError(f"{choice} does not exist; this machine has {names}")
         return [self.gpus[index]]
 
     def why_no_gpu(self) -> str:
         """The reason for messages, where `gpus` is empty."""
         if self.torch["torch_build"] == "cpu":
-            return f"torch {self.torch['torch']} is a build for the CPU only"
-        return f"torch {self.torch['torch']} sees none (absent, without driver, or hidden by a variable)"
+            return f"torch {self.torch['torch']} is a CPU-only build"
+        return f"torch {self.torch['torch']} sees no GPU (none installed, no driver, or hidden by a variable)"
 
 
 class Inspector:
@@ -116,6 +116,6 @@ def kernel_cache() -> Iterator[Path]:
     try:
         holder = tempfile.TemporaryDirectory(prefix="gpuprof-cache-", ignore_cleanup_errors=True)
     except OSError as error:
-        raise GpuprofError(f"no temporary directory can be made ({error}); set TMPDIR to a writable one") from None
+        raise GpuprofError(f"cannot create a temporary directory ({error}); set TMPDIR to a writable one") from None
     with holder as path:
         yield Path(path)

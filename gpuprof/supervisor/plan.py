@@ -63,8 +63,8 @@ def order(cases: Sequence[str], repeats: int) -> Iterator[tuple[int, str]]:
 def estimate_s(spec: CaseSpec, limits: Protocol, cores: int) -> tuple[float, float]:
     """A guess of (seconds of the checks, seconds of one repeat) on this machine's CPU; a GPU is rarely slower.
 
-    A step takes its FLOPs at 25 GFLOP/s per thread, and the overhead that its workload names. A case that names no
-    threads has one on each of `cores`.
+    A step takes its FLOPs at 25 GFLOP/s per thread, and the overhead that its workload names. `cores` is the number of
+    threads of a case that does not set it.
     """
     workload = workloads.get(spec.workload)
     flops = workload.flops(workload.params_model(**spec.params), spec.lengths)

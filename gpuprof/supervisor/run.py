@@ -224,9 +224,9 @@ def _repeat(
     why = "a CPU has no device events" if failure is None else failure.reason
     absent |= {name: why for name in parts if result.get(name) is None}
     if failure is None:
-        absent |= {"reason": "nothing went wrong", "exit_code": "the worker had answered and was dismissed"}
+        absent |= {"reason": "nothing went wrong", "exit_code": "the worker answered and was then stopped"}
     elif failure.exit_code is None:
-        absent["exit_code"] = "the worker did not end by itself"
+        absent["exit_code"] = "the worker did not exit by itself"
     return Repeat(
         index=index,
         order=order,

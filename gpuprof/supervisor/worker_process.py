@@ -64,7 +64,7 @@ class WorkerProcess:
             finally:
                 os.close(replies_theirs)
         except OSError as error:
-            raise WorkerFailed("error", f"no process could be started: {error.strerror or error}") from None
+            raise WorkerFailed("error", f"could not start a process: {error.strerror or error}") from None
         self._replies = replies
         self._buffer = b""
         self.pid = self._process.pid
@@ -86,7 +86,7 @@ class WorkerProcess:
                 self._send((Go() if at_pause is None else at_pause(message)).line())
         except TimeoutError:
             self.kill()
-            reason = f"no result within {timeout_s:g} s; a longer limit is set with --set timeout_s=SECONDS"
+            reason = f"no result within {timeout_s:g} s; raise the limit with --set timeout_s=SECONDS"
             raise WorkerFailed("timeout", reason, self._process.returncode, self._tail()) from None
         except (EOFError, BrokenPipeError):
             raise self._death() from None
@@ -125,7 +125,7 @@ class WorkerProcess:
             return answer(line)
         except ValueError:
             self.kill()
-            raise WorkerFailed("error", "the worker sent a reply that cannot be read", None, self._tail()) from None
+            raise WorkerFailed("error", "the worker sent an unreadable reply", None, self._tail()) from None
 
     def _death(self) -> WorkerFailed:
         """Why a worker closed its side of the conversation."""
@@ -138,14 +138,14 @@ class WorkerProcess:
         self.kill()
         if code >= 0:
             last = next((line for line in reversed(tail.splitlines()) if line.strip()), "it printed nothing")
-            return WorkerFailed("error", f"the worker ended with exit code {code}: {last.strip()[:300]}", code, tail)
+            return WorkerFailed("error", f"the worker exited with code {code}: {last.strip()[:300]}", code, tail)
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         kills = oom_kills()
         if code == -signal.SIGKILL and kills is not None and self._oom_kills is not None and kills > self._oom_kills:
-            reason = "the kernel killed the worker for memory (SIGKILL); a smaller batch_size may fit"
+            reason = "the kernel killed the worker because memory ran out (SIGKILL); try a smaller batch_size"
             return WorkerFailed("out_of_memory", reason, code, tail)
         outcome = "crashed" if -code in _CRASHES else "killed"
-        return WorkerFailed(outcome, f"the worker was ended by {name}", code, tail)
+        return WorkerFailed(outcome, f"the worker was killed by {name}", code, tail)
 
     def _tail(self) -> str:
         size = self._log.seek(0, os.SEEK_END)

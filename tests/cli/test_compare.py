@@ -141,7 +141,7 @@ def test_strict_refuses_with_exit_code_4_and_names_what_blocks(form, tmp_path):
         assert done.code == 4
         said = done.err if form == "text" else done.json["error"]["message"]
         assert "--strict" in said
-        assert "simulated: measured against simulated (simulated numbers do not come from hardware)" in said
+        assert "simulated: measured vs simulated (simulated numbers do not come from hardware)" in said
         assert form == "text" or done.json["error"]["exit_code"] == 4
         assert not output.exists()
 
@@ -155,13 +155,13 @@ def test_strict_lets_pass_what_only_weakens():
     [
         (["vendor=nvidia"], "Missing argument 'CANDIDATE'"),
         (["vender=nvidia", "last"], "did you mean 'vendor'?"),
-        (["vendor=nvidia", "last", "--store", CPU], "fulfils 'vendor=nvidia'"),
+        (["vendor=nvidia", "last", "--store", CPU], "matches 'vendor=nvidia'"),
         (["nothing", "last", "--store", CPU], "no run 'nothing'"),
         (["2026", "last", "--store", CPU], "4 runs match '2026'"),
-        ([CPU, GPU], "holds 2 device models; pick one with device~NAME"),
-        ([LSTM_1, LSTM_2, "-o", "report.docx"], "name the form with --format"),
+        ([CPU, GPU], "has runs on 2 device models; pick one with device~NAME"),
+        ([LSTM_1, LSTM_2, "-o", "report.docx"], "unknown suffix; add --format"),
         ([LSTM_1, LSTM_2, "--vary", "colour"], "'colour' is not one of"),
-        ([LSTM_1, LSTM_2, "--machine-spread", "nan"], "not a number"),
+        ([LSTM_1, LSTM_2, "--machine-spread", "nan"], "--machine-spread must be a number"),
         ([LSTM_1, LSTM_2, "--machine-spread", "-1"], "is not in the range"),
         ([LSTM_1, SAMPLES / "README.md"], "no run"),
     ],
@@ -179,7 +179,7 @@ def test_comparing_imports_neither_torch_nor_scipy():
 def test_a_mistake_under_json_is_one_document():
     done = gpuprof("compare", LSTM_1, LSTM_2, "--json", "--format", "md")
     assert done.code == done.json["error"]["exit_code"] == 2
-    assert "ask for two different things" in done.json["error"]["message"]
+    assert "contradict each other" in done.json["error"]["message"]
 
 
 # ---- damaged records

@@ -34,12 +34,12 @@ def test_the_command(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--metric", "speed"], "no metric 'speed'"),
-        (["--metric", "temperature_max_c"], "there are throughput_per_s"),
-        (["workload=none"], "that fulfils 'workload=none'"),
-        (["frequency=5"], "no field 'frequency'"),
+        (["--metric", "speed"], "no history of metric 'speed'"),
+        (["--metric", "temperature_max_c"], "known: throughput_per_s"),
+        (["workload=none"], "matches 'workload=none'"),
+        (["frequency=5"], "unknown field 'frequency'"),
         (["--last", "0"], "--last"),
-        (["--format", "html", "--json"], "two different things"),
+        (["--format", "html", "--json"], "contradict each other"),
     ],
 )
 def test_wrong_usage_is_told(tmp_path, arguments, message):

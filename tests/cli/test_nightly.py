@@ -48,7 +48,7 @@ def test_a_slowed_night_is_told_and_an_unchanged_one_is_not(tmp_path):
     assert (code, "nothing slower" in out) == (0, True), (out, err)
     runs = sorted(path.name for path in store.glob("2*"))
     code, again, err = script(*options, "--night", "second")  # it is there: nothing is measured
-    assert (code, again) == (0, out.replace("1 case measured", "1 case measured before (--again measures anew)")), err
+    assert (code, again) == (0, out.replace("1 case measured", "1 case measured earlier (--again repeats it)")), err
     assert sorted(path.name for path in store.glob("2*")) == runs
     code, out, err = script(*options, "--night", "third", "--set", "params.fused=false")
     assert code == 5, (out, err)
@@ -71,7 +71,7 @@ def test_a_place_that_cannot_be_used_is_told(tmp_path):
     to_file(tmp_path / "file", b"")
     done = gpuprof("nightly", "x.yaml", "--store", tmp_path, "--out", tmp_path / "file")
     assert done.code == 2
-    assert "name another directory with --out" in done.err
+    assert "choose another directory with --out" in done.err
 
 
 @pytest.mark.slow
@@ -122,7 +122,7 @@ def locked(out: Path) -> bool:
 def test_the_script_is_a_way_to_the_command(tmp_path):
     code, out, _ = script("--help")
     assert code == 0
-    for words in ("--again", "Exit codes: 0 nothing slower", "75 another copy"):
+    for words in ("--again", "0    nothing slower", "75   another nightly run"):
         assert words in out
     assert SCRIPT.stat().st_mode & 0o111
     made = subprocess.run(

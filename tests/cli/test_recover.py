@@ -50,9 +50,9 @@ def test_a_journal_whose_only_result_was_cut_off_is_not_cleared_as_empty(tmp_pat
     file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:whole]) + b'{"type": "repe')
     aged(staging, 90)
     kept = gpuprof("store", "gc", "--store", tmp_path, "--json").json["kept"]
-    assert kept == {staging.name: "it holds no whole repeats and is 0.0 days old"}
+    assert kept == {staging.name: "it has no complete repeat and is 0.0 days old"}
     done = gpuprof("recover", "--store", tmp_path)
-    assert (done.code, "its journal holds no whole line" in done.err, staging.exists()) == (code, code == 1, code == 1)
+    assert (done.code, "its journal has no complete line" in done.err, staging.exists()) == (code, code == 1, code == 1)
 
 
 def test_a_record_that_could_not_be_published_is_not_nothing(tmp_path):
@@ -62,7 +62,7 @@ def test_a_record_that_could_not_be_published_is_not_nothing(tmp_path):
     aged(staging, 90)
     done = gpuprof("recover", "--store", tmp_path)
     assert done.code == 1
-    assert "its journal holds no whole line" in done.err
+    assert "its journal has no complete line" in done.err
     assert (staging / "record.json").exists()
 
 
@@ -83,7 +83,7 @@ def test_the_room_made_before_the_first_line_is_no_line(tmp_path):
     staging = dead(tmp_path)
     (staging / "journal.jsonl").write_text("\n" * 65536)
     aged(staging, 90)
-    assert "nothing had been measured" in gpuprof("recover", "--store", tmp_path).out
+    assert "nothing was measured" in gpuprof("recover", "--store", tmp_path).out
     assert not staging.exists()
 
 

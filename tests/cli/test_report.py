@@ -47,11 +47,11 @@ def test_a_report_of_some(mixed):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--store", "empty"], "`gpuprof run CONFIG` makes the first"),
-        (["--store", "nowhere"], "`gpuprof run CONFIG` makes the first"),
-        (["vendor=intel", "--store", str(CPU)], "'vendor=intel' names none"),
+        (["--store", "empty"], "Measure one with `gpuprof run CONFIG`"),
+        (["--store", "nowhere"], "Measure one with `gpuprof run CONFIG`"),
+        (["vendor=intel", "--store", str(CPU)], "nothing matches 'vendor=intel'"),
         (["--store", str(LSTM_1 / "record.json")], "cannot be listed"),
-        (["colour=red"], "no field 'colour'"),
+        (["colour=red"], "unknown field 'colour'"),
     ],
 )
 def test_a_report_of_nothing_says_so(arguments, message, tmp_path):

@@ -68,7 +68,7 @@ def test_no_gpu_is_exit_code_3_and_says_what_to_do():
         "run", CONFIGS / "lstm.yaml", "--device", "gpu", env={"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": ""}
     )
     assert done.code == 3
-    assert "no GPU can be used here" in done.err
+    assert "no GPU is available" in done.err
     assert "--device cpu" in done.err
 
 

@@ -82,10 +82,10 @@ def test_a_killed_worker_costs_its_repeat_alone(tmp_path):
     code, out, _ = run.end()
     record = only_record(tmp_path)
     assert (code, record["outcome"], outcomes(record)) == (1, "partial", ["killed", "ok"])
-    assert record["cases"][0]["repeats"][0]["reason"] == "the worker was ended by SIGKILL"
+    assert record["cases"][0]["repeats"][0]["reason"] == "the worker was killed by SIGKILL"
     assert record["cases"][0]["throughput_per_s"]["processes"] == 1
     assert "1 of 2 ok" in out
-    assert "ended by SIGKILL" in out
+    assert "killed by SIGKILL" in out
 
 
 def test_a_hanging_worker_is_ended_at_its_time_limit(tmp_path):
@@ -96,7 +96,7 @@ def test_a_hanging_worker_is_ended_at_its_time_limit(tmp_path):
     code, _, err = run.end()
     record = only_record(tmp_path)
     assert (code, record["outcome"], outcomes(record)) == (1, "failed", ["timeout"])
-    assert "no result within 12 s; a longer limit is set with --set timeout_s" in err
+    assert "no result within 12 s; raise the limit with --set timeout_s" in err
     assert not Path(f"/proc/{worker}").exists()
 
 
@@ -141,7 +141,7 @@ def test_a_worker_killed_by_the_kernel_for_memory_is_out_of_memory(tmp_path):
         code, _, _ = run.end()
     record = only_record(tmp_path)
     assert (code, outcomes(record)) == (1, ["out_of_memory"])
-    assert "the kernel killed the worker for memory" in record["cases"][0]["reason"]
+    assert "the kernel killed the worker because memory ran out" in record["cases"][0]["reason"]
 
 
 def test_a_killed_supervisor_leaves_a_store_that_reads_and_a_run_that_can_be_recovered(tmp_path):
@@ -214,7 +214,7 @@ def test_a_job_that_is_ended_as_slurm_does_it_leaves_a_valid_record_and_is_resum
     assert gpuprof("store", "verify", "--store", tmp_path / "store").code == 0
     again = gpuprof(*suite, "--resume", "--json", env={"XDG_CACHE_HOME": str(tmp_path / "cache")})
     assert again.code == 0
-    assert f"held by run {first.run_id}" in again.err
+    assert f"already in run {first.run_id}" in again.err
     assert [case["workload"] for case in again.json["cases"]] == ["gru"]
 
 
@@ -268,7 +268,7 @@ def test_a_disk_that_is_full_from_the_start_is_told_before_anything_is_measured(
     with small_disk(tmp_path / "disk", "16k") as disk:
         done = gpuprof(*RNN, "--store", disk / "store")
         assert done.code == 2
-        assert "cannot be used as the store (No space left on device); name another with --store" in done.err
+        assert "cannot be used as the store (No space left on device); choose another with --store" in done.err
         assert list((disk / "store").iterdir()) == []
 
 

@@ -17,8 +17,8 @@ def test_a_real_run_is_resumed(stored_run, tmp_path):
     env = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     done = gpuprof(*again, "--set", "sweep.mode=[train,infer]", env=env)
     assert done.code == 0
-    assert f"Nothing left to measure: {tmp_path / 's'} holds every case." in done.out
-    assert done.err.count(f"held by run {run_id}") == 2
+    assert f"Nothing left to measure: every case is already in {tmp_path / 's'}." in done.out
+    assert done.err.count(f"already in run {run_id}") == 2
     assert len(store.run_directories(tmp_path / "s")) == 1
     more = gpuprof(*again, "--set", "sweep.seed=[0,1]", "--json", env=env)
     assert more.code == 0
@@ -42,7 +42,7 @@ def test_dry_run_shows_a_shard_and_an_empty_one_is_no_fault():
     assert [part.code for part in parts] == [0, 0]
     assert parts[0].json["shard"] == "1/8"
     assert json.loads(parts[1].out) == []
-    assert "shard 8/8 of 5 planned cases has none: nothing to do" in gpuprof("run", *plan, "--shard", "8/8").out
+    assert "shard 8/8: none of 5 planned cases, nothing to do" in gpuprof("run", *plan, "--shard", "8/8").out
     wrong = gpuprof("run", *plan, "--shard", "9/8")
     assert (wrong.code, wrong.out) == (2, "")
-    assert "K counts from 1" in wrong.err
+    assert "K must be from 1" in wrong.err

@@ -53,10 +53,10 @@ def half_raw(run: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "what"),
     [
-        (spoil_record, "record.json: not a JSON document"), (spoil_name, "holds the record of another run"),
+        (spoil_record, "record.json: not a JSON document"), (spoil_name, "contains the record of another run"),
         (without_raw, "raw.npz: cannot be read"), (cut_raw, "raw.npz: damaged"),
-        (strange_raw, "holds 'b/0/x', of no repeat in the record"), (shutil.rmtree, None),
-        (no_raw, "holds no times of 'a/0'"), (half_raw, "holds no times of 'a/1'"),
+        (strange_raw, "contains 'b/0/x', which belongs to no repeat in the record"), (shutil.rmtree, None),
+        (no_raw, "has no times for 'a/0'"), (half_raw, "has no times for 'a/1'"),
     ],
 )  # fmt: skip
 def test_verify_names_what_is_wrong(tmp_path, spoil, what):
@@ -72,7 +72,7 @@ def test_verify_names_what_is_wrong(tmp_path, spoil, what):
     assert what in fault
     assert name[:-8] == runs[1].name[:-8]
     text = gpuprof("store", "verify", "--store", tmp_path)
-    assert (text.code, what in text.out, "3 runs in" in text.out, "2 whole" in text.out) == (1, True, True, True)
+    assert (text.code, what in text.out, "3 runs in" in text.out, "2 intact" in text.out) == (1, True, True, True)
 
 
 def test_gc_clears_the_dead_and_nothing_else(tmp_path):
@@ -100,7 +100,7 @@ def test_gc_clears_the_dead_and_nothing_else(tmp_path):
     assert told.code == 0
     assert {path.name for path in goes} == {line.split(":")[0].rpartition("/")[2] for line in told.out.splitlines()
                                             if line.startswith("would remove ")}  # fmt: skip
-    assert f"kept {recent}: it holds 1 repeats and is 6.0 days old: gpuprof recover saves them" in told.out
+    assert f"kept {recent}: it has 1 repeat and is 6.0 days old; save it with gpuprof recover" in told.out
     assert set(tmp_path.iterdir()) == kept | goes
 
     done = gpuprof("store", "gc", "--store", tmp_path, "--json")
@@ -160,7 +160,7 @@ def test_the_index_is_counted_and_made_anew(tmp_path):
     assert len(list((tmp_path / "s").iterdir())) == 2
     for options in ((), ("--rebuild",)):
         done = gpuprof("store", "index", "--store", tmp_path / "s", *options, env=env)
-        assert f"1 runs of {tmp_path / 's'}" in done.out
+        assert f"1 run of {tmp_path / 's'}" in done.out
         assert runs[1].name in done.err
     (tmp_path / "file").write_text("")
     nowhere = gpuprof("store", "index", "--store", tmp_path / "s", env={"XDG_CACHE_HOME": str(tmp_path / "file")})

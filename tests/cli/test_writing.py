@@ -68,4 +68,4 @@ def test_a_full_disk_under_stdout_is_one_message(form):
             command("compare", *SIDES["cpu"], "--format", form), cwd=ROOT, env=variables(), stdout=full,
             stderr=subprocess.PIPE, text=True, timeout=60, check=False,
         )  # fmt: skip
-    assert (done.returncode, done.stderr) == (1, "gpuprof: the output cannot be written (No space left on device)\n")
+    assert (done.returncode, done.stderr) == (1, "gpuprof: cannot write the output (No space left on device)\n")

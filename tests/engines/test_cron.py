@@ -36,5 +36,5 @@ def test_a_line_longer_than_cron_reads_is_refused():
         fits = (room - quotes) // bytes_each
         line = FORMS["cron"](plan(word * fits))["gpuprof-nightly.cron"].rstrip("\n")
         assert 996 < len(line.split(" ", 5)[5].encode()) <= 998
-        with pytest.raises(UsageError, match=r"cron takes 998: put it into a script"):
+        with pytest.raises(UsageError, match=r"cron takes at most 998: put it into a script"):
             FORMS["cron"](plan(word * (fits + 1)))

@@ -27,7 +27,7 @@ def test_units_pass_systemd(tmp_path):
     done = subprocess.run(["systemd-analyze", "verify", *(str(tmp_path / name) for name in units)],
                           capture_output=True, text=True, check=False, timeout=60)  # fmt: skip
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
-    with pytest.raises(UsageError, match="no quotes or backslashes"):
+    with pytest.raises(UsageError, match="not allow quotes or backslashes"):
         FORMS["systemd"](Schedule(("/opt/it's/python",)))
     # It does look: a unit whose program is not there fails.
     broken = units["gpuprof-nightly.service"].replace("run me", "run you")

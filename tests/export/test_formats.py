@@ -72,7 +72,7 @@ def test_wrong_results_take_part_in_no_comparison_and_replace_what_was(tmp_path,
     assert render(name, right, wrong) == render(name)
     done = export(publish(tmp_path, right, wrong), "--format", name)
     assert done.code == 0
-    assert f"its results are wrong: a of {RUN_ID.format(1)}" in done.err
+    assert f"wrong results: a of {RUN_ID.format(1)}" in done.err
 
 
 def test_wrong_results_are_told_in_the_table():

@@ -120,7 +120,7 @@ def test_a_future_schema_says_so(runs):
     path = publish(runs, 77)
     (path / "record.json").write_bytes(DAMAGE["future"])
     with Index(runs) as index:
-        assert "a newer gpuprof wrote it" in index.faults[0]
+        assert "written by a newer gpuprof" in index.faults[0]
 
 
 @pytest.mark.parametrize("what", ["empty", "record.json is a directory"])

@@ -61,12 +61,12 @@ def test_a_second_copy_is_locked_out(machine):
         lock.write("process 1234 since yesterday")
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(LockedError, match=r"already at work .process 1234 since yesterday"):
+        with pytest.raises(LockedError, match=r"in progress .process 1234 since yesterday"):
             machine.night("a")
         done = gpuprof("nightly", "x.yaml", "--store", machine.store, "--out", machine.out)
         assert done.code == 75
         assert done.out == ""
-        assert "already at work" in done.err
+        assert "another nightly run is in progress" in done.err
     machine.night("a", night(0, 100))
 
 
@@ -137,5 +137,5 @@ def test_a_file_system_without_locks_is_not_another_night(tmp_path, monkeypatch)
         raise OSError(errno.ENOSYS, "Function not implemented")
 
     monkeypatch.setattr(fcntl, "flock", none)
-    with pytest.raises(UsageError, match="cannot be locked there"), tonight.locked(tmp_path):
+    with pytest.raises(UsageError, match="cannot lock files there"), tonight.locked(tmp_path):
         pass

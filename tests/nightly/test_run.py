@@ -70,12 +70,12 @@ def test_a_failed_configuration_costs_itself_alone(machine):
     assert samples(machine)["gpuprof_nightly_failed"] == 1
     late = None, b""
     second = machine.night("a", late, configs=configs)  # what was measured is not measured again
-    assert "gone.yaml: not over after 21,600 s" in second.line
+    assert "gone.yaml: not finished after 21,600 s" in second.line
     silent = -9, b""
     third = machine.night("b", silent, night(1, 40), configs=configs)
     assert third.exit_code == 5  # beside the failure, which the line tells too
     assert "REGRESSED" in third.line
-    assert "FAILED: gone.yaml: gpuprof run ended with code -9" in third.line
+    assert "FAILED: gone.yaml: gpuprof run exited with code -9" in third.line
     broken = machine.night("c", night(2, 100, outcome="error"))
     assert broken.exit_code == 1
     assert "FAILED: x.yaml: a: because of error" in broken.line
@@ -135,7 +135,7 @@ def test_a_run_whose_record_is_gone_is_a_failure(machine, monkeypatch):
     for answer in (record.to_json().encode(), b"", b"5", b"null", b"[1]", b'"run_id"', b"[" * 100_000):
         done = machine.night("a", (0, answer))  # and tried again each time
         assert done.exit_code == 1
-        assert "FAILED: x.yaml: the store has no readable record of it" in done.line
+        assert "FAILED: x.yaml: no readable record in the store" in done.line
 
 
 def test_files_that_cannot_be_written_are_told_and_the_night_goes_on(machine):

@@ -79,7 +79,7 @@ def test_the_first_step_is_that_of_the_first_process_or_none():
     assert assemble(journal(repeat(0), repeat(1)), NOW)[0].cases[0].first_step_s == 0.5
     case = assemble(journal(repeat(0, outcome="timeout"), repeat(1)), NOW)[0].cases[0]
     assert case.first_step_s is None
-    assert "later ones may find its compiled kernels" in case.absent["first_step_s"]
+    assert "later ones may reuse its compiled kernels" in case.absent["first_step_s"]
 
 
 def test_a_full_launch_queue_is_not_taken_for_a_slow_host():

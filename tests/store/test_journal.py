@@ -58,7 +58,7 @@ def test_unfinished_tells_the_dead_from_the_living(tmp_path):
     assert list(unfinished(tmp_path)) == [dead.staging]
     done = gpuprof("recover", "--store", tmp_path)
     assert done.code == 0
-    assert f"left {dead.staging} alone: nothing had been measured, but it may just be starting" in done.out
+    assert f"left {dead.staging} alone: nothing was measured, but it may just be starting" in done.out
     assert dead.staging.exists()
     alive._close()
 
@@ -69,7 +69,7 @@ def test_a_run_killed_before_its_first_line_is_cleared_once_it_is_old(tmp_path):
     assert gpuprof("recover", "--store", tmp_path).code == 0
     assert log.staging.exists()  # it may just be starting
     os.utime(log.staging / "journal.jsonl", (0, 0))
-    assert "nothing had been measured" in gpuprof("recover", "--store", tmp_path).out
+    assert "nothing was measured" in gpuprof("recover", "--store", tmp_path).out
     assert list(tmp_path.iterdir()) == []
 
 
