@@ -47,7 +47,9 @@ MALFORMED = {
     "sweep of a stranger": ("workload: lstm\nsweep: {precison: [ieee]}", "cannot be swept; did you mean 'precision'?"),
     "sweep and key": ("workload: lstm\nbatch_size: 2\nsweep: {batch_size: [1]}", "set both here and outside the sweep"),
     "sweep twice the same": ("workload: lstm\nsweep: {batch_size: [1, 1]}", "1 is in the list twice"),
-    "sweep too large": (f"workload: lstm\nsweep: {{batch_size: {list(range(1, 1002))}}}", "expands into 1001 cases; the limit is 1000"),
+    "sweep too large": (
+        f"workload: lstm\nsweep: {{batch_size: {list(range(1, 1002))}}}", "expands into 1001 cases; the limit is 1000"
+    ),
     "key twice": ("workload: cnn\nmode: train\nmode: infer", "x.yaml:3:1: mode: given twice, first on line 2"),
     "tab": ("workload: cnn\n\tmode: train", "indent with spaces"),
     "parameter outside": ("workload: lstm\nhidden_size: 3", "unknown key; did you mean 'params.hidden_size'?"),
