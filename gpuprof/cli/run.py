@@ -107,15 +107,12 @@ def command(
 
     from gpuprof import telemetry
     from gpuprof.cli.progress import Progress
-    from gpuprof.store.journal import unfinished
-    from gpuprof.store.upkeep import empty
     from gpuprof.supervisor.jobs import Job, measure
     from gpuprof.supervisor.machine import session
     from gpuprof.system.interrupts import terminate_as_interrupt
 
     notice = console(stderr=True)
-    for dead in filterfalse(empty, unfinished(store)):
-        say(notice, f"An earlier run was killed ({dead.name}). To save what it measured: {recover_hint(store)}")
+    _warn_of_killed_runs(store)
     if not configurations:
         if as_json:
             print_json([])
@@ -147,6 +144,15 @@ def command(
         print_json(documents[0] if len(documents) == 1 else documents)
     sys.stdout.flush()
     return _worst(codes, records)
+
+
+def _warn_of_killed_runs(store: Path) -> None:
+    from gpuprof.store.journal import unfinished
+    from gpuprof.store.upkeep import empty
+
+    for dead in filterfalse(empty, unfinished(store)):
+        hint = f"To save what it measured: {recover_hint(store)}"
+        say(console(stderr=True), f"An earlier run was killed ({dead.name}). {hint}")
 
 
 def _tell(done: Done, as_json: bool) -> None:
