@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from itertools import filterfalse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -140,10 +140,14 @@ def command(
         except KeyboardInterrupt:  # between two runs, or while one was stored; in a run it is an outcome
             codes.append(EXIT_INTERRUPTED)
     if as_json:
-        documents = [record.model_dump(mode="json", by_alias=True) for record in records]
-        print_json(documents[0] if len(documents) == 1 else documents)
+        _print_documents([record.model_dump(mode="json", by_alias=True) for record in records])
     sys.stdout.flush()
     return _worst(codes, records)
+
+
+def _print_documents(documents: list[dict[str, Any]]) -> None:
+    """One by itself, several as a list."""
+    print_json(documents[0] if len(documents) == 1 else documents)
 
 
 def _warn_of_killed_runs(store: Path) -> None:
@@ -210,7 +214,7 @@ def _dry_run(configurations: list[Configuration], quick: bool, as_json: bool) ->
 
     documents = [plan.describe(configuration, quick=quick) for configuration in configurations]
     if as_json:
-        print_json(documents[0] if len(documents) == 1 else documents)
+        _print_documents(documents)
         return EXIT_OK
     for document in documents:
         repeats, cases = document["protocol"]["repeats"], document["cases"]
