@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# Why a record lacks a field that came after it.
+EARLIER = "this run was recorded before gpuprof had it"
+
 
 @dataclass(frozen=True)
 class Absent:

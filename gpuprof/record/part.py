@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from gpuprof.absent import EARLIER
+
 Item = Literal["sample", "image", "token", "transition"]
 Verdict = Literal["pass", "drift", "wrong"]
 Regime = Literal["cpu", "host-bound", "device-bound"]
@@ -23,7 +25,11 @@ CaseId = Annotated[str, Field(pattern=r"^[a-z0-9_.+=-]{1,200}$")]
 
 
 class Part(BaseModel):
-    """A frozen piece of a record. `absent` names each field that is None and says why."""
+    """A frozen piece of a record. `absent` names each field that is None and says why.
+
+    A field that came later has None as its default: an earlier document, which does not name it, is read with that
+    reason. Whoever makes a part names every field.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
 
@@ -35,6 +41,7 @@ class Part(BaseModel):
         if not self.absent and None not in values.values():
             return self  # the usual case, made fast: a record has a hundred parts, and thousands of records are read
         empty = {name for name, value in values.items() if value is None}
+        self.absent.update(dict.fromkeys(empty - self.absent.keys() - self.model_fields_set, EARLIER))
         if unexplained := empty - self.absent.keys():
             raise ValueError(f"null without a reason in `absent`: {', '.join(sorted(unexplained))}")
         if stray := self.absent.keys() - empty:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from gpuprof.record.part import Estimate
+from gpuprof.absent import EARLIER
+from gpuprof.record.part import Estimate, NonNegative, Part
 from gpuprof.record.repeat import Cpu, Memory
 
 
@@ -20,3 +21,19 @@ def test_none_needs_a_reason_and_a_value_must_not_have_one():
         Memory(peak_bytes=-1, scope="", reserved_bytes=0, alloc_retries=0)
     with pytest.raises(ValidationError):
         Cpu(seconds=1, wall_s=1, threads=1, utilisation=1, waiting="N/A", stolen=0)
+
+
+class Grown(Part):
+    old: NonNegative
+    later: NonNegative | None = None
+
+
+def test_a_field_that_came_later_is_absent_from_earlier_documents_with_that_reason():
+    given = {"old": 1.0, "absent": {}}
+    assert Grown.model_validate(given).absent == {"later": EARLIER}
+    assert given["absent"] == {}
+    again = Grown.model_validate_json(Grown.model_validate(given).model_dump_json())
+    assert again == Grown.model_validate(given)
+    assert Grown(old=1.0, later=2.0).absent == {}
+    with pytest.raises(ValidationError, match="null without a reason"):
+        Grown(old=1.0, later=None)

@@ -35,6 +35,14 @@ def test_case_value_is_the_geometric_mean_over_processes():
     assert case.regime == "cpu"
 
 
+@pytest.mark.parametrize("repeats", [(), (repeat(),), (repeat(outcome="error"),)], ids=["none", "good", "bad"])
+@pytest.mark.parametrize("kind", ["cpu", "gpu"])
+def test_a_new_record_names_every_field(repeats, kind):
+    """What it left out would be taken for a field that came later."""
+    (case,) = assemble(journal(*repeats, kind=kind), NOW)[0].cases
+    assert set(type(case).model_fields) - case.model_fields_set <= {"item", "items_per_sample"}  # of old journals
+
+
 @pytest.mark.parametrize(("submit", "regime"), [(0.95, "host-bound"), (0.3, "device-bound")])
 def test_regime_on_a_gpu(submit, regime):
     assert assemble(journal(repeat(submit=submit), kind="gpu"), NOW)[0].cases[0].regime == regime

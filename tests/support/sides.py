@@ -9,6 +9,7 @@ from typing import Any
 
 from gpuprof.analysis import compare as analysis
 from gpuprof.analysis.evidence import Evidence, gather
+from gpuprof.case_keys import KEYS
 from gpuprof.index.digest import CaseDigest, Digest, digest
 from gpuprof.metrics import METRICS
 from gpuprof.store import runs as store
@@ -24,11 +25,11 @@ def case(rates: Any = STEADY, *, latency: Any = (), first_step: float | None = N
     values = {name: sorted(found)[len(found) // 2] for name, found in processes.items() if found}
     if first_step is not None:
         values["first_step_s"] = first_step
-    fields: dict[str, Any] = {
-        "case_id": "x", "workload": "lstm", "mode": "train", "variant": "eager", "precision": "ieee",
-        "requested": "ieee", "batch_size": 32, "seq_len": 100, "threads": 1, "seed": 0, "params": {}, "fallback": False,
-        "outcome": "ok", "reason": None, "correctness": "pass", "steady": True, "regime": "device-bound",
-        "energy_method": "counter", "processes": {name: found for name, found in processes.items() if found},
+    fields: dict[str, Any] = {key.name: key.default for key in KEYS.values()} | {
+        "case_id": "x", "workload": "lstm", "requested": "ieee", "seq_len": 100, "threads": 1, "params": {},
+        "fallback": False, "outcome": "ok", "reason": None, "correctness": "pass", "steady": True,
+        "regime": "device-bound", "energy_method": "counter",
+        "processes": {name: found for name, found in processes.items() if found},
         "order": list(range(len(rates))), "values": values, "facts": facts or {},
     } | more  # fmt: skip
     absent = {metric.key: "not measured here" for metric in METRICS if metric.key not in fields["values"]}
