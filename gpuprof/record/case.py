@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, create_model, model_validator
+from pydantic import Field, JsonValue, create_model
 
 from gpuprof.case_keys import KEYS, CaseKey, CaseKeys, Precision
 from gpuprof.record.part import (
@@ -101,7 +101,6 @@ class _Named(Part):
 
 # The case keys as plain fields. Precision is a part of its own: what was requested, and what was found.
 ASKED = tuple(key for key in KEYS.values() if key.name != "precision")
-_LATER = tuple(key for key in KEYS.values() if not key.in_old_records)
 
 
 def _field(key: CaseKey) -> tuple[Any, Any]:
@@ -160,17 +159,6 @@ class Case(_Keyed):  # type: ignore[misc]
     throttled_share: dict[str, NonNegative] | None = Field(description="mean across processes, by reason")
     repeats: list[Repeat]
     warnings: list[str] = Field(default_factory=list)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _made_before_a_key_came(cls, data: Any) -> Any:
-        """A case that was recorded before a length became a key says so: its workload may have had one all the same."""
-        if not isinstance(data, dict) or not isinstance(absent := data.get("absent", {}), dict):
-            return data
-        lacking = [key.name for key in _LATER if key.optional and key.name not in data]
-        return (
-            {**data, "absent": dict.fromkeys(lacking, "recorded before this was a key") | absent} if lacking else data
-        )
 
 
 def no_length(keys: Iterable[CaseKey]) -> dict[str, str]:
