@@ -114,11 +114,11 @@ def test_a_toy_key_selects_and_tells_cases_apart(toy):
     store = ("--store", place / "store")
     sides = gpuprof("compare", "context=8", "context=16", *store)
     assert sides.code == 0, sides.err
-    assert "context: 8 vs 16" not in sides.out and "varied on purpose" in sides.out
+    assert "context: 8 against 16" not in sides.out and "varied on purpose" in sides.out
     blocked = gpuprof("compare", "context<9", "context>9", *store)
-    assert "context: 8 vs 16" in blocked.out and "--vary context" in blocked.out
+    assert "context: 8 against 16" in blocked.out and "--vary context" in blocked.out
     varied = gpuprof("compare", "context<9", "context>9", "--vary", "context", *store)
-    assert "context: 8 vs 16" not in varied.out and "varied on purpose" in varied.out
+    assert "context: 8 against 16" not in varied.out and "varied on purpose" in varied.out
     report = gpuprof("report", *store).out
     assert "context 8" in report and "context 16" in report
     assert "seq_len, threads, context" in " ".join(gpuprof("compare", "--help").out.split())
