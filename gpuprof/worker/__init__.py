@@ -3,5 +3,6 @@
 requests (stdin)          replies (the descriptor named as first argument)
   {"do": "environment"}     {"event": "result", "data": {...}}
   {"do": "inspect", ...}    {"event": "failed", "outcome": ..., "reason": ...}
-  {"do": "measure", ...}    {"event": "ready", "window": ...}   then waits for a line `go` before the timed window
+  {"do": "measure", ...}    {"event": "ready", "window": ...}   then waits for a line of the supervisor before the phase
+  {"do": "load", ...}       the same
 """
