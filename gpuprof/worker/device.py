@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_map
 
 from gpuprof.worker.channel import Unsupported
 
@@ -134,9 +135,13 @@ class ComputeDevice:
         recorded: list[tuple[Any, Any]] = []
         for _ in range(graphs):
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=recorded[0][0].pool() if recorded else None):
-                output = step()
-            recorded.append((graph, output))
+            try:
+                with torch.cuda.graph(graph, pool=recorded[0][0].pool() if recorded else None):
+                    output = step()
+            except RuntimeError as error:
+                # Ending a capture that failed raises in its turn, and hides what went wrong in it.
+                raise error.__context__ or error from None
+            recorded.append((graph, tree_map(torch.Tensor.detach, output)))
         position = -1
 
         def replay() -> Any:

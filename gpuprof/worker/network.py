@@ -77,8 +77,12 @@ def turns(
 
 
 def kept(network: torch.nn.Module) -> list[torch.Tensor]:
-    """Copies of all parameters and buffers, on the CPU: on the device they would add to its peak memory."""
-    return [tensor.to("cpu", copy=True) for tensor in _state(network)]
+    """Copies of all parameters and buffers, on the CPU: on the device they would add to its peak memory.
+
+    Detached: a copy with a history keeps the parameter's AccumulateGrad node, which runs on the stream that it was made
+    on. A later capture of a backward pass would reach for that stream, and fail (CUDA error 901).
+    """
+    return [tensor.detach().to("cpu", copy=True) for tensor in _state(network)]
 
 
 def put_back(network: torch.nn.Module, state: list[torch.Tensor]) -> None:

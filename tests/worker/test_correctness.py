@@ -13,6 +13,7 @@ from gpuprof.record.case import Correctness
 from gpuprof.worker import correctness
 from gpuprof.worker.channel import Unsupported
 from gpuprof.worker.device import ComputeDevice
+from gpuprof.worker.network import kept
 from support.capturing import Capturing
 from support.cases import SMALL, case
 
@@ -150,6 +151,11 @@ def test_what_capturing_does_to_weights_optimiser_and_loss_scale_is_undone(arith
     found = correctness.check(case("cnn", variant="graph", precision=arithmetic), device, [arithmetic])
     assert device.captured == 2
     assert found["verdict"] == "pass"
+
+
+def test_what_is_kept_for_after_a_capture_holds_no_node_of_another_stream():
+    network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+    assert not [tensor for tensor in kept(network) if tensor.requires_grad or tensor.grad_fn is not None]
 
 
 def test_the_coarsest_arithmetic_found_sets_the_tolerance():
