@@ -1,47 +1,167 @@
 """How much two sides differ in one metric, and how sure that is. All of it on logarithms.
 
-The unit of inference is the highest level that has units to compare: machines where a side has several of them, runs
-from three runs on, processes otherwise. A side with one machine says nothing of other machines of its model, and one or
-two runs nothing of the machine's other days: between two machines, or between runs of one that did not take turns, a
-known spread is added, and reported.
+What is measured and what is not are kept apart. Measured is the scatter of the units of inference (`levels.level`):
+machines or runs from three on, processes otherwise. Not measured is what the machine's other days, and other machines
+of the model, would have given, where a side has too few of them: there a spread is added that a round figure and the
+few runs or machines at hand give together, with the few degrees of freedom that they have together.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
-from gpuprof.analysis.levels import Level, Sample, level
-from gpuprof.stats import Interval, finite_exp, t_cdf, t_quantile
+from gpuprof.analysis.levels import FEW, Level, Sample, Scatter, level
+from gpuprof.stats import Interval, finite_exp, t_cdf, t_density, t_quantile
 
 # Coefficient of variation of throughput between machines of one model: 39 single-H100 machines of Lambda's public
 # results spread by 0.07% to 4.1% with the network, 1.2% for BERT-base. A round figure on the wide side of the middle.
 MACHINE_SPREAD = 0.015
-# The same from run to run on one machine, where a side has too few runs to show it: a round figure, not measured on the
-# machine at hand. For a GPU with a host of its own it is wide, for a shared virtual machine narrow.
+# Its degrees of freedom: one network in twenty would spread by 2.4 times the figure or more (3.6%).
+MACHINE_FREEDOM = 4.0
+# The same from run to run on one machine: a round figure, not measured on the machine at hand. For a GPU with a host of
+# its own it is wide, for a shared virtual machine narrow. So it has fewer degrees of freedom: one machine in twenty
+# would have 2.9 times the figure. With more, two runs a side would find more than three, which show their own spread.
 RUN_SPREAD = 0.01
+RUN_FREEDOM = 3.0
 LEVEL = 0.05
-POWER = 0.80
+_Z_POWER = 0.8416  # of the power of 80%
+SURE = 1e6  # degrees of freedom of an error that is known
+_LEAST_P = 1e-12  # p-values are not told apart below this
+_ROUNDING = 1e-12  # of logarithms: the means of equal values may differ by less
 # Units that scatter anew in each case, spelt as `between` and `paired` do; runs and machines are the same in all cases.
 _SCATTER_ALONE = ("process", "pair of processes")
-_ROUNDING = 1e-12  # of logarithms: the means of equal values may differ by less
+
+
+class Error(NamedTuple):
+    """A standard error of a logarithm, with its degrees of freedom."""
+
+    se: float = 0.0
+    freedom: float = SURE
+
+
+_NO_ERROR = Error()
 
 
 @dataclass(frozen=True)
 class Effect:
-    """A ratio, candidate / baseline, with what is known of its error: all None where a side has one value alone."""
+    """A ratio, candidate / baseline, with what is known of its error.
 
-    ratio: float
-    ci95: Interval | None
-    mde: float | None  # the smallest relative difference that 80% of such comparisons would show
-    p: float | None  # two-sided, that the ratio is 1; not adjusted for other tests
+    Without `measured` (one value alone on a side) there is no interval: `interval`, `p` and `mde` are None.
+    """
+
+    difference: float  # logarithm of the ratio
     unit: str  # of inference; "a | b" where the sides' are not the same, "mixed" (for show) over cases of several units
     baseline_units: int
     candidate_units: int
-    spread: float  # coefficient of variation of the ratio, added for machines or runs not measured; 0 where none was
-    freedom: float | None  # degrees of freedom of `se`
-    se: float | None  # standard error of the ratio's logarithm, `spread` included
+    measured: Error | None = None
+    added: Error = _NO_ERROR  # for machines or runs that were not measured
+
+    @property
+    def ratio(self) -> float:
+        """Candidate / baseline."""
+        return finite_exp(self.difference)
+
+    @property
+    def spread(self) -> float:
+        """Coefficient of variation that was added to the ratio's; 0 where nothing was."""
+        return self.added.se if self.measured is not None else 0.0
+
+    @property
+    def enough(self) -> bool:
+        """Whether a verdict may rest on it: two processes hardly show how they scatter."""
+        fewest = min(self.baseline_units, self.candidate_units)
+        return self.measured is not None and (fewest >= FEW or not self.unit.endswith(("process", "processes")))
+
+    def half(self, level: float) -> float:
+        """Half of the interval that misses the truth with probability `level`, of the logarithm.
+
+        The two errors are joined by their own quantiles, half² = (t₁ se₁)² + (t₂ se₂)². One t with the degrees of
+        freedom of both (Satterthwaite) would lend the surer one's to the other.
+        """
+        assert self.measured is not None
+        return math.hypot(*(t_quantile(1 - level / 2, e.freedom) * e.se for e in self._errors))
+
+    def interval(self, level: float) -> Interval | None:
+        """Of the ratio, missing the truth with probability `level`."""
+        if self.measured is None:
+            return None
+        half = self.half(level)
+        return finite_exp(self.difference - half), finite_exp(self.difference + half)
+
+    @property
+    def ci95(self) -> Interval | None:
+        """The interval with 95%."""
+        return self.interval(LEVEL)
+
+    @cached_property
+    def p(self) -> float | None:
+        """Two-sided, that the ratio is 1: the level whose interval just reaches 1. Not adjusted for other tests."""
+        if self.measured is None:
+            return None
+        size = abs(self.difference)
+        if size < _ROUNDING:
+            return 1.0
+        errors = [error for error in self._errors if error.se > 0]
+        if not errors:
+            return 0.0
+        if len(errors) == 1:
+            return 2 * (1 - t_cdf(size / errors[0].se, errors[0].freedom))
+        return _level_that_reaches(size, errors)
+
+    def mde(self, level: float) -> float | None:
+        """Smallest relative difference that 80% of such comparisons would show, each tested at `level`.
+
+        The noncentrality at which t exceeds the interval's quantile with that probability, by the normal approximation
+        of noncentral t (Abramowitz & Stegun 26.7.10), times the standard error. What was measured of that is more often
+        too small than too large; the median of chi-square puts it right.
+        """
+        if self.measured is None:
+            return None
+        usual = (1 - 2 / (9 * max(1.0, self.measured.freedom))) ** 1.5
+        se = math.hypot(self.measured.se / usual, self.added.se)
+        freedom = joined(self._errors).freedom
+        critical = self.half(level) / joined(self._errors).se if se > 0 else 0.0
+        beyond = _Z_POWER * math.sqrt(1 + critical**2 / (2 * freedom))
+        return math.expm1(min(230.0, (critical * (1 - 1 / (4 * freedom)) + beyond) * se))
+
+    @property
+    def _errors(self) -> tuple[Error, Error]:
+        assert self.measured is not None
+        return self.measured, self.added
+
+
+def joined(errors: Sequence[Error]) -> Error:
+    """Independent errors as one, with Satterthwaite's (1946) degrees of freedom."""
+    variance = math.fsum(error.se**2 for error in errors)
+    doubt = math.fsum(error.se**4 / error.freedom for error in errors)
+    return Error(math.sqrt(variance), min(SURE, variance**2 / doubt) if doubt > 0 else SURE)
+
+
+def _level_that_reaches(size: float, errors: Sequence[Error]) -> float:
+    """The level at which Σ (t se)² is `size`², by Newton's method on its logarithm; at least _LEAST_P."""
+    below, above = math.log(_LEAST_P), 0.0  # Σ falls as the level grows
+    whole = joined(errors)
+    x = min(max(math.log(2 * (1 - t_cdf(size / whole.se, whole.freedom)) or _LEAST_P), below), -1e-6)
+    for _ in range(100):
+        level = math.exp(x)
+        ts = [t_quantile(1 - level / 2, e.freedom) for e in errors]
+        square = math.fsum((t * e.se) ** 2 for t, e in zip(ts, errors, strict=True))
+        excess = math.log(square / size**2) if square > 0 else -math.inf
+        below, above = (x, above) if excess > 0 else (below, x)
+        # dt / d level = -1 / (2 density)
+        slope = -level / square * math.fsum(
+            t * e.se**2 / t_density(t, e.freedom) for t, e in zip(ts, errors, strict=True)
+        ) if square > 0 else -math.inf  # fmt: skip
+        following = x - excess / slope
+        following = following if below < following < above else (below + above) / 2
+        if abs(following - x) < 1e-9 or above - below < 1e-9:
+            return math.exp(following)
+        x = following
+    return math.exp(x)
 
 
 def compare(
@@ -53,104 +173,115 @@ def compare(
 
 
 def between(b: Level, c: Level, *, machine_spread: float = MACHINE_SPREAD, run_spread: float = RUN_SPREAD) -> Effect:
-    """Ratio of geometric means with Welch's interval; Welch-Satterthwaite degrees of freedom.
+    """Ratio of geometric means, by Welch's t on what was measured, and with what was not, added.
 
-    The machine spread is added for each side that is one machine, unless both are the same one; then the run spread is,
-    for each side whose runs are too few to be the unit.
+    Where both sides have the same machines their spread cancels out: FEW or more of them are compared one by one.
     """
-    if b.machines > 1 or c.machines > 1 or b.machine != c.machine:
-        b, c = (replace(side, spread=machine_spread if side.machines == 1 else 0.0) for side in (b, c))
-    else:
-        b, c = (
-            replace(side, spread=run_spread / math.sqrt(side.runs) if side.unit == "process" else 0.0)
-            for side in (b, c)
-        )
+    same = b.names == c.names
+    if same and len(b.machines) >= FEW:
+        return _by_machine(b, c)
     unit = b.unit if b.unit == c.unit else f"{b.unit} | {c.unit}"
     if b.variance is None or c.variance is None:
-        return Effect(finite_exp(c.mean - b.mean), None, None, None, unit, b.units, c.units, 0.0, None, None)
-    known = b.spread**2 + c.spread**2
+        return Effect(c.mean - b.mean, unit, b.units, c.units)
+    added = [_unmeasured(run_spread, RUN_FREEDOM, (b.days, c.days), b.day_share + c.day_share)]
+    if not same:
+        added.append(
+            _unmeasured(machine_spread, MACHINE_FREEDOM, (b.chassis, c.chassis), b.machine_share + c.machine_share)
+        )
+    return Effect(c.mean - b.mean, unit, b.units, c.units, _welch(b, c), joined(added))
+
+
+def _welch(b: Level, c: Level) -> Error:
+    """Both sides' measured errors as one.
+
+    The degrees of freedom of Welch's t follow the variances that happened to be seen. Where the side that really
+    scatters more happened to scatter little, they are too many: three processes against five of a third of the scatter
+    err in 6.5% in place of 5% of comparisons, and many times too often at the small levels of many claims. So they are
+    the fewest that either side would give, were its variance at the end of the one-sided 70% interval around what was
+    seen (scripts/bench/referee.py).
+    """
+    assert b.variance is not None and c.variance is not None
     parts = [(b.variance, b.freedom), (c.variance, c.freedom)]
-    return _tested(c.mean - b.mean, parts, known, unit, (b.units, c.units))
+    fewest = SURE
+    for larger in range(2):
+        freedoms = [
+            Error(math.sqrt(v * (_may_be(f) if position == larger else 1.0)), f)
+            for position, (v, f) in enumerate(parts)
+        ]
+        fewest = min(fewest, joined(freedoms).freedom)
+    return Error(math.sqrt(b.variance + c.variance), fewest)
 
 
-def paired(logs: Sequence[float]) -> Effect:
-    """From log ratios (at least one) of processes that ran next to each other in one run: slow drift cancels out."""
+def _may_be(freedom: float) -> float:
+    """How many times the variance that was seen the true one may be, by a one-sided 70% interval.
+
+    freedom / chi-square quantile, by Wilson and Hilferty (1931): within 3% from 2 degrees of freedom on.
+    """
+    root = 1 - 2 / (9 * freedom) - 0.5244 * math.sqrt(2 / (9 * freedom))
+    return 1 / max(root, 0.05) ** 3
+
+
+def _by_machine(b: Level, c: Level) -> Effect:
+    logs = [candidate - baseline for (_, baseline), (_, candidate) in zip(b.machines, c.machines, strict=True)]
+    paired_level = level([Sample(str(i), 1, log, 0.0) for i, log in enumerate(logs)])
+    assert paired_level.variance is not None
     n = len(logs)
-    mean = math.fsum(logs) / n
-    if n < 2:
-        return Effect(finite_exp(mean), None, None, None, "pair", n, n, 0.0, None, None)
-    variance = math.fsum((log - mean) ** 2 for log in logs) / (n - 1) / n
-    return _tested(mean, [(variance, n - 1.0)], 0.0, "pair of processes", (n, n))
+    return Effect(paired_level.mean, "machine", n, n, Error(math.sqrt(paired_level.variance), n - 1))
+
+
+def _unmeasured(spread: float, freedom: float, scatters: Sequence[Scatter], share: float) -> Error:
+    """`share` of the variance of a run or machine, from the round figure and what the sides themselves show of it.
+
+    Fewer degrees of freedom than the figure's own raise it where they show more, and never lower it.
+    """
+    if not share or not spread:
+        return Error()
+    shown = sum(scatter.freedom for scatter in scatters)
+    variance = (freedom * spread**2 + sum(scatter.squares for scatter in scatters)) / (freedom + shown)
+    if shown < freedom:
+        return Error(math.sqrt(max(spread**2, variance) * share), freedom)
+    return Error(math.sqrt(variance * share), freedom + shown)
+
+
+def paired(samples: Sequence[Sample]) -> Effect:
+    """From log ratios of processes that ran next to each other in one run, a sample a run: days cancel out."""
+    whole = level(samples)
+    unit = {"process": "pair of processes"}.get(whole.unit, whole.unit)
+    if whole.variance is None:
+        return Effect(whole.mean, "pair", whole.units, whole.units)
+    return Effect(whole.mean, unit, whole.units, whole.units, Error(math.sqrt(whole.variance), whole.freedom))
 
 
 def together(weighted: Sequence[tuple[Effect, float]]) -> Effect:
     """Geometric mean over cases with their weights (which must sum to 1), for this set of cases.
 
     Processes scatter independently from case to case: variances add. Runs and machines are the same in all cases, so
-    their scatter does not average out: standard deviations add, as does the spread that is known.
+    their scatter does not average out: standard deviations add, as do those of what was added.
     """
     if len(weighted) == 1:
         return weighted[0][0]
-    mean = math.fsum(weight * math.log(effect.ratio) for effect, weight in weighted)
-    spread = math.fsum(weight * effect.spread for effect, weight in weighted)
+    mean = math.fsum(weight * effect.difference for effect, weight in weighted)
     units = {effect.unit for effect, _ in weighted}
     unit = next(iter(units)) if len(units) == 1 else "mixed"
     least = [min(getattr(effect, side) for effect, _ in weighted) for side in ("baseline_units", "candidate_units")]
-    if any(effect.se is None for effect, _ in weighted):
-        return Effect(finite_exp(mean), None, None, None, unit, least[0], least[1], spread, None, None)
-    independent: list[tuple[float, float]] = []  # variance of the weighted logarithm, and its degrees of freedom
-    shared: list[tuple[float, float]] = []
+    alone: list[Error] = []
+    shared: list[Error] = []
+    added = _shared([Error(weight * effect.added.se, effect.added.freedom) for effect, weight in weighted])
     for effect, weight in weighted:
-        variance, freedom = _estimated_part(effect)
-        (independent if effect.unit in _SCATTER_ALONE else shared).append((weight**2 * variance, freedom))
-    if shared:
-        # One part. The same units stand behind each case, with about the same freedom: their mean is its freedom.
-        deviation = sum(math.sqrt(variance) for variance, _ in shared)
-        independent.append((deviation**2, sum(freedom for _, freedom in shared) / len(shared)))
-    return _tested(mean, independent, spread**2, unit, (least[0], least[1]))
+        if effect.measured is None:
+            return Effect(mean, unit, least[0], least[1])
+        (alone if effect.unit in _SCATTER_ALONE else shared).append(
+            Error(weight * effect.measured.se, effect.measured.freedom)
+        )
+    return Effect(mean, unit, least[0], least[1], joined([*alone, _shared(shared)]), added)
 
 
-def _estimated_part(effect: Effect) -> tuple[float, float]:
-    """An effect's variance without the known spread, and the degrees of freedom of that part alone.
-
-    `_tested` gave the whole variance V the freedom V² / Σ(v² / f) over its estimated parts v. Those alone, Σv, have
-    (Σv)² / Σ(v² / f): the whole's, times (Σv / V)².
-    """
-    whole = (effect.se or 0.0) ** 2
-    variance = max(0.0, whole - effect.spread**2)
-    if variance == 0:
-        return 0.0, 1.0
-    return variance, (effect.freedom or 1.0) * (variance / whole) ** 2
-
-
-def mde(se: float, freedom: float, claims: int = 1) -> float:
-    """Smallest relative difference that some 80% of such comparisons would show, as one of `claims` claims.
-
-    (t₁₋₀.₀₂₅/ₙ + t₀.₈₀) · SE for n claims. `se` and `freedom` are those of the ratio's logarithm.
-    """
-    reach = t_quantile(1 - LEVEL / 2 / max(1, claims), freedom) + t_quantile(POWER, freedom)
-    return math.expm1(min(230.0, reach * se))
-
-
-def _tested(
-    difference: float, parts: Sequence[tuple[float, float]], known: float, unit: str, units: tuple[int, int]
-) -> Effect:
-    """The effect of a log ratio: interval, p and MDE by Student's t, freedom by Satterthwaite (1946).
-
-    `parts` are estimated variances with their degrees of freedom; `known` is a variance that was not estimated and has
-    no doubt of its own.
-    """
-    variance = known + sum(v for v, _ in parts)
-    doubt = sum(v**2 / f for v, f in parts)
-    freedom = min(1e6, variance**2 / doubt) if doubt > 0 else 1e6
-    se = math.sqrt(variance)
-    half = t_quantile(1 - LEVEL / 2, freedom) * se
-    p = 2 * (1 - t_cdf(abs(difference) / se, freedom)) if se > 0 else 0.0
-    if abs(difference) < _ROUNDING:
-        p = 1.0
-    interval = (finite_exp(difference - half), finite_exp(difference + half))
-    shown = mde(se, freedom)
-    return Effect(finite_exp(difference), interval, shown, p, unit, *units, math.sqrt(known), freedom, se)
+def _shared(errors: Sequence[Error]) -> Error:
+    """Errors that are the same in all cases as one, with the smallest of their degrees of freedom."""
+    some = [error for error in errors if error.se > 0]
+    if not some:
+        return Error()
+    return Error(math.fsum(e.se for e in some), min(e.freedom for e in some))
 
 
 def holm(ps: Sequence[float]) -> list[float]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import statistics
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from gpuprof.analysis.levels import Level, level
+from gpuprof.analysis.levels import FEW, Level, level
 from gpuprof.case_keys import FIELDS
 from gpuprof.index.brief import PER_METRIC, Brief, Numbers, Shared, as_text, brief, static
 from gpuprof.index.digest import CaseDigest, Digest
@@ -31,7 +33,9 @@ class CaseEvidence:
     static: Shared  # the newest run's
     find: Callable[[], CaseDigest]  # gives the newest run's case in full
     newest_run: str  # run id
-    rows: list[tuple[str, Numbers]] = field(default_factory=list)  # a run each: its machine (a card's until `unify`)
+    # A run each: its machine (a card's until `unify`), its numbers, its id.
+    rows: list[tuple[str, Numbers, str]] = field(default_factory=list)
+    latest: deque[tuple[str, Callable[[], CaseDigest]]] = field(default_factory=lambda: deque(maxlen=FEW))  # run ids
     statics: set[Shared] = field(default_factory=set)  # of all runs
     _levels: dict[str, Level | None] = field(default_factory=dict)
 
@@ -53,12 +57,30 @@ class CaseEvidence:
     def samples(self, metric: str) -> list[tuple[str, float, float, float]]:
         """One for each run whose processes have values: Sample as a plain tuple, since thousands are made."""
         i = _AT[metric]
-        return [(machine, x[i], x[i + 1], x[i + 2]) for machine, x in self.rows if x[i] == x[i]]  # not NaN
+        return [(machine, x[i], x[i + 1], x[i + 2]) for machine, x, _ in self.rows if x[i] == x[i]]  # not NaN
 
     def values(self, metric: str) -> list[float]:
         """The headline of each run that has one, in the metric's unit."""
         i = _AT[metric] + 3
-        return [x[i] for _, x in self.rows if x[i] == x[i]]
+        return [x[i] for _, x, _ in self.rows if x[i] == x[i]]
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Run ids, oldest first."""
+        return tuple(run for *_, run in self.rows)
+
+    @cached_property
+    def in_full(self) -> dict[str, CaseDigest]:
+        """By run id, the case in each run, where they are FEW at most; else empty, since processes are not the unit."""
+        return {run: find() for run, find in self.latest} if len(self.rows) <= FEW else {}
+
+    def rounds(self, metric: str) -> dict[tuple[str, int], float]:
+        """Logarithm of each process's value, by run and repeat; empty where the runs are many (`in_full`)."""
+        return {
+            (run, repeat): math.log(value)
+            for run, case in self.in_full.items()
+            for repeat, value in zip(case.order, case.processes.get(metric, ()), strict=False)
+        }
 
     def forget(self) -> None:
         """Levels are computed anew after `rows` have changed."""
@@ -87,6 +109,7 @@ class Evidence:
     skipped: list[str] = field(default_factory=list)  # a line each: records that could not be read, and copies
     run_ids: set[str] = field(default_factory=set)
     copies: list[str] = field(default_factory=list)  # a line each
+    numbers: dict[int, str] = field(default_factory=dict)  # of a run's measured values a hash, and its id
 
     @cached_property
     def facts(self) -> dict[str, dict[str, int]]:
@@ -179,6 +202,12 @@ def fold(side: Evidence, run: Brief, chosen: set[str] | None, find: Callable[[],
     if run.run_id in side.run_ids:
         side.copies.append(f"{run.where}: copy of run {run.run_id}, counted once")
         return
+    # No two runs measure the same to the last bit: equal values under another id are a copy, and no second measurement.
+    # Mean and scatter of each case's throughput tell runs apart; NaN stands for no values.
+    values = [(shared.key, x[1], x[2]) for shared, x in run.cases if x[1] == x[1]]
+    if values and (original := side.numbers.setdefault(hash(tuple(values)), run.run_id)) != run.run_id:
+        side.copies.append(f"{run.where}: the values of run {original} under another id, counted once")
+        return
     side.run_ids.add(run.run_id)
     side.runs.append((run.run_id, run.started_at, run.where))
     machine = run.head.data["machine"]
@@ -194,8 +223,9 @@ def fold(side: Evidence, run: Brief, chosen: set[str] | None, find: Callable[[],
             case = side.cases[shared.key] = CaseEvidence(shared, find, run.run_id)  # type: ignore[arg-type]
         case.static, case.newest_run = shared, run.run_id
         case.find = lambda position=position: find().cases[position]  # type: ignore[misc]
+        case.latest.append((run.run_id, case.find))
         case.statics.add(shared)
-        case.rows.append((machine, numbers))
+        case.rows.append((machine, numbers, run.run_id))
 
 
 def unify(baseline: Evidence, candidate: Evidence) -> None:
@@ -227,13 +257,13 @@ def unify(baseline: Evidence, candidate: Evidence) -> None:
             machines[first(name)] = machines.get(first(name), 0) + count
         side.machines = machines
         for case in side.cases.values():
-            case.rows = [(first(machine), numbers) for machine, numbers in case.rows]
+            case.rows = [(first(machine), numbers, run) for machine, numbers, run in case.rows]
             case.forget()
 
 
 def complete(side: Evidence) -> None:
-    """Load the newest run and the newest of each case now, while the index is open."""
-    _ = side.newest, [case.newest for case in side.cases.values()]
+    """Load the newest run, the newest of each case and its runs where they are few, now, while the index is open."""
+    _ = side.newest, [(case.newest, case.in_full) for case in side.cases.values()]
 
 
 def typical(case: CaseEvidence, metric: str) -> float | None:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from gpuprof import throttling
 from gpuprof.analysis.evidence import CaseEvidence, Evidence
-from gpuprof.analysis.levels import RUNS
+from gpuprof.analysis.levels import FEW
 from gpuprof.analysis.pairing import TOLERATED, Pair, shown
 from gpuprof.case_keys import HEADINGS
 from gpuprof.units import show
@@ -93,11 +93,13 @@ def _sides(baseline: Evidence, candidate: Evidence, pairs: Sequence[Pair]) -> It
         words = {True: "simulated", False: "measured"}
         texts = [" and ".join(words[value] for value in sorted(side.simulated)) for side in both]
         yield Entry("simulated", texts[0], texts[1], "blocks", "simulated numbers do not come from hardware")
-    if (common := _runs(baseline) & _runs(candidate)) and any(not pair.differs for pair in pairs):
-        shared = ", ".join(sorted(common)[:_MANY])
+    common = _runs(baseline) & _runs(candidate)
+    copied = {baseline.numbers[values] for values in baseline.numbers.keys() & candidate.numbers.keys()}
+    if (common or copied) and any(not pair.differs for pair in pairs):
+        shared = ", ".join(sorted(common or copied)[:_MANY])
         yield Entry("runs", shared, shared, "blocks", "both sides have the same measurements")
     one_machine = baseline.machines.keys() == candidate.machines.keys() and len(baseline.machines) == 1
-    if one_machine and not common and len(baseline.runs) + len(candidate.runs) < 2 * RUNS:
+    if one_machine and not common and len(baseline.runs) + len(candidate.runs) < 2 * FEW:
         times = (_when_run(baseline), _when_run(candidate))
         yield Entry("turns", *times, "weakens", "not interleaved, so drift of the machine looks like a difference; a "
                     "sweep interleaves both in one run")  # fmt: skip
@@ -156,8 +158,9 @@ def _facts(baseline: Evidence, candidate: Evidence, pairs: Sequence[Pair]) -> It
     yield "torch_build", "noted", "each device needs its own build"
     yield "driver_version", "weakens" if one_vendor else "noted", "drivers change clocks and launch times"
     yield "vbios_version", "noted", "firmware sets clocks and power"
-    if any(set(side.facts.get("partition", {})) - _WHOLE for side in (baseline, candidate)):
-        yield "partition", "weakens", "a partition is not the whole card"
+    cut = [bool(set(side.facts.get("partition", {})) - _WHOLE) for side in (baseline, candidate)]
+    if any(cut):
+        yield "partition", "weakens" if all(cut) else "blocks", "a partition is not the whole card"
     yield "ecc_enabled", "weakens", "error correction costs bandwidth on some types of memory"
     yield "scope", "weakens", "sensors cover different hardware, so energies are not strictly comparable"
     yield "cpu", host, "the host submits the work" if host == "weakens" else "no case here is host-bound"

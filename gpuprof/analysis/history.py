@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from gpuprof.analysis.effect import LEVEL, Effect, between, holm
-from gpuprof.analysis.levels import RUNS, Level, level
+from gpuprof.analysis.levels import FEW, Level, level
 from gpuprof.analysis.series import Key, Point, collected
 from gpuprof.analysis.suspects import Suspect, suspects
 from gpuprof.index.sources import Chosen
@@ -245,15 +245,15 @@ def over_earlier(points: Sequence[Point]) -> Effect | None:
     are known to have.
     """
     *earlier, newest = points
-    if len(earlier) >= RUNS:
+    if len(earlier) >= FEW:
         logs = [math.log(point.value) for point in earlier]
         n, robust = len(logs), len(points) >= ENOUGH
         middle, deviation = (statistics.median, spread) if robust else (statistics.fmean, statistics.stdev)
         # s² for the newest run and s² / n for the mean, all of it on this side: with 0 on the other one the degrees of
         # freedom come out as n - 1. (A median has more than s² / n; docs/method.md has the rates that result.)
         # Both levels are runs of one machine, so that `between` adds no spread.
-        expected = Level(middle(logs), max(_FINEST, deviation(logs)) ** 2 * (1 + 1 / n), n - 1, "run", n, 1)
-        return between(expected, Level(math.log(newest.value), 0.0, n - 1, "run", 1, 1))
+        expected = Level(middle(logs), max(_FINEST, deviation(logs)) ** 2 * (1 + 1 / n), n - 1, "run", n)
+        return between(expected, Level(math.log(newest.value), 0.0, n - 1, "run", 1))
     samples = [point.sample for point in points]
     if not earlier or None in samples:
         return None

@@ -1,11 +1,11 @@
-"""The level of one side: mean, variance and degrees of freedom over machines, runs or processes."""
+"""The level of one side: its mean, and how the machines, runs and processes behind it scatter."""
 
 from __future__ import annotations
 
 import math
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from gpuprof.stats import Interval, finite_exp, t_quantile
@@ -20,59 +20,86 @@ class Sample(NamedTuple):
     squares: float  # sum of squared deviations from the mean
 
 
+class Scatter(NamedTuple):
+    """Squared deviations from a mean, summed, with their degrees of freedom: scatters of one kind can be added up."""
+
+    squares: float = 0.0
+    freedom: float = 0.0
+
+
+_NO_SCATTER = Scatter()
+
+
 @dataclass(frozen=True)
 class Level:
-    """Mean of a side's logarithms, and how sure it is."""
+    """Mean of a side's logarithms, and how sure it is.
+
+    `variance` is that of the mean as far as its `unit` shows it. What the unit does not show, because there are too few
+    runs or machines, is for `effect.between` to add: `day_share` and `machine_share` times the variance of one run, and
+    of one machine, about the mean.
+    """
 
     mean: float
-    variance: float | None  # of the mean; None where there is one value alone
+    variance: float | None  # None where nothing scatters: one value alone
     freedom: float  # degrees of freedom of the variance
     unit: str  # of inference: machine, run or process
     units: int
-    machines: int
-    machine: str = ""  # its name, where there is one machine
+    machines: tuple[tuple[str, float], ...] = (("", 0.0),)  # name and mean of each, by name
     runs: int = 1
-    spread: float = 0.0  # known standard deviation, beside `variance`, for machines or runs that nobody measured
+    days: Scatter = _NO_SCATTER  # runs around their machine's mean
+    chassis: Scatter = _NO_SCATTER  # machines around their mean
+    day_share: float = 0.0
+    machine_share: float = 0.0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The machines, sorted."""
+        return tuple(name for name, _ in self.machines)
 
     @property
     def interval(self) -> Interval | None:
-        """95%, of the side's geometric mean, in the metric's unit, without `spread`. None where variance is."""
+        """95%, of the side's geometric mean, in the metric's unit, as its units show it. None where variance is."""
         if self.variance is None:
             return None
         half = t_quantile(0.975, self.freedom) * math.sqrt(self.variance)
         return finite_exp(self.mean - half), finite_exp(self.mean + half)
 
 
-RUNS = 3  # from so many runs on, the run is the unit of inference
+FEW = 3  # fewer machines, or runs of a machine, than this do not show how they scatter
 
 
 def level(samples: Sequence[Sample | tuple[str, float, float, float]]) -> Level:
     """One side's samples (at least one) as one number with its variance.
 
-    The unit is the machine where there are several, from RUNS runs on the run, else the process. Each machine, or run,
-    counts the same, whatever the number of its processes.
+    The unit is the machine from FEW machines on, else the run from FEW runs of a machine on, else the process. Each
+    machine counts the same, and each run of a machine where runs are the unit, whatever the number of processes.
     """
-    machines, counts, means, squares = zip(*samples, strict=True)
-    groups: dict[str, list[int]] = {}
-    for position, machine in enumerate(machines):
-        groups.setdefault(machine, []).append(position)
-    if len(groups) > 1:
-        each = [_mean([counts[i] for i in group], [means[i] for i in group]) for group in groups.values()]
-        return _of_means(each, "machine", len(groups))
-    if len(samples) >= RUNS:
-        return replace(_of_means(means, "run", 1), machine=machines[0])
-    n, mean = int(sum(counts)), _mean(counts, means)
-    # Deviations of all processes from the common mean: those inside their runs, and those of the runs' means.
-    total = math.fsum(s + c * (m - mean) ** 2 for c, m, s in zip(counts, means, squares, strict=True))
-    variance = total / (n - 1) / n if n > 1 else None
-    return Level(mean, variance, max(1, n - 1), "process", n, 1, machines[0], len(samples))
+    groups: dict[str, list[Sample | tuple[str, float, float, float]]] = {}
+    for sample in samples:
+        groups.setdefault(sample[0], []).append(sample)
+    machines, runs = len(groups), len(samples)
+    by_run = machines >= FEW or runs - machines >= FEW - 1
+    means = {name: _mean([1.0] * len(group) if by_run else [s[1] for s in group], [s[2] for s in group])
+             for name, group in groups.items()}  # fmt: skip
+    mean = math.fsum(means.values()) / machines
+    named = tuple(sorted(means.items()))
+    days = Scatter(math.fsum((s[2] - means[s[0]]) ** 2 for s in samples) if runs > machines else 0.0, runs - machines)
+    chassis = Scatter(math.fsum((m - mean) ** 2 for m in means.values()) if machines > 1 else 0.0, machines - 1)
+    if machines >= FEW:
+        variance = chassis.squares / chassis.freedom / machines
+        return Level(mean, variance, chassis.freedom, "machine", machines, named, runs, days, chassis)
+    # Of the mean over machines: each adds its own mean's variance, that of one unit over their number.
+    day_share = math.fsum(1 / len(group) for group in groups.values()) / machines**2
+    if by_run:
+        variance = days.squares / days.freedom * day_share
+        return Level(mean, variance, days.freedom, "run", runs, named, runs, days, chassis, 0.0, 1 / machines)
+    counts = [sum(s[1] for s in group) for group in groups.values()]
+    freedom = sum(counts) - runs
+    share = math.fsum(1 / count for count in counts) / machines**2
+    within = math.fsum(s[3] for s in samples) / freedom * share if freedom > 0 else None
+    return Level(mean, within, max(1.0, freedom), "process", int(sum(counts)), named, runs, days, chassis,
+                 day_share, 1 / machines)  # fmt: skip
 
 
 def _mean(counts: Sequence[float], means: Sequence[float]) -> float:
     return math.fsum(map(operator.mul, counts, means)) / sum(counts)
-
-
-def _of_means(means: Sequence[float], unit: str, machines: int) -> Level:
-    mean = math.fsum(means) / len(means)
-    variance = math.fsum([(m - mean) ** 2 for m in means]) / (len(means) - 1) / len(means)
-    return Level(mean, variance, len(means) - 1, unit, len(means), machines)

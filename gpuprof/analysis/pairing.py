@@ -120,10 +120,8 @@ def shown(name: str, case: CaseEvidence) -> str:
     return "none" if value is None else as_text(value)
 
 
-def pairs_within_runs(pair_: Pair, baseline: Evidence, candidate: Evidence) -> bool:
-    """Whether both cases come from one run, whose processes took turns."""
+def took_turns(pair_: Pair) -> bool:
+    """Whether each run has both cases, so that their processes took turns."""
     return (
-        len(baseline.runs) == len(candidate.runs) == 1
-        and baseline.runs[0][0] == candidate.runs[0][0]
-        and pair_.baseline.newest.case_id != pair_.candidate.newest.case_id
+        pair_.baseline.runs == pair_.candidate.runs and pair_.baseline.newest.case_id != pair_.candidate.newest.case_id
     )

@@ -84,7 +84,7 @@ def command(
         *sides, vary=set(vary) | varied(*(choice.selector for choice in choices)),
         machine_spread=MACHINE_SPREAD if machine_spread is None else machine_spread,
     )  # fmt: skip
-    if strict and comparison.blocked:
+    if strict and (comparison.blocked or comparison.coverage < analysis.ENOUGH):
         return _refuse(comparison, as_json=form == "json")
     now = utc_now()
     drawn = sampled.of(*zip(names(*sides), sides, strict=True)) if form in ("html", "pdf") else None
@@ -100,6 +100,8 @@ def _refuse(comparison: Comparison, *, as_json: bool) -> int:
         f"{', '.join(row.cases) or 'all cases'}: {row.key}: {row.baseline} vs {row.candidate} ({row.why})"
         for row in comparison.blocked
     ]
+    if comparison.gaps:
+        lines.append(f"{comparison.coverage:.0%} of the cases can be compared, and --strict wants 80%")
     message = "not compared, because --strict was given and these differences block:\n  " + "\n  ".join(lines)
     if as_json:
         print_json({"error": {"message": message, "exit_code": EXIT_UNFAIR}})

@@ -6,8 +6,9 @@ Nothing here is new: every value is read from the record, by the table of metric
 from __future__ import annotations
 
 import dataclasses
+import math
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,15 @@ class Digest:
         """The digest of which `data` is the `as_json`. Raises TypeError or KeyError for other data."""
         cases = [CaseDigest(**case) for case in data["cases"]]
         return cls(**{**data, "cases": cases, "where": where})
+
+
+_GEOMETRIC = ("samples/s", "s")  # units of headlines that are geometric means over processes
+
+
+def _borne_out(headline: float, processes: Sequence[float]) -> bool:
+    """Whether a headline is its processes' geometric mean, but for rounding."""
+    mean = math.fsum(math.log(value) for value in processes) / len(processes)
+    return headline > 0 and abs(math.log(headline) - mean) < 1e-6
 
 
 _LEAST = 1e-30  # of any metric in its unit, where it is not 0; its inverse is the most
@@ -168,6 +178,9 @@ def _case(case: Case) -> CaseDigest:
         sound = [value for value in each if value is not None and _LEAST < value < 1 / _LEAST]
         if sound and len(sound) == len(each):
             processes[metric.key] = sound
+            if metric.unit in _GEOMETRIC and not _borne_out(reading.value, sound):
+                absent[metric.key] = "its processes give another value: the record is damaged or was edited"
+                del values[metric.key], processes[metric.key]
     checks = sorted({check for r in good if r.telemetry is not None for check in r.telemetry.checks})
     waits = [r.cpu.waiting for r in good if r.cpu is not None and r.cpu.waiting is not None]
     stolen = [r.cpu.stolen for r in good if r.cpu is not None and r.cpu.stolen is not None]

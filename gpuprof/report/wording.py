@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpuprof import units
 from gpuprof.absent import Absent
+from gpuprof.analysis.claims import Claim
 from gpuprof.analysis.effect import Effect
 from gpuprof.report.story import Cell, Tone
 from gpuprof.stats import Interval
@@ -37,6 +38,11 @@ def times(ratio: float) -> str:
 def times_interval(ci95: Interval | None) -> str:
     """The interval of a ratio, such as [1.31, 1.45]; empty for None."""
     return "" if ci95 is None else f"[{_three(ci95[0])}, {_three(ci95[1])}]"
+
+
+def confidence(claim: Claim) -> str:
+    """That of the claim's interval, such as 95% or 99.83%; empty where it has none."""
+    return "" if claim.interval is None else f"{100 * (1 - claim.level):.4g}%"
 
 
 def _three(ratio: float) -> str:

@@ -24,14 +24,24 @@ def test_the_ratio_is_welch():
     expected = scipy.stats.ttest_ind([math.log(v) for v in b], [math.log(v) for v in a], equal_var=False)
     low, high = expected.confidence_interval(0.95)
     assert found.ratio == pytest.approx(scipy.stats.gmean(b) / scipy.stats.gmean(a))
-    assert found.ci95 == pytest.approx((math.exp(low), math.exp(high)))
-    assert found.p == pytest.approx(expected.pvalue)
+    # Welch's, but for the degrees of freedom, which are fewer: what was seen may be too little.
+    assert found.measured.se == pytest.approx((high - low) / 2 / scipy.stats.t.ppf(0.975, expected.df))
+    assert found.measured.freedom < expected.df
+    size, (se, freedom) = abs(math.log(found.ratio)), found.measured
+    assert found.p == pytest.approx(2 * scipy.stats.t.sf(size / se, freedom))
     assert (found.unit, found.baseline_units, found.candidate_units, found.spread) == ("process", 4, 3, 0)
+    half = scipy.stats.t.ppf(0.975, freedom) * se
+    assert found.ci95 == pytest.approx((found.ratio * math.exp(-half), found.ratio * math.exp(half)))
+
+
+@pytest.mark.parametrize("freedom", [2, 3, 4, 9, 20])
+def test_how_much_more_a_variance_may_be(freedom):
+    assert effect._may_be(freedom) == pytest.approx(freedom / scipy.stats.chi2.ppf(0.3, freedom), rel=0.03)
 
 
 def test_pairs_are_the_paired_t_test():
     logs = [0.011, 0.018, 0.004, 0.013, 0.009]
-    found = effect.paired(logs)
+    found = effect.paired([sample(logs)])
     expected = scipy.stats.ttest_1samp(logs, 0)
     low, high = expected.confidence_interval(0.95)
     assert found.ci95 == pytest.approx((math.exp(low), math.exp(high)))
@@ -41,9 +51,15 @@ def test_pairs_are_the_paired_t_test():
 def test_one_process_has_a_ratio_and_no_interval():
     for found in (without_days([of(3.0)], [of(2.0, 2.1)]), without_days([of(3.0, 3.1)], [of(2.0)])):
         assert found.ratio == pytest.approx(2 / 3, rel=0.03)
-        assert (found.ci95, found.mde, found.p) == (None, None, None)
-    assert effect.paired([0.1]).ci95 is None
-    assert effect.paired([0.1]).ratio == pytest.approx(math.exp(0.1))
+        assert (found.ci95, found.mde(0.05), found.p) == (None, None, None)
+    assert effect.paired([sample([0.1])]).ci95 is None
+    assert effect.paired([sample([0.1])]).ratio == pytest.approx(math.exp(0.1))
+
+
+def test_two_processes_are_too_few_for_a_verdict_and_two_runs_of_many_are_not():
+    assert not without_days([of(3.0, 3.1, 3.2)], [of(2.0, 2.1)]).enough
+    assert without_days([of(3.0, 3.1)] * 2, [of(2.0, 2.1)] * 2).enough
+    assert without_days([of(3.0)] * 3, [of(2.0)] * 3).enough
 
 
 def test_the_mde_is_that_of_the_method():
@@ -52,7 +68,7 @@ def test_the_mde_is_that_of_the_method():
         logs = statistics.NormalDist(0, 0.01).samples(n, seed=1)
         scale = 0.01 / statistics.stdev(logs)
         logs = [log * scale for log in logs]
-        assert without_days([sample(logs)], [sample(logs)]).mde == pytest.approx(expected, abs=0.0006)
+        assert without_days([sample(logs)], [sample(logs)]).mde(0.05) == pytest.approx(expected, abs=0.002)
 
 
 def test_swapping_the_sides_inverts_the_ratio():
@@ -61,7 +77,7 @@ def test_swapping_the_sides_inverts_the_ratio():
     assert there.ratio * back.ratio == pytest.approx(1)
     assert there.ci95[0] * back.ci95[1] == pytest.approx(1)
     assert there.p == pytest.approx(back.p)
-    assert there.mde == pytest.approx(back.mde)
+    assert there.mde(0.05) == pytest.approx(back.mde(0.05))
 
 
 @given(
@@ -90,10 +106,10 @@ def test_equal_values_show_no_difference_however_many_they_are():
 @pytest.mark.parametrize("wild", [[1e-300, 1e300], [1e-300, 1.0, 1e300]])
 def test_absurd_values_from_a_damaged_record_break_nothing(wild):
     found = without_days([of(*wild)], [of(*wild)])
-    assert all(map(math.isfinite, (found.ratio, *found.ci95, found.mde, found.p)))
+    assert all(map(math.isfinite, (found.ratio, *found.ci95, found.mde(0.05), found.p)))
     assert all(map(math.isfinite, level([of(*wild)]).interval))
     assert math.isfinite(without_days([of(1e-300, 1.1e-300)], [of(1e300, 1.1e300)]).ratio)
-    assert math.isfinite(effect.paired([-700.0, 700.0]).mde)
+    assert math.isfinite(effect.paired([sample([-700.0, 700.0])]).mde(0.05))
 
 
 # ---- the machines' spread
@@ -104,12 +120,18 @@ def test_machine_spread_is_added_for_each_side_that_is_one_machine_of_its_own():
     c = of(10.1, 10.2, machine="c")
     assert without_days([a], [a]).spread == 0
     assert without_days([a], [b]).spread == pytest.approx(0.015 * math.sqrt(2))
-    assert without_days([a], [b, c]).spread == pytest.approx(0.015)
-    assert without_days([a, b], [b, c]).spread == 0
+    # Two machines are too few to make the round figure smaller, and enough to make it larger.
+    assert without_days([a], [b, c]).spread == pytest.approx(0.015 * math.sqrt(1.5))
+    d = of(14.2, 14.3, machine="d")
+    shown = (math.log(10.25) - math.log(14.25)) ** 2 / 2
+    assert without_days([a], [b, d]).spread == pytest.approx(math.sqrt((4 * 0.015**2 + shown) / 5 * 1.5), rel=0.01)
+    three = [of(value, machine=name) for name, value in (("d", 10.0), ("e", 10.2), ("f", 10.1))]
+    assert without_days([a], three).spread < without_days([a], [b]).spread
+    assert without_days([a, b, c], three).spread == 0
     assert without_days([a], [b], machine_spread=0.0).spread == 0
     bare, added = without_days([a], [b], machine_spread=0.0), without_days([a], [b])
     assert added.ci95[0] < bare.ci95[0] < bare.ci95[1] < added.ci95[1]
-    assert added.mde > bare.mde
+    assert added.mde(0.05) > bare.mde(0.05)
 
 
 # ---- several claims
@@ -138,21 +160,37 @@ def test_one_case_alone_is_the_whole():
     for machine in ("m", "n"):
         found = without_days([of(100, 102, 99)], [of(110, 109, 113, machine=machine)])
         whole = effect.together([(found, 1.0)])
-        assert (whole.ratio, whole.mde, whole.p) == pytest.approx((found.ratio, found.mde, found.p))
+        assert (whole.ratio, whole.mde(0.05), whole.p) == pytest.approx((found.ratio, found.mde(0.05), found.p))
         assert whole.ci95 == pytest.approx(found.ci95)
 
 
 def test_the_freedom_of_a_whole_is_that_of_its_parts():
-    """Two equal cases with known machines' spread: by hand."""
+    """Two equal cases with machines' spread: by hand. Processes average out, machines do not."""
     one = without_days([of(100, 103, 99)], [of(110, 109, 113, machine="n")])
     whole = effect.together([(one, 0.5), (one, 0.5)])
     b, c = (level([of(*v)]) for v in ((100, 103, 99), (110, 109, 113)))
-    known = 2 * 0.015**2
-    variance = (b.variance + c.variance) / 2 + known
-    freedom = variance**2 / (2 * sum((side.variance / 4) ** 2 / side.freedom for side in (b, c)))
     assert whole.ratio == pytest.approx(one.ratio)
-    assert whole.se == pytest.approx(math.sqrt(variance))
-    assert whole.freedom == pytest.approx(freedom)
+    assert whole.measured.se == pytest.approx(math.sqrt((b.variance + c.variance) / 2))
+    assert whole.measured.freedom == pytest.approx(2 * one.measured.freedom)
+    assert whole.added == pytest.approx((0.015 * math.sqrt(2), 4))
+
+
+def test_errors_are_joined_by_their_own_quantiles():
+    """Two processes a side and a known spread of the same size: the spread lends the scatter no certainty."""
+    found = effect.Effect(0.0, "process", 2, 2, effect.Error(0.01, 2), effect.Error(0.01))
+    t2, z = scipy.stats.t.ppf(0.975, 2), scipy.stats.norm.ppf(0.975)
+    assert found.half(0.05) == pytest.approx(0.01 * math.hypot(t2, z), rel=1e-5)
+
+
+@given(
+    st.floats(1e-4, 2.0), st.floats(1e-4, 0.3), st.floats(1, 60), st.floats(1e-4, 0.3), st.floats(1, 1e6),
+)  # fmt: skip
+def test_p_is_the_level_whose_interval_just_reaches_one(size, se, freedom, added, its_freedom):
+    found = effect.Effect(size, "process", 5, 5, effect.Error(se, freedom), effect.Error(added, its_freedom))
+    if 1e-11 < found.p < 0.9:
+        low, high = found.interval(found.p)
+        assert math.log(low) == pytest.approx(0, abs=1e-5 * size)
+        assert math.log(high) == pytest.approx(2 * size, rel=1e-5)
 
 
 def test_a_whole_is_a_geometric_mean_with_weights():
@@ -164,9 +202,8 @@ def test_a_whole_is_a_geometric_mean_with_weights():
 def test_a_whole_is_surer_than_its_parts_but_for_the_machines():
     here = without_days([of(100, 103, 99)], [of(110, 109, 113)])
     whole = effect.together([(here, 0.25)] * 4)
-    assert whole.se == pytest.approx(here.se / 2)
+    assert whole.measured.se == pytest.approx(here.measured.se / 2)
     there = without_days([of(100, 103, 99)], [of(110, 109, 113, machine="n")])
-    assert effect.together([(there, 0.25)] * 4).se > there.spread
     assert effect.together([(there, 0.25)] * 4).spread == pytest.approx(there.spread)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from gpuprof.absent import Absent
 from gpuprof.analysis import titles
-from gpuprof.analysis.compare import HEADLINE, Claim, Side, side
+from gpuprof.analysis.claims import Claim
+from gpuprof.analysis.compare import HEADLINE, Side, side
 from gpuprof.analysis.evidence import CaseEvidence
 from gpuprof.metrics import BY_KEY
 from gpuprof.report.charts import cases as charts
@@ -36,7 +37,8 @@ def of_claims(claims: Iterable[Claim], sides: tuple[str, str]) -> Iterable[Chart
     drawn = [c for c in claims if c.metric == HEADLINE and c.ratio is not None]
     rows: list[dict[str, Any]] = [
         {"label": c.case if c.view != "all workloads" else f"overall: {c.case}", "ratio": c.ratio,
-         "low": c.ci95 and c.ci95[0], "high": c.ci95 and c.ci95[1], "verdict": c.verdict or "", "allowed": c.allowed}
+         "low": c.interval and c.interval[0], "high": c.interval and c.interval[1],
+         "verdict": c.verdict or "", "allowed": c.allowed}
         for c in drawn
     ]  # fmt: skip
     if rows:

@@ -7,12 +7,13 @@ from typing import Any
 
 import gpuprof
 from gpuprof.absent import Absent
-from gpuprof.analysis.compare import Claim, Compared, Comparison, Side, side
+from gpuprof.analysis.claims import Claim
+from gpuprof.analysis.compare import Compared, Comparison, Side, side
 from gpuprof.analysis.evidence import Evidence
 from gpuprof.index.brief import as_text
 from gpuprof.metrics import BY_KEY, METRICS
 from gpuprof.report.sections.subject import names
-from gpuprof.report.stories.comparison import headline
+from gpuprof.report.stories.answer import answer
 from gpuprof.report.stories.overview import Overview
 
 SCHEMA = "gpuprof.comparison/1"
@@ -26,11 +27,12 @@ def document(comparison: Comparison, now: str) -> dict[str, Any]:
         "gpuprof": gpuprof.__version__,
         "made_at": now,
         "simulated": comparison.simulated,
-        "headline": " ".join(headline(comparison, names(comparison.baseline, comparison.candidate))).strip(),
+        "headline": " ".join(answer(comparison, names(comparison.baseline, comparison.candidate))).strip(),
         "baseline": _side(comparison.baseline),
         "candidate": _side(comparison.candidate),
         "vary": list(comparison.vary),
         "machine_spread": comparison.machine_spread,
+        "coverage": comparison.coverage,
         "overall": _claim(comparison.overall),
         "claims": [_claim(claim) for claim in comparison.claims],
         "ledger": [asdict(entry) for entry in comparison.ledger],
@@ -52,7 +54,30 @@ def _side(side: Evidence) -> dict[str, Any]:
 
 
 def _claim(claim: Claim) -> dict[str, Any]:
-    return {**asdict(claim), "better": BY_KEY[claim.metric].better}
+    effect = claim.effect
+    return {
+        "workload": claim.workload,
+        "case": claim.case,
+        "metric": claim.metric,
+        "better": BY_KEY[claim.metric].better,
+        "view": claim.view,
+        "allowed": claim.allowed,
+        "verdict": claim.verdict,
+        "reason": claim.reason,
+        "ratio": claim.ratio,
+        # At the level at which the claim was tested, beside the plain 95%.
+        "interval": claim.interval,
+        "confidence": None if claim.interval is None else 1 - claim.level,
+        "ci95": claim.ci95,
+        "mde": claim.mde,
+        "p_adjusted": claim.p_adjusted,
+        "unit": claim.unit,
+        "units": claim.units,
+        "spread": claim.spread,
+        "errors": None
+        if effect is None or effect.measured is None
+        else {"measured": effect.measured._asdict(), "added": effect.added._asdict()},
+    }
 
 
 def _case(case: Compared) -> dict[str, Any]:

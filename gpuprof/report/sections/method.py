@@ -38,12 +38,13 @@ def blocks(subject: Subject) -> Iterable[Block]:
 METHOD = (
     "Throughput of a process: batch size divided by the time per step of the median block. "
     "A side's value is the geometric mean; ratios are candidate over baseline.",
-    "Unit of inference: the process; the run, from three runs per side; the machine, if a side has several. "
-    "Steps and blocks are repeated measures, never counted as independent samples.",
-    "Intervals: 95%, Welch's t on logarithms; if both cases come from one run, t on the log ratios of its interleaved "
-    "processes.",
-    "Overall: geometric mean across these workloads, equally weighted; machine-to-machine variation does not average "
-    "out across workloads.",
+    "Unit of inference: the process; the run, from three runs of a machine on; the machine, from three on. Steps and "
+    "blocks are repeated measures, never counted as independent samples.",
+    "Intervals: Welch's t on logarithms; if both cases come from the same runs, t on the log ratios of their "
+    "interleaved processes. For days and machines that were not measured a spread is added, with few degrees of "
+    "freedom of its own.",
+    "Overall: geometric mean across these workloads, equally weighted. Cases are averaged within each repeat and run "
+    "first, so that what they share does not average out.",
     "Cases are paired by workload, mode, parameters, batch size, sequence length, variant and effective precision: the "
     "one probed on the device, not the one requested. Wrong results are never ranked.",
     "Latency p50, p90, p99: one request at a time, synchronised after each; geometric mean across processes.",

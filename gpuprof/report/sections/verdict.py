@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gpuprof.analysis.compare import HEADLINE, Claim, Compared, Comparison
+from gpuprof.analysis.claims import Claim
+from gpuprof.analysis.compare import HEADLINE, Compared, Comparison
+from gpuprof.analysis.levels import FEW
 from gpuprof.metrics import BY_KEY
 from gpuprof.report.sections.subject import TONES, Subject
 from gpuprof.report.story import Block, Cell, Notice, Table, Tone
-from gpuprof.report.wording import NONE, percent, times, times_interval
+from gpuprof.report.wording import NONE, confidence, percent, times, times_interval
+from gpuprof.text import plural
 
 
 def blocks(subject: Subject) -> Iterable[Block]:
@@ -20,7 +23,7 @@ def blocks(subject: Subject) -> Iterable[Block]:
         claims = [compared.overall, *claims]
     rows = [_claim_row(claim) for claim in claims]
     if rows:
-        heads = ("claim", "measure", "verdict", "ratio", "95% interval", "MDE")
+        heads = ("claim", "measure", "verdict", "ratio", "interval", "MDE")
         yield Table(f"Claims: {candidate} over {baseline}", heads, rows)
     if struck:
         yield Table(
@@ -32,7 +35,7 @@ def blocks(subject: Subject) -> Iterable[Block]:
 
 def _claim_row(claim: Claim) -> list[Cell]:
     metric = BY_KEY[claim.metric]
-    bar = (claim.ci95[0], claim.ratio, claim.ci95[1]) if claim.ci95 and claim.ratio else None
+    bar = (claim.interval[0], claim.ratio, claim.interval[1]) if claim.interval and claim.ratio else None
     word = claim.verdict or f"no verdict: {claim.reason}"
     tone = TONES[claim.verdict]
     strong: Tone = "strong" if claim.view == "all workloads" else "plain"
@@ -41,7 +44,7 @@ def _claim_row(claim: Claim) -> list[Cell]:
         Cell(metric.title, note="" if metric.better == "higher" else "lower is better"),
         Cell(word, tone),
         Cell(times(claim.ratio or 0.0), strong, number=True),
-        Cell(times_interval(claim.ci95) or NONE, number=True, bar=bar),
+        Cell(times_interval(claim.interval) or NONE, number=True, bar=bar, note=confidence(claim)),
         Cell(NONE if claim.mde is None else percent(claim.mde), number=True),
     ]
 
@@ -57,16 +60,23 @@ def _scope(comparison: Comparison) -> str:
     decided = [claim for claim in (*comparison.claims, comparison.overall) if claim.verdict is not None]
     if not decided:
         return "No verdict: see the reasons above and in the fairness ledger."
-    spread = percent(max(claim.spread for claim in decided))
-    if baseline.keys() == candidate.keys() and len(baseline) == 1:
-        about = "Both sides ran on the same machine: verdicts hold for that machine with these settings or runs."
-        if max(claim.spread for claim in decided) > 0:
-            about += f" As the runs were not interleaved, intervals include {spread} for run-to-run variation."
-    elif len(baseline) > 1 and len(candidate) > 1:
+    spread = max(claim.spread for claim in decided)
+    included = f" Intervals include {percent(spread)} on the ratio for " if spread else ""
+    if baseline.keys() == candidate.keys():
+        if len(baseline) == 1:
+            about = "Both sides ran on the same machine: verdicts hold for the two settings or runs on it."
+        else:
+            about = f"The same {len(baseline)} machines on both sides: verdicts hold for the two settings or runs on them."
+        about += included and f"{included}other days, as the runs were not interleaved."
+    elif min(len(baseline), len(candidate)) >= FEW:
         about = f"{len(baseline)} and {len(candidate)} machines: verdicts hold for the device models."
+        about += included and f"{included}other days."
     else:
-        about = f"One machine cannot represent its model: intervals include {spread} for machine-to-machine variation."
+        fewest = min(len(baseline), len(candidate))
+        about = f"{plural(fewest, 'machine')} cannot represent {'its' if fewest == 1 else 'their'} model."
+        about += (included and f"{included}other machines and days.") or " No spread was added for other machines."
     return (
-        f"{about} Verdicts and MDEs are corrected for the number of claims (Holm, 5% in all). MDE: the smallest "
-        "difference this comparison could reliably detect (in about 80% of repetitions; fewer with few processes)."
+        f"{about} The overall claim is tested alone at 5%; the others share 5% if it is shown, else 1% (Holm), and "
+        "each interval has the confidence at which its claim was tested. MDE: the smallest difference this comparison "
+        "could reliably detect (in about 80% of repetitions)."
     )

@@ -26,10 +26,10 @@ def test_two_simulated_sides_are_compared_under_the_banner_in_every_form():
 
 @pytest.mark.parametrize(
     ("rates", "machines", "says"),
-    [((100, 101, 99), "aa", "3 processes per side; includes 1.4% for run-to-run variation"),
-     ((100, 101, 99), "ab", "3 processes per side; includes 2.1% for machine-to-machine variation"),
-     ((100, 101), "aa", "3 and 2 processes; includes 1.4% for run-to-run variation"),
-     ((100, 101), "aab", "3 processes and 2 machines; includes 1.5% for machine-to-machine variation")],
+    [((100, 101, 99), "aa", "3 processes per side; includes 1.4% on the ratio for other days"),
+     ((100, 101, 99), "ab", "3 processes per side; includes 2.5% on the ratio for other machines and days"),
+     ((100, 101), "aa", "3 and 2 processes; includes 1.4% on the ratio for other days"),
+     ((100, 101), "aab", "3 and 4 processes; includes 2.2% on the ratio for other machines and days")],
 )  # fmt: skip
 def test_the_units_of_inference_are_counted_and_their_added_variation_named(rates, machines, says):
     baseline = side(run(case(), machine=machines[0]))

@@ -1,0 +1,96 @@
+"""The ratio of one pair of cases, and one ratio over all of them.
+
+Over all counts what the cases have in common: their runs, and the repeats in which they took turns. Process i of one
+case ran beside process i of the others, and all processes of a run had the same day. So the cases are averaged first,
+within each repeat and run, and the scatter is that of the averages: whatever the cases share is in it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from gpuprof.analysis.effect import Effect, between, paired, together
+from gpuprof.analysis.evidence import CaseEvidence
+from gpuprof.analysis.levels import FEW, Sample, level
+from gpuprof.analysis.pairing import Pair, took_turns
+
+
+def of_pair(pair: Pair, metric: str, machine_spread: float) -> Effect | None:
+    """Candidate over baseline; None where some run has the metric without values of its processes.
+
+    From processes that took turns where the runs have both cases, else from the level of each side.
+    """
+    b, c = pair.baseline.level(metric), pair.candidate.level(metric)
+    if b is None or c is None:
+        return None
+    in_turn = _in_turn([(pair, 1.0)], metric) if took_turns(pair) else []
+    return paired(in_turn) if in_turn else between(b, c, machine_spread=machine_spread)
+
+
+def over_all(weighted: Sequence[tuple[Pair, Effect, float]], metric: str, machine_spread: float) -> Effect:
+    """Weighted geometric mean of the pairs' ratios. Each pair comes with its own effect; the weights sum to 1."""
+    blocks: dict[tuple[object, ...], list[tuple[Pair, Effect, float]]] = {}
+    for pair, effect, weight in weighted:
+        runs = (pair.baseline.runs, pair.candidate.runs, took_turns(pair), effect.measured is None)
+        blocks.setdefault(runs, []).append((pair, effect, weight))
+    return together([_block(members, metric, machine_spread) for members in blocks.values()])
+
+
+def _block(members: Sequence[tuple[Pair, Effect, float]], metric: str, machine_spread: float) -> tuple[Effect, float]:
+    """The effect of pairs that have their runs in common, and their weight."""
+    whole = math.fsum(weight for *_, weight in members)
+    if len(members) == 1 or members[0][1].measured is None:
+        return together([(effect, weight / whole) for _, effect, weight in members]), whole
+    pairs = [(pair, weight / whole) for pair, _, weight in members]
+    if took_turns(pairs[0][0]) and (samples := _in_turn(pairs, metric)):
+        return paired(samples), whole
+    b, c = (
+        level(_averaged([(side, weight) for side, weight in sides], metric))
+        for sides in ([(p.baseline, w) for p, w in pairs], [(p.candidate, w) for p, w in pairs])
+    )
+    return between(b, c, machine_spread=machine_spread), whole
+
+
+def _in_turn(pairs: Sequence[tuple[Pair, float]], metric: str) -> list[Sample]:
+    runs = len(pairs[0][0].baseline.rows)
+    samples = [(pair.baseline.samples(metric), pair.candidate.samples(metric), weight) for pair, weight in pairs]
+    if any(len(side) != runs for *sides, _ in samples for side in sides):
+        return []
+    if runs >= FEW:  # the run, or the machine, is the unit: processes are not looked at
+        return [
+            Sample(samples[0][0][i][0], 1, math.fsum(w * (c[i][2] - b[i][2]) for b, c, w in samples), 0.0)
+            for i in range(runs)
+        ]
+    rounds = [(pair.baseline.rounds(metric), pair.candidate.rounds(metric), weight) for pair, weight in pairs]
+    common = set.intersection(*(set(side) for *sides, _ in rounds for side in sides))
+    by_run: dict[str, list[float]] = {}
+    for key in sorted(common):
+        by_run.setdefault(key[0], []).append(math.fsum(w * (c[key] - b[key]) for b, c, w in rounds))
+    machines = {run: machine for machine, _, run in pairs[0][0].baseline.rows}
+    return [_sample(machines[run], logs) for run, logs in by_run.items()]
+
+
+def _averaged(cases: Sequence[tuple[CaseEvidence, float]], metric: str) -> list[Sample]:
+    """The weighted mean of cases that have the same runs, as if it were one case: a sample a run."""
+    sampled = [(case.samples(metric), weight) for case, weight in cases]
+    rounds = [(case.rounds(metric), weight) for case, weight in cases]
+    common = set.intersection(*(set(each) for each, _ in rounds))
+    averaged = []
+    for position, (machine, _, run) in enumerate(cases[0][0].rows):
+        mean = math.fsum(weight * samples[position][2] for samples, weight in sampled)
+        logs = [math.fsum(w * each[key] for each, w in rounds) for key in common if key[0] == run]
+        n, scatter = len(logs), _sample(machine, logs).squares if len(logs) > 1 else 0.0
+        if n < 2:
+            # No repeats in common, or not looked at: as if the cases' processes scattered together.
+            n = int(min(samples[position][1] for samples, _ in sampled))
+            each = (weight * math.sqrt(samples[position][3] / max(1.0, samples[position][1] - 1))
+                    for samples, weight in sampled)  # fmt: skip
+            scatter = math.fsum(each) ** 2 * (n - 1)
+        averaged.append(Sample(machine, n, mean, scatter))
+    return averaged
+
+
+def _sample(machine: str, logs: Sequence[float]) -> Sample:
+    mean = math.fsum(logs) / len(logs)
+    return Sample(machine, len(logs), mean, math.fsum((log - mean) ** 2 for log in logs))

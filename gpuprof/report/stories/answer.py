@@ -1,0 +1,171 @@
+"""The first line of a comparison: no more than the data carry, and what weighs on it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+
+from gpuprof.analysis.claims import Claim
+from gpuprof.analysis.compare import ENOUGH, HEADLINE, Compared, Comparison
+from gpuprof.analysis.evidence import CaseEvidence
+from gpuprof.report.wording import confidence, percent, times, times_interval
+from gpuprof.text import listed, plural
+
+_ALONE = 0.8  # a workload that gives so much of the mean's logarithm is the mean
+# Rows of the ledger that say what was measured rather than how well, the heaviest first, and how a sentence names them.
+_HEAVY = (
+    ("partition", "a partition is compared"), ("throttled", "a device was throttled"),
+    ("power limit", "a power limit is below its default"), ("correctness", "some results are inexact or unchecked"),
+    ("regime", "some cases are host-bound"), ("host busy", "other work used the host"),
+    ("quick protocol", "runs are quick ones"), ("steady", "some cases were not steady"),
+)  # fmt: skip
+_HEAVIEST = 2
+_FATES = {
+    "memory": "ran out of memory on {side}", "wrong": "wrong on {side}", "failed": "failed on {side}",
+    "unsupported": "unsupported on {side}", "not_run": "not run on {side}", "missing": "not run on {side}",
+    "unlike": "not alike on both sides",
+}  # fmt: skip
+
+
+def answer(comparison: Comparison, sides: tuple[str, str]) -> tuple[str, str]:
+    """The answer in one sentence, and its numbers in another ("" if there are none).
+
+    `sides` are the names of baseline and candidate.
+    """
+    overall, candidate = comparison.overall, sides[1]
+    gaps = _gaps(comparison, sides)
+    if not overall.allowed or overall.ratio is None:
+        return f"No verdict: {overall.reason}.", gaps
+    scope = f"over {overall.case}" if overall.case[0].isdigit() else f"on {overall.case}"
+    numbers = f"{times(overall.ratio)} the throughput {scope}"
+    if overall.interval is None or overall.verdict is None:
+        return f"No verdict: {overall.reason}.", _joined(f"{candidate} showed {numbers}.", gaps)
+    numbers = f"{numbers}, {confidence(overall)} interval {times_interval(overall.interval)}"
+    first, second = _verdict(comparison, sides, numbers)
+    return first, _joined(second, gaps, _weaknesses(comparison))
+
+
+def _joined(*sentences: str) -> str:
+    return " ".join(filter(None, sentences))
+
+
+def _verdict(comparison: Comparison, sides: tuple[str, str], numbers: str) -> tuple[str, str]:
+    """The answer where the overall claim was tested, and its numbers."""
+    overall, (baseline, candidate) = comparison.overall, sides
+    workloads, agreeing = _workloads(comparison), _agreeing(comparison)
+    if split := _split(comparison, candidate):
+        return split, f"Overall: {numbers}."
+    if overall.verdict == "no difference shown":
+        assert overall.interval is not None
+        low, high = overall.interval
+        room = f"anything from {low - 1:+.0%} to {high - 1:+.0%} is possible; MDE {percent(overall.mde or 0.0)}"
+        return f"No difference shown between {baseline} and {candidate}.", f"{numbers}: {room}."
+    if _all_host_bound(comparison):
+        first = "These runs compare hosts: every case is bound by its CPU."
+        return first, f"With its host, {candidate} was {overall.verdict} than {baseline}: {numbers}."
+    alone = _alone(comparison)
+    if len(workloads) > 1 and (alone or 2 * len(agreeing) <= len(workloads)):
+        rest = len(workloads) - len(agreeing)
+        of = f"in {len(agreeing)} of {len(workloads)} workloads" + (f" ({listed(agreeing)})" if agreeing else "")
+        first = f"{candidate} is {overall.verdict} than {baseline} {of}, no difference shown in {rest}."
+        return first, _joined(f"Overall: {numbers}.", f"That mean is {alone} alone." if alone else "")
+    if comparison.coverage < ENOUGH:
+        few = f"Only {_compared(comparison)} can be compared."
+        return few, f"There {candidate} was {overall.verdict} than {baseline}: {numbers}."
+    also = "" if len(agreeing) == len(workloads) else f", {overall.verdict} in {len(agreeing)} of {len(workloads)}"
+    return f"{candidate} is {overall.verdict} than {baseline}.", f"{numbers}{also}."
+
+
+def _iso(comparison: Comparison) -> list[Claim]:
+    return [c for c in comparison.claims if c.metric == HEADLINE and c.view == "iso-batch" and c.allowed]
+
+
+def _workloads(comparison: Comparison) -> list[str]:
+    return list(dict.fromkeys(claim.workload for claim in _iso(comparison)))
+
+
+def _agreeing(comparison: Comparison) -> list[str]:
+    """Workloads in which some case has the overall verdict; with one workload, that one."""
+    verdict, workloads = comparison.overall.verdict, _workloads(comparison)
+    if len(workloads) == 1:
+        return workloads
+    return list(dict.fromkeys(claim.workload for claim in _iso(comparison) if claim.verdict == verdict))
+
+
+def _alone(comparison: Comparison) -> str:
+    """The workload that makes the mean what it is, although there are others; else ""."""
+    logs: dict[str, list[float]] = {}
+    for claim in _iso(comparison):
+        if claim.ratio:
+            logs.setdefault(claim.workload, []).append(math.log(claim.ratio))
+    means = {workload: math.fsum(each) / len(each) for workload, each in logs.items()}
+    total = math.fsum(means.values())
+    most = max(means, key=lambda workload: abs(means[workload]), default="")
+    return most if len(means) > 1 and abs(means[most]) >= _ALONE * abs(total) and means[most] * total > 0 else ""
+
+
+def _split(comparison: Comparison, candidate: str) -> str:
+    """The answer where verdicts contradict each other; "" where they do not."""
+    by_verdict = {verdict: [c.case for c in _iso(comparison) if c.verdict == verdict] for verdict in _OPPOSITE}
+    opposite = _OPPOSITE.get(comparison.overall.verdict or "")
+    if all(by_verdict.values()) or (opposite and by_verdict[opposite]):
+        parts = (f"{verdict} on {listed(cases)}" for verdict, cases in by_verdict.items() if cases)
+        return f"It depends: {candidate} is {', and '.join(parts)}."
+    for best in (c for c in comparison.claims if c.view == "best-batch" and c.verdict in _OPPOSITE):
+        against = [c for c in _iso(comparison) if c.workload == best.workload and c.verdict == _OPPOSITE[best.verdict]]
+        if against and best.ratio and against[0].ratio:
+            return (
+                f"It depends on the batch size: {candidate} is {against[0].verdict} on {against[0].case} "
+                f"({times(against[0].ratio)}), and {best.verdict} with each side at its best ({times(best.ratio)})."
+            )
+    return ""
+
+
+_OPPOSITE: dict[str | None, str] = {"faster": "slower", "slower": "faster"}
+
+
+def _all_host_bound(comparison: Comparison) -> bool:
+    cases = [
+        side for case in comparison.cases if case.pair.allowed for side in (case.pair.baseline, case.pair.candidate)
+    ]
+    return bool(cases) and all(case.said["regime"] == {"host-bound"} for case in cases)
+
+
+def _compared(comparison: Comparison) -> str:
+    """How many of the workloads can be compared, or of the cases where it is not workloads that are missing."""
+    everything = [*_sides(comparison)]
+    workloads = {case.newest.workload for case, _, _ in everything}
+    done = {case.pair.baseline.newest.workload for case in comparison.cases if case.pair.allowed}
+    if len(done) < len(workloads):
+        return f"{len(done)} of {plural(len(workloads), 'workload')}"
+    allowed = sum(case.pair.allowed for case in comparison.cases)
+    return f"{allowed} of {plural(allowed + len(comparison.gaps), 'case')}"
+
+
+def _sides(comparison: Comparison) -> Iterator[tuple[CaseEvidence, int, Compared | None]]:
+    """Every case of a side once, with the position of its side, and its pair if it has one."""
+    for case in comparison.cases:
+        yield case.pair.baseline, 0, case
+        yield case.pair.candidate, 1, case
+    for position, only in enumerate((comparison.only_baseline, comparison.only_candidate)):
+        for case_ in only:
+            yield case_, position, None
+
+
+def _gaps(comparison: Comparison, sides: tuple[str, str]) -> str:
+    """What is missing from the comparison and why, in a sentence; "" where nothing is."""
+    fates: Counter[str] = Counter()
+    for gap in comparison.gaps:
+        fates[_FATES[gap.fate].format(side=sides[gap.position])] += 1
+    if not fates:
+        return ""
+    named = [f"{count} {fate}" if len(fates) > 1 else fate for fate, count in fates.most_common()]
+    return f"Not compared: {plural(sum(fates.values()), 'case')} ({listed(named)})."
+
+
+def _weaknesses(comparison: Comparison) -> str:
+    """The heaviest rows of the ledger as a clause; "" where there are none."""
+    weak = {entry.key for entry in comparison.ledger if entry.weight == "weakens"}
+    heavy = [words for key, words in _HEAVY if key in weak and not (key == "regime" and _all_host_bound(comparison))]
+    return f"Weakened: {'; '.join(heavy[:_HEAVIEST])}." if heavy else ""

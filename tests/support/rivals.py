@@ -1,0 +1,78 @@
+"""Stores of two rivals, made up: real record files with the rates that a test wants, to be compared by the command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gpuprof.record.run import RunRecord
+from gpuprof.store.assemble import assemble
+from gpuprof.store.journal import Journal
+from support.journals import journal, repeat
+from support.running import gpuprof
+
+WORKLOADS = ("cnn", "rnn", "lstm", "gru", "vgg16")
+Rates = Sequence[float] | str  # samples/s of each process, or the outcome that all had
+
+
+def run(
+    store: Path, number: int, cases: Mapping[str | tuple[str, int], Rates], *, device: str, card: str = "",
+    regime: str = "device-bound", quick: bool = False, **case_fields: Any,
+) -> Path:  # fmt: skip
+    """Publish a run; keys of `cases` are a workload, or a workload and its batch size. Returns its directory."""
+    card = card or f"card of {device}"
+    lines = journal(kind="gpu")
+    lines[0] |= {"run_id": f"20261123T{9 + number // 60:02}{number % 60:02}00Z-rival-{number:08x}"}
+    lines[0]["environment"] |= {"hostname": f"host of {card}", "torch": "2.9.0", "torch_build": "cuda"}
+    lines[0]["protocol"]["name"] = "quick" if quick else "full"
+    known = {"name": device, "vendor": "nvidia", "index": 0, "uuid": card}
+    lines[0]["device"] |= known
+    for holder, names in ((lines[0]["device"], known), (lines[0]["environment"], ("torch", "torch_build"))):
+        holder["absent"] = {name: why for name, why in holder["absent"].items() if name not in names}
+    template, end = lines[1], lines.pop()
+    del lines[1]
+    for key, rates in cases.items():
+        workload, batch = key if isinstance(key, tuple) else (key, 8)
+        seq_len = 100 if workload in ("rnn", "lstm", "gru") else None
+        case_id = f"{workload}-b{batch}"
+        request = template["request"] | {"workload": workload, "batch_size": batch, "seq_len": seq_len}
+        lines.append(template | {"case_id": case_id, "request": request})
+        each = [repeat(i, outcome=rates, **_because(rates)) for i in range(3)] if isinstance(rates, str) else [
+            repeat(i, samples_per_s=rate, latency=_latency(8 / rate)) for i, rate in enumerate(rates)
+        ]  # fmt: skip
+        lines += [{"type": "repeat", "case_id": case_id, "repeat": one, "raw": {"x": [1.0]}} for one in each]
+    record, raw = assemble([*lines, end], "2026-11-23T09:00:00.000Z")
+    data = record.model_dump(mode="json", by_alias=True)
+    for case in data["cases"]:
+        case["precision"] |= {"effective": "ieee"}
+        case["precision"]["absent"].pop("effective", None)
+        case["correctness"]["verdict"] = "pass"
+        case["correctness"]["absent"].pop("verdict", None)
+        case |= {"regime": regime if case["outcome"] == "ok" else case["regime"]} | case_fields
+        case["absent"] = {name: why for name, why in case["absent"].items() if case[name] is None}
+    record = RunRecord.model_validate(data)
+    return Journal(store, record.run_id).publish(record, raw)
+
+
+def _because(outcome: str) -> dict[str, Any]:
+    return {"reason": "CUDA out of memory"} if outcome == "out_of_memory" else {}
+
+
+def _latency(step_s: float) -> dict[str, Any]:
+    return {"p50": step_s, "p90": step_s, "p99": step_s, "p50_upper95": step_s, "p90_upper95": step_s,
+            "p99_upper95": step_s, "requests": 400, "submit_s": step_s / 10}  # fmt: skip
+
+
+def told(baseline: Path | str, candidate: Path | str, *arguments: Any) -> str:
+    """The first lines of the comparison, on one line."""
+    done = gpuprof("compare", baseline, candidate, *arguments)
+    assert done.code == 0, done.err
+    return " ".join(done.out.partition("Verdict\n")[0].split())
+
+
+def document(baseline: Path | str, candidate: Path | str, *arguments: Any) -> dict[str, Any]:
+    done = gpuprof("compare", baseline, candidate, "--json", *arguments)
+    assert done.code == 0, done.err
+    return json.loads(done.out)
