@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,15 +28,21 @@ def console(*, stderr: bool = False) -> Console:
     """A rich console on stdout or stderr. Without a terminal it prints plain text, wide enough for one case per row."""
     from rich.console import Console
 
-    stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, highlight=False, soft_wrap=False, width=None if stream.isatty() else 132)
+    class Beside(Console):
+        def on_broken_pipe(self) -> None:  # rich would end the command
+            self.quiet = True
+
+    kind, stream = (Beside, sys.stderr) if stderr else (Console, sys.stdout)
+    return kind(stderr=stderr, highlight=False, soft_wrap=False, width=None if stream.isatty() else 132)
 
 
 def say(out: Console, text: str, style: str = "") -> None:
     """Print a sentence, with foreign text made harmless: wrapped in a terminal, elsewhere one line that grep finds."""
     from gpuprof.text import printable
 
-    out.print(printable(text), style=style, markup=False, soft_wrap=not out.is_terminal)
+    # What stderr says is beside the point of a command: a full disk, or a reader that went away, must not end it.
+    with suppress(OSError) if out.stderr else nullcontext():
+        out.print(printable(text), style=style, markup=False, soft_wrap=not out.is_terminal)
 
 
 def print_rendered(record: RunRecord) -> None:

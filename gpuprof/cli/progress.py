@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gpuprof.cli.common import say
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """A `Watcher` of `supervisor.run`: a context, in which a terminal has the bar."""
+    """A `supervisor.watcher.Watcher`: a context, in which a terminal has the bar."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -40,7 +41,8 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            with suppress(OSError):
+                self._bar.stop()
 
     def run_started(self, run_id: str, device: str, cases: list[str], repeats: int) -> None:
         """Print how many processes are to come, and begin to count them."""

@@ -73,7 +73,7 @@ def assemble(lines: Sequence[dict[str, Any]], now: str) -> tuple[RunRecord, dict
             )
             cases.append(_case(line, findings, repeats, on_gpu))
     interrupted = "the supervisor was killed before the run finished" if end is None else end["interrupted"]
-    outcome, reason = _run_outcome(cases, interrupted)
+    outcome, reason = _run_outcome(cases, interrupted, None if end is None else end.get("fault"))
     document = {
         **header,
         "cases": cases,
@@ -296,10 +296,12 @@ def _case_outcome(repeats: list[Repeat]) -> tuple[str, str | None]:
     return "failed", bad[0].reason
 
 
-def _run_outcome(cases: list[Case], interrupted: str | None) -> tuple[str, str | None]:
+def _run_outcome(cases: list[Case], interrupted: str | None, fault: str | None) -> tuple[str, str | None]:
     if interrupted is not None:
         return "interrupted", interrupted
     good = [case for case in cases if case.outcome == "ok"]
+    if fault:
+        return "partial" if good else "failed", fault
     bad = [case for case in cases if case.outcome in ("failed", "not_run")]
     lost = sum(repeat.outcome not in ("ok", "unsupported") for case in cases for repeat in case.repeats)
     if not good:

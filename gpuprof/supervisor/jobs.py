@@ -15,9 +15,11 @@ from gpuprof.record.run import RunRecord
 from gpuprof.supervisor import plan
 from gpuprof.supervisor.machine import Inspector, Machine
 from gpuprof.supervisor.resume import conditions, held
-from gpuprof.supervisor.run import Watcher, run
+from gpuprof.supervisor.run import run
+from gpuprof.supervisor.watcher import Watcher, heard
 from gpuprof.system.procfs import physical_cores
 from gpuprof.telemetry.device import Backend
+from gpuprof.text import listed
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Done:
-    """A job's record and its directory, or the `fault` that kept the store from taking it."""
+    """A job's record and its directory, None where the store could not take it; `fault` says what went wrong."""
 
     record: RunRecord
     path: Path | None
@@ -62,23 +64,28 @@ def measure(
     watch: Callable[[], AbstractContextManager[Watcher]],
     *, quick: bool, backends: Sequence[Backend], hz: float,
 ) -> Iterator[Done]:  # fmt: skip
-    """Measure each job and store its record. Ends after a job that was interrupted. Raises GpuprofError.
+    """Measure each job and store its record. Raises GpuprofError.
+
+    Ends after a job that was interrupted, or whose worker could not be ended: it may hold the device.
 
     `watch` makes the front end of one job. `hz` is samples per second. The caller makes signals raise KeyboardInterrupt
     (`terminate_as_interrupt`). One that comes while a job is measured ends it, and its record is kept. One that comes
     later, while the record is stored, is raised when the caller asks for the next job: by then it has this one's Done.
     """
-    for job in jobs:
+    for number, job in enumerate(jobs):
         with ExitStack() as held:
             try:
                 with watch() as watcher:
-                    record, path = run(
-                        job.configuration, machine, job.device, inspector, store, watcher, held,
+                    record, path, fault = run(
+                        job.configuration, machine, job.device, inspector, store, heard(watcher), held,
                         quick=quick, backends=backends, hz=hz,
                     )  # fmt: skip
-                done = Done(record, path)
+                done = Done(record, path, fault)
             except PublishError as error:
                 done = Done(error.record, None, str(error))
+            if inspector.stuck and number + 1 < len(jobs):
+                names = listed([Path(later.configuration.record.file).name for later in jobs[number + 1 :]])
+                done = replace(done, fault=f"{done.fault}; not started because of it: {names}")
             yield done
-        if done.record.outcome == "interrupted":
+        if done.record.outcome == "interrupted" or inspector.stuck:
             return

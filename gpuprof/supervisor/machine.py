@@ -60,6 +60,7 @@ class Inspector:
     def __init__(self, cache: Path) -> None:
         self._cache = self._worker_cache = cache
         self._worker: WorkerProcess | None = None
+        self.stuck = ""  # why a worker was given up that could not be ended
 
     def ask(self, request: Request, timeout_s: float, *, alone: str = "") -> dict[str, Any]:
         """The worker's answer. Raises WorkerFailed.
@@ -91,6 +92,7 @@ class Inspector:
         """End the worker, which frees the device; the next question starts another."""
         if self._worker is not None:
             self._worker.kill()
+            self.stuck = self.stuck or self._worker.stuck
             self._worker = None
 
 

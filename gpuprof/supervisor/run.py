@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from gpuprof.absent import Absent
 from gpuprof.config.configuration import Configuration
@@ -21,6 +22,7 @@ from gpuprof.store.journal import Journal
 from gpuprof.store.runs import new_run_id
 from gpuprof.supervisor import plan
 from gpuprof.supervisor.machine import Inspector, Machine, kernel_cache, kernel_place
+from gpuprof.supervisor.watcher import Watcher
 from gpuprof.supervisor.worker_process import WorkerFailed, WorkerProcess
 from gpuprof.system import environment
 from gpuprof.system.clock import utc_now
@@ -30,28 +32,6 @@ from gpuprof.telemetry.device import Backend
 from gpuprof.telemetry.sampler import DEFAULT_HZ
 from gpuprof.telemetry.watch import Station
 from gpuprof.workloads.case import CaseSpec
-
-
-class Watcher(Protocol):
-    """A front end that is told what goes on in a run. Repeats count from 0."""
-
-    def run_started(self, run_id: str, device: str, cases: list[str], repeats: int) -> None:
-        """First of all: the device by name, the planned cases by id, and how often each is repeated."""
-
-    def checking(self, case_id: str) -> None:
-        """The checks of a case begin."""
-
-    def checked(self, case_id: str, findings: dict[str, Any]) -> None:
-        """They are over; `findings` are fields of `record.case.Case`, or `failed` with the reason."""
-
-    def case_added(self, case_id: str, reason: str, repeats: int) -> None:
-        """A case joins that was not planned: the fallback of one that fails its checks."""
-
-    def measuring(self, case_id: str, repeat: int) -> None:
-        """A repeat begins."""
-
-    def measured(self, case_id: str, repeat: Repeat) -> None:
-        """It is over, well or not."""
 
 
 @dataclass
@@ -70,6 +50,7 @@ class _Run:
     station: Station
     watcher: Watcher
     unsupported: set[str] = field(default_factory=set)
+    stuck: str = ""  # why nothing more may be started on this device
 
     def case(self, spec: CaseSpec, fallback_of: str | None = None) -> None:
         """Enter a case, before it is checked or measured."""
@@ -127,6 +108,8 @@ class _Run:
         worker = None
         watch = self.station.repeat(self.protocol)
         try:
+            if self.stuck:
+                raise WorkerFailed("error", f"not started: {self.stuck}")
             worker = WorkerProcess(case.threads or 1, kernel_place(self.cache, case_id))
             result = worker.ask(request, self.protocol.timeout_s, watch.pause)
         except WorkerFailed as error:
@@ -136,6 +119,7 @@ class _Run:
         finally:
             if worker is not None:
                 worker.kill()
+                self.inspector.stuck = self.stuck = self.stuck or worker.stuck
         phases = [Phase.model_validate(phase) for phase in result.get("phases", [])]
         raw = result.pop("raw", {}) | watch.series(phases)
         telemetry = Absent(failure.reason) if failure is not None else watch.result(phases)
@@ -151,8 +135,10 @@ class _Run:
 def run(
     configuration: Configuration, machine: Machine, device: dict[str, Any], inspector: Inspector, store: Path,
     watcher: Watcher, held: ExitStack, *, quick: bool, backends: Sequence[Backend] = (), hz: float = DEFAULT_HZ,
-) -> tuple[RunRecord, Path]:  # fmt: skip
+) -> tuple[RunRecord, Path, str]:  # fmt: skip
     """Measure one configuration on one device and publish its record, also after Ctrl-C. Raises GpuprofError.
+
+    Whatever ends the measuring, what was measured is published; the text is the fault that did, empty where none was.
 
     `device` holds the fields of `record.run.Device`. Without `backends` there is no telemetry, and the record says so.
     A signal that comes after the measuring is held back until the caller closes `held`, when it has the record.
@@ -160,6 +146,7 @@ def run(
     protocol = plan.protocol(configuration, quick=quick)
     run_id = new_run_id(Path(configuration.record.file).stem)
     interruption = None  # the reason, where a signal ended the measuring
+    fault = ""
     with kernel_cache() as cache, Station(backends, device, hz=hz) as station:
         header = {
             "type": "run",
@@ -192,18 +179,25 @@ def run(
                     cases[instead.case_id] = instead
             # Its context and memory must not stand beside what is timed. For another run it starts by itself.
             inspector.close()
+            running.stuck = inspector.stuck
             # `order` counts unsupported cases as well: the record's numbers may have gaps.
             for order, (repeat, case_id) in enumerate(plan.order(list(cases), protocol.repeats)):
                 if case_id not in running.unsupported:
                     running.measure(cases[case_id], repeat, order, pretrained=case_id in pretrained)
         except KeyboardInterrupt as interrupt:
             interruption = str(interrupt) or "interrupted from the keyboard"
+        except Exception as error:  # noqa: BLE001 - hours of measuring must not be lost to a mistake of ours
+            with suppress(OSError):
+                traceback.print_exc()
+            fault = f"gpuprof itself failed, please report it: {type(error).__name__}: {error}"
+        fault = fault or running.stuck
         # After an interruption a second signal has nothing left to end.
         safe = held.enter_context(undisturbed(afterwards=interruption is None))
-        journal.append({"type": "end", "finished_at": utc_now(), "interrupted": interruption, **_source(station)})
+        end = {"type": "end", "finished_at": utc_now(), "interrupted": interruption, "fault": fault or None}
+        journal.append(end | _source(station))
         record, raw = assemble(journal.lines, utc_now())
         try:
-            return record, journal.publish(record, raw)
+            return record, journal.publish(record, raw), fault
         finally:
             safe()
 

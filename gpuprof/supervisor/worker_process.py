@@ -19,6 +19,8 @@ from gpuprof.messages import Answer, Failed, Go, Ready, Request, Result, answer
 from gpuprof.system.procfs import oom_kills
 
 _TAIL_CHARS = 2000
+ENDS_S = 10.0  # for a killed process to be gone; one that a driver holds in the kernel may never be
+_MOST_REPLY_BYTES = 1 << 28  # of one line; raw times of a long window are some 10 MB
 # `-c` and not `-m`, and without the working directory on the path: a file named torch.py there must not be imported.
 _START = "import sys; sys.path[:1] = []; sys.path.append({root!r}); from gpuprof.worker.main import main; main()"
 _CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
@@ -68,6 +70,7 @@ class WorkerProcess:
         self._replies = replies
         self._buffer = b""
         self.pid = self._process.pid
+        self.stuck = ""  # why the process was given up, although it is still there
 
     def ask(self, request: Request, timeout_s: float, at_pause: Callable[[Ready], Go] | None = None) -> dict[str, Any]:
         """The data of the worker's result. Raises WorkerFailed; a worker that failed is not to be asked again.
@@ -86,16 +89,24 @@ class WorkerProcess:
                 self._send((Go() if at_pause is None else at_pause(message)).line())
         except TimeoutError:
             self.kill()
-            reason = f"no result within {timeout_s:g} s; raise the limit with --set timeout_s=SECONDS"
+            reason = self.stuck or f"no result within {timeout_s:g} s; raise the limit with --set timeout_s=SECONDS"
             raise WorkerFailed("timeout", reason, self._process.returncode, self._tail()) from None
         except (EOFError, BrokenPipeError):
             raise self._death() from None
 
     def kill(self) -> None:
-        """End the worker and everything it started; once more does no harm."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
+        """End the worker and everything it started; once more does no harm. One that does not end is `stuck`."""
+        if not self.stuck:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+            try:
+                self._process.wait(timeout=ENDS_S)
+            except subprocess.TimeoutExpired:
+                self.stuck = (
+                    f"process {self.pid} did not end within {ENDS_S:g} s of SIGKILL and was given up; it may hold the "
+                    "device until the machine is restarted"
+                )
+                self._process.returncode = -signal.SIGKILL  # or Python would wait for it once more
         with contextlib.suppress(OSError, ValueError):
             assert self._process.stdin is not None
             self._process.stdin.close()
@@ -120,6 +131,9 @@ class WorkerProcess:
                     if not chunk:
                         raise EOFError
                     self._buffer += chunk
+                    if len(self._buffer) > _MOST_REPLY_BYTES:
+                        self.kill()
+                        raise WorkerFailed("error", "the worker sent a reply without end", None, self._tail())
         line, self._buffer = self._buffer.split(b"\n", 1)
         try:
             return answer(line)

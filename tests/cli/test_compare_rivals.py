@@ -131,7 +131,7 @@ def test_the_same_machines_on_both_sides_are_compared_one_by_one(tmp_path):
     assert overall["interval"][0] > 1.03
     assert overall["interval"][1] < 1.07
     text = gpuprof("compare", tmp_path / "b", tmp_path / "c").out
-    assert "The same 3 machines on both sides: verdicts hold for the two settings or runs on them." in text
+    assert "The same 3 machines on both sides: verdicts hold for two settings or runs on them." in text
 
 
 def test_a_run_a_workload_still_takes_turns(tmp_path):

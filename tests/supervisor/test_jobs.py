@@ -24,6 +24,8 @@ from support.running import CONFIGS
 class NoWorker:
     """A worker that cannot be started: a run of it is over at once, and is stored as any other."""
 
+    stuck = ""
+
     def __init__(self, *_: object) -> None:
         raise WorkerFailed("error", "made for a test")
 

@@ -24,6 +24,8 @@ def test_a_temporary_directory_that_cannot_be_made_is_one_message(monkeypatch):
 class Recorded:
     """Stands for a worker: remembers its place for kernels, and whether it was ended."""
 
+    stuck = ""
+
     def __init__(self, threads: int, cache: Path) -> None:
         self.cache, self.asked, self.ended = cache, [], False
         STARTED.append(self)

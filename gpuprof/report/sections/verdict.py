@@ -66,7 +66,7 @@ def _scope(comparison: Comparison) -> str:
         if len(baseline) == 1:
             about = "Both sides ran on the same machine: verdicts hold for the two settings or runs on it."
         else:
-            about = f"The same {len(baseline)} machines on both sides: verdicts hold for the two settings or runs on them."
+            about = f"The same {len(baseline)} machines on both sides: verdicts hold for two settings or runs on them."
         about += included and f"{included}other days, as the runs were not interleaved."
     elif min(len(baseline), len(candidate)) >= FEW:
         about = f"{len(baseline)} and {len(candidate)} machines: verdicts hold for the device models."
