@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from gpuprof import throttling
+from gpuprof import throttling, variables
 from gpuprof.analysis.evidence import CaseEvidence, Evidence
 from gpuprof.analysis.levels import FEW
 from gpuprof.analysis.pairing import TOLERATED, Pair, shown
@@ -183,7 +183,7 @@ def _dictionaries(baseline: Evidence, candidate: Evidence) -> Iterator[Entry]:
     one_build = set(baseline.facts.get("torch_build", {})) == set(candidate.facts.get("torch_build", {}))
     for name, weight, why in (
         ("protocol", "weakens", "measured for a different time or number of repeats"),
-        ("variables", "weakens", "this environment variable may change what runs"),
+        ("variables", "weakens", ""),  # the reason is each variable's own
         ("libraries", "weakens" if one_build else "noted", "PyTorch runs on this library"),
     ):
         sides = []
@@ -203,7 +203,8 @@ def _dictionaries(baseline: Evidence, candidate: Evidence) -> Iterator[Entry]:
             if inner.endswith("VISIBLE_DEVICES") or inner in ("torchvision", "triton", "numpy"):
                 own_weight = "noted"
             shown_ = [None if v is None else ", ".join(sorted(v)) for v in (left, right)]
-            yield Entry(inner, shown_[0], shown_[1], own_weight, why)
+            reason = f"changes {variables.changes(inner)}" if name == "variables" else why
+            yield Entry(inner, shown_[0], shown_[1], own_weight, reason)
 
 
 def _power_limits(baseline: Evidence, candidate: Evidence) -> Iterator[Entry]:

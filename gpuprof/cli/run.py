@@ -136,12 +136,7 @@ def command(
                 quick=quick, backends=backends, hz=telemetry_hz,
             ):  # fmt: skip
                 records.append(done.record)
-                codes += [_exit_code(done.record), EXIT_RUN_FAILED if done.fault else EXIT_OK]
-                try:
-                    _tell(done, as_json)
-                except OSError:  # the other runs are measured and stored all the same
-                    codes.append(EXIT_RUN_FAILED)
-                    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                codes += [_exit_code(done.record), EXIT_RUN_FAILED if done.fault else EXIT_OK, _tell(done, as_json)]
         except KeyboardInterrupt:  # between two runs, or while one was stored; in a run it is an outcome
             codes.append(EXIT_INTERRUPTED)
     if as_json:
@@ -164,13 +159,18 @@ def _warn_of_killed_runs(store: Path) -> None:
         say(console(stderr=True), f"An earlier run was killed ({dead.name}). {hint}")
 
 
-def _tell(done: Done, as_json: bool) -> None:
-    if not as_json:
-        print_rendered(done.record)
-        if done.path is not None:
-            say(console(), f"record: {done.path / 'record.json'}")
+def _tell(done: Done, as_json: bool) -> int:
     if done.fault:
         say(console(stderr=True), f"gpuprof: {done.fault}", "bold red")
+    try:
+        if not as_json:
+            print_rendered(done.record)
+            if done.path is not None:
+                say(console(), f"record: {done.path / 'record.json'}")
+    except OSError:  # the other runs are measured and stored all the same
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_RUN_FAILED
+    return EXIT_OK
 
 
 def _part(configurations: Sequence[Configuration], text: str, as_json: bool) -> list[Configuration]:

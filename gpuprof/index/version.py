@@ -12,7 +12,7 @@ from gpuprof.index.brief import NOTABLE, PER_METRIC, STATIC
 from gpuprof.index.digest import IDENTITY, READ_BEFORE, CaseDigest, Digest
 from gpuprof.metrics import METRICS, Metric
 
-_MEANING = 13  # raise it when a value comes to mean something else and none of the tables below shows that
+_MEANING = 14  # raise it when a value comes to mean something else and none of the tables below shows that
 
 
 def version(metrics: Sequence[Metric] = METRICS) -> int:

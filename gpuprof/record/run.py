@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue
 
 from gpuprof.record.case import Case
 from gpuprof.record.config import ConfigRecord
 from gpuprof.record.part import Count, NonNegative, Part, RunId, RunOutcome, SensorReading
 from gpuprof.record.protocol import Protocol
 from gpuprof.record.versions import SCHEMA
+from gpuprof.variables import kept
 
 
 class TelemetrySource(Part):
@@ -68,7 +69,10 @@ class Environment(Part):
     torch: str | None
     torch_build: Literal["cpu", "cuda", "rocm"] | None
     libraries: dict[str, str] = Field(default_factory=dict)
-    variables: dict[str, str] = Field(default_factory=dict, description="environment variables that can change results")
+    # Earlier versions kept whatever had a vendor's prefix, API keys among it: such values are not read.
+    variables: Annotated[dict[str, str], AfterValidator(kept)] = Field(
+        default_factory=dict, description="environment variables that can change results"
+    )
 
 
 class RunRecord(Part):

@@ -17,6 +17,7 @@ from typing import Any
 import gpuprof
 from gpuprof.messages import Answer, Failed, Go, Ready, Request, Result, answer
 from gpuprof.system.procfs import oom_kills
+from gpuprof.variables import without_secrets
 
 _TAIL_CHARS = 2000
 ENDS_S = 10.0  # for a killed process to be gone; one that a driver holds in the kernel may never be
@@ -164,7 +165,7 @@ class WorkerProcess:
     def _tail(self) -> str:
         size = self._log.seek(0, os.SEEK_END)
         self._log.seek(max(0, size - _TAIL_CHARS))
-        return self._log.read().decode("utf-8", errors="replace")
+        return without_secrets(self._log.read().decode("utf-8", errors="replace"), os.environ)
 
 
 def _variables(threads: int, cache: Path) -> dict[str, str]:

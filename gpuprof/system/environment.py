@@ -12,13 +12,7 @@ from typing import Any
 
 import gpuprof
 from gpuprof.system.procfs import cpu_name, memory_total_bytes, physical_cores, usable_cpus
-
-# Variables that change what a run measures, and its job. Vendor names are data here: nothing is decided by them.
-_PREFIXES = (
-    "CUDA_", "CUBLAS_", "CUDNN_", "HIP_", "HIPBLASLT_", "HSA_", "KMP_", "MIOPEN_", "MKL_", "NVIDIA_", "OMP_",
-    "ONEDNN_", "PYTORCH_", "ROCBLAS_", "ROCR_", "SLURM_JOB_ID", "TORCH_", "TORCHINDUCTOR_", "TRITON_", "GOMP_",
-    "LD_PRELOAD",
-)  # fmt: skip
+from gpuprof.variables import kept
 
 # Variables that each worker gets from its supervisor: the user's own values have no effect.
 OVERRIDDEN = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
@@ -47,7 +41,7 @@ def describe() -> dict[str, Any]:
         "cpu_logical_cores": len(usable_cpus()),
         "python": platform.python_version(),
         "gpuprof": gpuprof.__version__,
-        "variables": {k: v for k, v in sorted(os.environ.items()) if k.startswith(_PREFIXES) and k not in OVERRIDDEN},
+        "variables": kept({name: value for name, value in os.environ.items() if name not in OVERRIDDEN}),
         "absent": {name: reason for name, reason in reasons.items() if facts[name] is None},
     }
 
