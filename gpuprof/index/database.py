@@ -255,7 +255,7 @@ def digest_of(path: Path) -> Digest:
 
     from gpuprof.index.seen import RunSeen
 
-    file = path / "record.json" if path.is_dir() else path
+    file = runs.record_file(path)
     text = runs.content(file)
     try:
         try:

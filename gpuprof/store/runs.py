@@ -40,7 +40,7 @@ def new_run_id(label: str, now: datetime | None = None) -> str:
 
 def read(path: Path) -> RunRecord:
     """The record of a run directory or a record.json. Raises StoreError with what is wrong with it."""
-    file = path / "record.json" if path.is_dir() else path
+    file = record_file(path)
     return parsed(content(file), file)
 
 
@@ -109,11 +109,24 @@ def run_names(store: Path) -> list[str]:
     """Names of published runs, oldest first; none without a store. Raises StoreError when it cannot be listed."""
     try:
         with os.scandir(store) as entries:
-            return sorted(entry.name for entry in entries if RUN_ID.fullmatch(entry.name) and entry.is_dir())
+            return sorted(entry.name for entry in entries if RUN_ID.fullmatch(entry.name) and _may_be_run(entry))
     except FileNotFoundError:
         return []
     except OSError as error:
         raise StoreError(f"{store}: cannot be listed ({error.strerror}); choose another with --store") from None
+
+
+def _may_be_run(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a directory, or a link that cannot be followed: reading that one gives the reason by its name."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return True
+
+
+def record_file(path: Path) -> Path:
+    """The file of a run directory, or the path itself. Never raises: what cannot be looked at cannot be read either."""
+    return path / "record.json" if os.path.isdir(path) else path  # noqa: PTH112 - Path.is_dir raises for some links
 
 
 def find(store: Path, name: str) -> Path:
