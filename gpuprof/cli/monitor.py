@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gpuprof.cli.common import console, json_option, print_json
-from gpuprof.errors import EXIT_OK
+from gpuprof.cli.common import console, json_option, print_json, say
+from gpuprof.errors import EXIT_OK, EXIT_RUN_FAILED
 
 if TYPE_CHECKING:
     from gpuprof.telemetry.device import Device
@@ -44,6 +46,8 @@ def command(names: tuple[str, ...], hz: float, as_json: bool, arguments: tuple[s
     from gpuprof.report.views import sensors
     from gpuprof.telemetry import monitor as monitoring
 
+    if arguments and not arguments[0]:
+        raise click.UsageError("COMMAND is empty")
     if arguments and arguments[0].startswith("-"):
         raise click.UsageError(f"no such option: {arguments[0]}; put COMMAND after --")
     devices = monitoring.select(telemetry.all_devices(telemetry.open_backends()), names)
@@ -55,12 +59,18 @@ def command(names: tuple[str, ...], hz: float, as_json: bool, arguments: tuple[s
         return None
 
     document: dict[str, Any] = {"command": list(arguments), **monitoring.monitor(devices, hz, run)}
-    if as_json:
-        print_json(document)
-    else:
-        out = console(stderr=True)
-        for part in sensors.monitored(document):
-            out.print(part, soft_wrap=not out.is_terminal)
+    try:
+        if as_json:
+            print_json(document)
+            sys.stdout.flush()
+        else:
+            out = console(stderr=True)
+            for part in sensors.monitored(document):
+                out.print(part, soft_wrap=not out.is_terminal)
+    except OSError as error:  # the command's own exit code counts
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1 if as_json else 2)
+        say(console(stderr=True), f"gpuprof: the report could not be written ({error.strerror})")
+        return document["exit_code"] or EXIT_RUN_FAILED
     return document["exit_code"] or EXIT_OK
 
 

@@ -104,10 +104,10 @@ def _words(line: str) -> list[str]:
 
 def _nightly(configs: tuple[str, ...], more: str, store: Path, *, absolute: bool) -> list[str]:
     import shlex
-    import sys
 
     from gpuprof.cli.nightly import command as nightly
     from gpuprof.errors import UsageError
+    from gpuprof.system.python import program
 
     suite = Path("configs/reference.yaml")
     if not configs and not suite.is_file():
@@ -124,5 +124,12 @@ def _nightly(configs: tuple[str, ...], more: str, store: Path, *, absolute: bool
         nightly.make_context("nightly", [*options, "--", *files])
     except click.ClickException as error:
         raise UsageError(f"--with {more!r}: {error.format_message()}") from None
-    program = [sys.executable, "-m", "gpuprof"] if absolute else ["gpuprof"]
-    return [*program, "nightly", "--store", str(store.absolute()), *options, "--", *files]
+    return [
+        *(program() if absolute else ["gpuprof"]),
+        "nightly",
+        "--store",
+        str(store.absolute()),
+        *options,
+        "--",
+        *files,
+    ]

@@ -30,6 +30,7 @@ from gpuprof.store import runs
 from gpuprof.system.clock import utc_now
 from gpuprof.system.files import to_file
 from gpuprof.system.interrupts import undisturbed
+from gpuprof.system.python import own
 from gpuprof.text import listed, one_line
 
 _GRACE_S = 60.0  # for a run to save its record after SIGTERM
@@ -170,7 +171,7 @@ def _remembered(file: Path) -> list[Measured]:
 
 def _run(plan: Plan, item: Item, log_file: Path, lock: int) -> Measured:
     """Measure one configuration. Faults are in the result; nothing is raised for them."""
-    command = [sys.executable, "-m", "gpuprof", "run", "--json", "--store", str(plan.store), *item.options, "--"]
+    command = [*own("gpuprof.cli"), "run", "--json", "--store", str(plan.store), *item.options, "--"]
     try:
         code, output = _call([*command, item.config], log_file, lock, plan.timeout_s)
     except OSError as error:

@@ -7,23 +7,20 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import gpuprof
 from gpuprof.messages import Answer, Failed, Go, Ready, Request, Result, answer
 from gpuprof.system.procfs import oom_kills
+from gpuprof.system.python import own
 from gpuprof.variables import without_secrets
 
 _TAIL_CHARS = 2000
 ENDS_S = 10.0  # for a killed process to be gone; one that a driver holds in the kernel may never be
 _MOST_REPLY_BYTES = 1 << 28  # of one line; raw times of a long window are some 10 MB
-# `-c` and not `-m`, and without the working directory on the path: a file named torch.py there must not be imported.
-_START = "import sys; sys.path[:1] = []; sys.path.append({root!r}); from gpuprof.worker.main import main; main()"
 _CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
 
 
@@ -47,13 +44,12 @@ class WorkerProcess:
     def __init__(self, threads: int, cache: Path) -> None:
         """`threads` are for its CPU work, `cache` is the directory of its compiled kernels. Raises WorkerFailed."""
         self._oom_kills = oom_kills()
-        code = _START.format(root=str(Path(gpuprof.__file__).parents[1]))
         try:
             self._log = tempfile.TemporaryFile()  # noqa: SIM115
             replies, replies_theirs = os.pipe()
             try:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-c", code, str(replies_theirs)],
+                    [*own("gpuprof.worker.main"), str(replies_theirs)],
                     stdin=subprocess.PIPE,
                     stdout=self._log,
                     stderr=self._log,

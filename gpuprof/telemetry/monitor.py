@@ -23,6 +23,9 @@ from gpuprof.telemetry.sampler import Feed, Sampler
 SCHEMA = "gpuprof.monitor/1"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # exit codes, as a shell's
 _PASS_ON_S = 0.5
+# All that would end monitor and leave the command alone: Slurm's --signal sends any of them before the time is up.
+_PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM,
+              signal.SIGVTALRM, signal.SIGPROF, signal.SIGXCPU)  # fmt: skip
 _BEFORE_EDGES, _AFTER_EDGES = 4, 4
 
 
@@ -70,7 +73,7 @@ def monitor(devices: Sequence[Device], hz: float, run: Callable[[Sampler], int |
 
 
 def run_command(command: Sequence[str], *, output_to_stderr: bool) -> int:
-    """The command's exit code as a shell gives it. Ctrl-C reaches the command; SIGTERM and SIGHUP are passed on.
+    """The command's exit code as a shell gives it. Ctrl-C reaches the command; other signals are passed on.
 
     Raises UsageError where it cannot be started.
     """
@@ -95,7 +98,7 @@ def _signals_to(process: subprocess.Popen[bytes]) -> Iterator[None]:
         later.start()
 
     # The terminal sends Ctrl-C to the command as well: it decides, and what it drew up to then is still reported.
-    handlers: dict[int, Any] = {signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: pass_on, signal.SIGHUP: pass_on}
+    handlers: dict[int, Any] = {signal.SIGINT: signal.SIG_IGN, **dict.fromkeys(_PASSED_ON, pass_on)}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield

@@ -109,6 +109,30 @@ def test_sigterm_to_monitor_alone_reaches_the_command(started):
     assert done.json["devices"][0]["energy_j"] > 0
 
 
+@pytest.mark.parametrize("name", ["SIGUSR1", "SIGUSR2", "SIGQUIT", "SIGALRM", "SIGVTALRM", "SIGXCPU"])
+def test_no_signal_leaves_the_command_alone(started, name):
+    """As Slurm sends them, to what it started alone, before a job's time is up."""
+    resolute = (sys.executable, "-c", RESOLUTE.format(name=name))
+    process = started([QUICK_H100], "--device", "nvidia", "--json", "--", *resolute)
+    assert process.stderr.readline() == "ready\n"
+    process.send_signal(getattr(signal, name))
+    assert ended(process).code == 5
+
+
+@pytest.mark.parametrize("code", [0, 7])
+def test_a_report_that_cannot_be_written_does_not_cost_the_exit_code(monitor, code, tmp_path):
+    with Path("/dev/full").open("w") as full:
+        done = monitor([QUICK_H100], "--json", "--", sys.executable, "-c", f"raise SystemExit({code})", stdout=full)
+    assert done.code == (code or 1)
+    assert "the report could not be written (No space left on device)" in done.err
+
+
+def test_an_empty_command_is_bad_usage(monitor):
+    done = monitor([QUICK_H100], "--", "")
+    assert done.code == 2
+    assert "COMMAND is empty" in done.err
+
+
 def test_a_command_that_takes_no_care_ends_at_ctrl_c(started):
     waits = "import time; print('ready', flush=True); time.sleep(60)"
     process = started([QUICK_H100], "--device", "nvidia", "--json", "--", sys.executable, "-c", waits)

@@ -43,12 +43,14 @@ def variables(**extra: str) -> dict[str, str]:
 
 
 def gpuprof(*arguments: str, cwd: Path | None = None, env: dict[str, str] | None = None, **options) -> Done:
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     done = subprocess.run(
-        command(*arguments), cwd=cwd or ROOT, env=variables(**(env or {})), capture_output=True, text=True,
-        timeout=LIMIT_S, check=False, **options,
+        command(*arguments), cwd=cwd or ROOT, env=variables(**(env or {})), text=True, timeout=LIMIT_S, check=False,
+        **streams,
     )  # fmt: skip
-    assert "Traceback" not in done.stdout + done.stderr, done.stderr
-    return Done(done.returncode, done.stdout, done.stderr)
+    out, err = done.stdout or "", done.stderr or ""
+    assert "Traceback" not in out + err, err
+    return Done(done.returncode, out, err)
 
 
 def imported_by(*arguments: str) -> set[str]:
