@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import difflib
+import stat
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from gpuprof.config.yaml_source import Source
+from gpuprof.config.yaml_source import MAX_BYTES, Source
 from gpuprof.errors import ConfigError, Problem
 
 
 def read(path: Path) -> tuple[Source, bytes]:
     """A YAML file (UTF-8) as data with positions, and its bytes. Raises ConfigError."""
     try:
-        raw = path.read_bytes()
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe would be waited for; a device may have no end
+            raise ConfigError([Problem(str(path), "", "is not a regular file")])
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+        if len(raw) > MAX_BYTES:
+            raise ConfigError([Problem(str(path), "", f"larger than {MAX_BYTES} bytes: not a gpuprof configuration")])
         text = raw.decode("utf-8")
     except FileNotFoundError:
         raise ConfigError([Problem(str(path), "", _no_such_file(path))]) from None

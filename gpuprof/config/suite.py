@@ -67,7 +67,7 @@ def _listed(path: Path, source: Source, options: Sequence[str]) -> list[Configur
     seen: dict[Path, int] = {}
     for index, name in enumerate(names):
         place = (KEY, index)
-        if not isinstance(name, str) or not name:
+        if not isinstance(name, str) or not name or "\0" in name:
             problem(place, f"must be the name of a configuration file, not {name!r}")
             continue
         file = path.parent / name

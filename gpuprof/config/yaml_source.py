@@ -15,6 +15,9 @@ import yaml
 from gpuprof.errors import ConfigError, Problem
 
 MAX_BYTES = 1_000_000
+_MOST_DIGITS = 100
+# Keys of configurations. A file that has others is not one, and may be anybody's: what stands in it is not quoted.
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _TAG = "tag:yaml.org,2002:"
 _CORE = (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
@@ -39,6 +42,8 @@ for _name, _pattern, _first in _CORE:
 
 def _construct_int(loader: Any, node: Any) -> int:
     text = loader.construct_scalar(node)
+    if len(text) > _MOST_DIGITS:  # Python refuses to print what is much longer, and takes long to read it
+        raise ValueError(f"a number of {len(text)} digits")
     return int(text, 0) if text.startswith(("0o", "0x")) else int(text)
 
 
@@ -114,7 +119,7 @@ class Source:
         elif isinstance(node, yaml.MappingNode):
             first: dict[str, Any] = {}
             for name, value in node.value:
-                if not isinstance(name, yaml.ScalarNode):
+                if not isinstance(name, yaml.ScalarNode) or not _KEY.fullmatch(name.value):
                     yield Problem(self._at(name.start_mark), key, "a key must be a word")
                     continue
                 path = f"{key}.{name.value}" if key else name.value

@@ -22,7 +22,7 @@ from gpuprof.index.digest import Digest, digest
 from gpuprof.index.selector import EVERYTHING, Selector
 from gpuprof.index.version import VERSION
 from gpuprof.store import runs
-from gpuprof.system.files import cache_directory
+from gpuprof.system.files import cache_directory, is_ours, make_private
 
 _BATCH = 500
 _KEPT = 64  # digests: a question to every run must not keep them all
@@ -77,7 +77,11 @@ class Index:
         file = self._file
         for attempt in range(2):
             try:
-                self._place.mkdir(parents=True, exist_ok=True, mode=0o700)
+                make_private(self._place)
+                if not is_ours(file):
+                    file.unlink()
+                with open(file, "ab", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o600)):
+                    pass  # SQLite would make it with the permissions that the umask leaves
                 return self._prepared(str(file))
             except sqlite3.DatabaseError as error:
                 # Damaged, or not a database at all: it is only a cache.
@@ -85,6 +89,9 @@ class Index:
                     break
                 with contextlib.suppress(OSError):
                     file.unlink()
+            except PermissionError as error:
+                self.faults.append(f"{self._place}: is not used as a cache ({error.strerror})")
+                break
             except OSError:
                 break
         return self._prepared(":memory:")

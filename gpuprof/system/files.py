@@ -3,16 +3,47 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
+import stat
+import tempfile
 from pathlib import Path
 
 from gpuprof.errors import GpuprofError, UsageError
 
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
 
 def cache_directory() -> Path:
     """This user's directory for gpuprof's caches, by the XDG base directory specification; it may not exist yet."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gpuprof"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gpuprof"
+    except RuntimeError:  # no HOME, and no entry in the passwd file, as some containers have it
+        return Path(tempfile.gettempdir()) / f"gpuprof-cache-{os.geteuid()}"
+
+
+def make_private(directory: Path) -> None:
+    """Make the cache directory where it is missing, closed to others. Raises OSError, also where it is not ours.
+
+    Whatever others could have put there is not to be believed: an index of theirs may hold any number, and a script
+    would go into a report.
+    """
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    status = directory.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, "belongs to another user")
+    if status.st_mode & _OTHERS_WRITE:
+        directory.chmod(0o700)
+
+
+def is_ours(file: Path) -> bool:
+    """Whether nobody else, but root, can have written this file; also where there is none."""
+    try:
+        status = file.lstat()
+    except FileNotFoundError:
+        return True
+    return stat.S_ISREG(status.st_mode) and status.st_uid in (os.geteuid(), 0) and not status.st_mode & _OTHERS_WRITE
 
 
 def to_file(path: Path, content: bytes, *, mode: int = 0o666, through_link: bool = False) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from gpuprof.errors import GpuprofError
 from gpuprof.report.charts.axes import POINTER
-from gpuprof.system.files import cache_directory, to_file
+from gpuprof.system.files import cache_directory, is_ours, make_private, to_file
 
 # The colours of the page and of its charts. Blue and orange are told apart by colour-blind eyes; text has a contrast of
 # 4.5 or more on paper and panel.
@@ -57,16 +58,23 @@ def bundle() -> str:
     library = _library()
     file = cache_directory() / f"vega-{library.__version__}.js"
     with contextlib.suppress(OSError, UnicodeDecodeError):
-        if script := file.read_text("utf-8"):
+        make_private(file.parent)
+        mark, _, script = file.read_text("utf-8").partition("\n") if is_ours(file) else ("", "", "")
+        if script and mark == _mark(script):
             return script
     script = str(library.javascript_bundle())
     # HTML parsers turn \r into \n, so that the script missed its hash in the policy; the others break its element.
     for risky, safe in (("\r\n", "\n"), ("\r", "\n"), ("</script", "<\\/script"), ("<!--", "<\\!--")):
         script = script.replace(risky, safe)
     with contextlib.suppress(OSError, GpuprofError):
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        to_file(file, script.encode(), mode=0o600)  # nobody else may change a script
+        make_private(file.parent)
+        to_file(file, f"{_mark(script)}\n{script}".encode(), mode=0o600)  # nobody else may change a script
     return script
+
+
+def _mark(script: str) -> str:
+    """The line above a kept script, by which one that was damaged or changed is known."""
+    return f"// sha256 {hashlib.sha256(script.encode()).hexdigest()}"
 
 
 def _library() -> Any:
