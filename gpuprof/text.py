@@ -20,8 +20,14 @@ def printable(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(
-        c if c in "\n\t" or unicodedata.category(c) not in _STEERING else "\N{REPLACEMENT CHARACTER}" for c in text
-    )
+        c if c in "\n\t" or not (unicodedata.category(c) in _STEERING or _no_character(c))
+        else "\N{REPLACEMENT CHARACTER}" for c in text
+    )  # fmt: skip
+
+
+def _no_character(c: str) -> bool:
+    """Code points that stand for no character and never will: some libraries abort the process on them."""
+    return ord(c) & 0xFFFE == 0xFFFE or 0xFDD0 <= ord(c) <= 0xFDEF
 
 
 def unbroken(text: str) -> str:

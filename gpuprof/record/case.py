@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue, create_model
 
 from gpuprof.case_keys import KEYS, CaseKey, CaseKeys, Precision
 from gpuprof.record.part import (
+    LARGEST,
     CaseId,
     CaseOutcome,
     Count,
@@ -104,14 +105,14 @@ ASKED = tuple(key for key in KEYS.values() if key.name != "precision")
 
 
 def _field(key: CaseKey) -> tuple[Any, Any]:
-    kind: Any = Literal[key.words] if key.words else Annotated[int, Field(ge=key.least)]
+    kind: Any = Literal[key.words] if key.words else Annotated[int, Field(ge=key.least, le=LARGEST)]
     return (kind | None if key.optional else kind, ... if key.in_old_records else key.default)
 
 
 if TYPE_CHECKING:
 
     class _Keyed(_Named, CaseKeys):  # type: ignore[misc]  # both are frozen
-        threads: int
+        threads: Count
         precision: PrecisionRecord  # type: ignore[assignment]
 else:
     _Keyed = create_model("_Keyed", __base__=_Named, **{key.name: _field(key) for key in ASKED})
@@ -120,7 +121,7 @@ else:
 class Case(_Keyed):  # type: ignore[misc]
     params: dict[str, JsonValue]
     item: Item = Field(default="sample", description="what the workload counts besides samples")
-    items_per_sample: Annotated[int, Field(ge=1)] = 1
+    items_per_sample: Annotated[int, Field(ge=1, le=LARGEST)] = 1
     outcome: CaseOutcome
     reason: str | None
     trainable_parameters: Count | None

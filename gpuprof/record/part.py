@@ -18,7 +18,8 @@ SensorStatus = Literal["ok", "unsupported", "no_permission", "transient", "lost"
 EnergyMethod = Literal["counter", "power_trapezoid"]
 Interval = tuple[float, float]
 NonNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=0)]
+LARGEST = 2**63 - 1  # of any whole number: what databases and other languages' readers hold, and far from overflow
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 RunId = Annotated[str, Field(pattern=r"^[0-9]{8}T[0-9]{6}Z-[a-z0-9_-]{1,80}-[0-9a-f]{8}$")]
 CaseId = Annotated[str, Field(pattern=r"^[a-z0-9_.+=-]{1,200}$")]
@@ -66,12 +67,24 @@ class SensorReading(BaseModel):
         return self
 
 
+def between(interval: Interval, value: float) -> bool:
+    """Whether the interval holds the value, but for rounding."""
+    slack = 1e-9 * abs(value)
+    return interval[0] - slack <= value <= interval[1] + slack
+
+
 class Estimate(Part):
     """A headline number: geometric mean across processes, with its 95% interval (Student t on logarithms)."""
 
     value: float
     ci95: Interval | None
     processes: Count
+
+    @model_validator(mode="after")
+    def _within_its_interval(self) -> Estimate:
+        if self.ci95 is not None and not between(self.ci95, self.value):
+            raise ValueError("the value lies outside of its own interval")
+        return self
 
 
 class Summary(Part):

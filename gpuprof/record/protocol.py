@@ -6,14 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gpuprof.record.part import Count, NonNegative, Part
+from gpuprof.record.part import LARGEST, Count, NonNegative, Part
 
 
 class Protocol(Part):
     """How long and how often; the same on every device."""
 
     name: Literal["full", "quick"]
-    repeats: Annotated[int, Field(ge=1)]
+    repeats: Annotated[int, Field(ge=1, le=LARGEST)]
     warmup_min_steps: Count
     warmup_min_s: NonNegative
     warmup_max_s: NonNegative

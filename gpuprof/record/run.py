@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from gpuprof.record.case import Case
 from gpuprof.record.config import ConfigRecord
-from gpuprof.record.part import Count, NonNegative, Part, RunId, RunOutcome, SensorReading
+from gpuprof.record.part import LARGEST, Count, NonNegative, Part, RunId, RunOutcome, SensorReading
 from gpuprof.record.protocol import Protocol
 from gpuprof.record.versions import SCHEMA
 from gpuprof.variables import kept
@@ -28,7 +28,7 @@ class TelemetrySource(Part):
     device: str = Field(description="as `gpuprof devices` names it")
     attributed_by: str
     scope: str = Field(description="what power and energy cover")
-    shared_by: Annotated[int, Field(ge=1)]
+    shared_by: Annotated[int, Field(ge=1, le=LARGEST)]
     power_signal: str | None = Field(description="the signal used as power_w")
     temperature_signal: str | None = Field(description="the signal used as temperature_c")
     gain_error: NonNegative | None = Field(
@@ -90,6 +90,12 @@ class RunRecord(Part):
     telemetry: TelemetrySource | None
     cases: list[Case]
     warnings: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _cases_have_names_of_their_own(self) -> RunRecord:
+        if len({case.case_id for case in self.cases}) != len(self.cases):
+            raise ValueError("two cases have the same case_id")
+        return self
 
     def to_json(self) -> str:
         """The text of record.json; the same record always gives the same bytes."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 
 STAGING = ".tmp-"
+# A repeat with its raw times is some 1 MB; 2,000 of them are far below the whole.
+_MOST_LINE_BYTES, _MOST_BYTES = 1 << 26, 1 << 32
 
 
 class Journal:
@@ -198,7 +200,11 @@ def read_journal(staging: Path) -> tuple[list[dict[str, Any]], bool]:
     lines: list[dict[str, Any]] = []
     damaged = 0
     with open_journal(staging) as journal:
-        for number, text in enumerate(journal, 1):
+        if os.fstat(journal.fileno()).st_size > _MOST_BYTES:
+            raise StoreError(f"{staging / 'journal.jsonl'}: too large for a journal")
+        for number, text in enumerate(iter(lambda: journal.readline(_MOST_LINE_BYTES), b""), 1):
+            if len(text) == _MOST_LINE_BYTES:
+                raise StoreError(f"{staging / 'journal.jsonl'}: line {number} is too long for a journal")
             if not text.strip():  # of a run killed while it tested the disk for room
                 continue
             if damaged:

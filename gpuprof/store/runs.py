@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from gpuprof.record.run import RunRecord
 RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[a-z0-9_-]{1,80}-[0-9a-f]{8}")
-_MOST_RECORD_BYTES = 1 << 28
+_MOST_RECORD_BYTES = 1 << 26  # some 2,000 repeats have 50 MB; reading takes ten times as much memory
 
 
 def new_run_id(label: str, now: datetime | None = None) -> str:
@@ -62,7 +62,7 @@ def parsed(text: bytes, file: Path) -> RunRecord:
 
 
 def content(file: Path) -> bytes:
-    """The bytes of a record's file. Raises StoreError where it cannot be one: a pipe, or larger than 256 MiB."""
+    """The bytes of a record's file. Raises StoreError where it cannot be one: a pipe, or larger than 64 MiB."""
     try:
         status = file.stat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_RECORD_BYTES:  # a pipe would be waited for

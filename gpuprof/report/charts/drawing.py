@@ -11,6 +11,7 @@ from typing import Any
 from gpuprof.errors import GpuprofError
 from gpuprof.report.charts.axes import POINTER
 from gpuprof.system.files import cache_directory, is_ours, make_private, to_file
+from gpuprof.text import cleaned
 
 # The colours of the page and of its charts. Blue and orange are told apart by colour-blind eyes; text has a contrast of
 # 4.5 or more on paper and panel.
@@ -28,7 +29,8 @@ DARK = {
 
 def svg(spec: Mapping[str, Any]) -> str:
     """The specification as an SVG picture, in CSS variables. Raises GpuprofError without vl-convert."""
-    return str(_library().vegalite_to_svg(_still(spec), allowed_base_urls=[]))
+    # Harmless text alone: some characters abort the whole process in there.
+    return str(_library().vegalite_to_svg(cleaned(_still(spec)), allowed_base_urls=[]))
 
 
 def _still(part: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 from gpuprof.analysis.evidence import Evidence
 from gpuprof.errors import StoreError
 from gpuprof.report.charts.pictures import Timeline
-from gpuprof.store.raw import read_raw
+from gpuprof.store.raw import Raw, read_raw
 
 # Quantity, the signals that have it (the first that was sampled counts), and the factor to the chart's unit.
 _QUANTITIES = (
@@ -39,7 +39,7 @@ def of(*sides: tuple[str, Evidence]) -> Timeline:
     return Timeline(rows, phases)
 
 
-def _rows(raw: dict[str, list[float]], prefix: str, side: str) -> list[dict[str, Any]]:
+def _rows(raw: Raw, prefix: str, side: str) -> list[dict[str, Any]]:
     times, rows = raw.get(prefix + "t_s", []), []
     for quantity, signals, factor in _QUANTITIES:
         values = next((raw[prefix + signal] for signal in signals if prefix + signal in raw), [])

@@ -186,7 +186,7 @@ def _beside(key: str, case: Case, source: TelemetrySource | None) -> str:
         return f"peak {show(case.power_w.max, 'W')}"
     if key == "temperature_max_c" and case.temperature_c is not None:
         signal = None if source is None else source.temperature_signal
-        sensor = "" if signal is None else signal.split("_")[1] + ", "
+        sensor = "" if signal is None else signal.partition("_")[2].partition("_")[0] + ", "
         return f"{sensor}{case.temperature_c.start:.0f} °C at start, {case.temperature_c.end:.0f} °C at end"
     return ""
 
