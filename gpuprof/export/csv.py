@@ -2,19 +2,24 @@
 
 Spreadsheets run a cell that begins with = + - @ or a tab as a formula, and a device's name may come from anywhere. A
 text cell that begins so gets an apostrophe in front, and so does one that begins with an apostrophe: to get the exact
-text back, remove one leading apostrophe. Numbers are never touched.
+text back, remove one leading apostrophe. Where a spreadsheet splits at semicolons or tabs, what follows one begins a
+cell too, and is guarded alike. Numbers are never touched.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 
 from gpuprof.export.runs import Runs
 from gpuprof.export.table import COLUMNS, Cell, rows
 
 # The full-width forms too: some spreadsheets read them as the plain ones.
 _GUARDED = ("=", "+", "-", "@", "\t", "\r", "'", "＝", "＋", "－", "＠")
+
+
+_INNER = re.compile(rf"([;\t]\s*)(?=[{re.escape(''.join(_GUARDED))}])")
 
 
 def render(runs: Runs) -> str:
@@ -34,4 +39,5 @@ def _cell(value: Cell) -> Cell:
 
 def guard(text: str) -> str:
     """The text as a cell that no spreadsheet runs. Some find a formula also behind leading blanks."""
+    text = _INNER.sub(r"\1'", text)
     return f"'{text}" if text.lstrip().startswith(_GUARDED) or text.startswith(_GUARDED) else text

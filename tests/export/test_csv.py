@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,12 +27,14 @@ def test_csv_is_one_row_a_case_and_metric():
 
 
 @settings(max_examples=300)
-@given(st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("=+-@\t\r\n '"), max_size=8))
+@given(st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("=+-@\t\r\n; '"), max_size=8))
 def test_no_cell_begins_a_formula_and_the_text_comes_back(text):
     cell = guard(text)
     assert not cell.lstrip().startswith(("=", "+", "-", "@"))
     assert not cell.startswith(("\t", "\r"))
-    assert (cell[1:] if cell.startswith("'") else cell) == text
+    assert not re.search(r"[;\t]\s*[=+@-]", cell)
+    inside = cell[1:] if cell.startswith("'") else cell
+    assert re.sub(r"([;\t]\s*)'(?=[=+@\t\r'＝＋－＠-])", r"\1", inside) == text
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", " =", "\n=", "'="])
