@@ -45,13 +45,16 @@ class Journal:
             raise StoreError(_cannot_write(store, error)) from None
         try:
             # Open for as long as the run lives: closing it would drop the lock, and the run would pass for dead.
-            self._file = (self.staging / "journal.jsonl").open("x", encoding="utf-8")
+            # Under another name until it is locked: who looks for dead runs must not find it in between.
+            new = self.staging / "journal.new"
+            self._file = new.open("x", encoding="utf-8")
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # A test and no reservation: a disk without room for a small record is refused before hours of measuring.
             self._file.write("\n" * 65536)
             self._file.flush()
             self._file.seek(0)
             self._file.truncate()
+            new.replace(self.staging / "journal.jsonl")
         except OSError as error:
             with contextlib.suppress(OSError):
                 shutil.rmtree(self.staging)
@@ -178,8 +181,10 @@ def unfinished(store: Path) -> Iterator[Path]:
             try:
                 journal = stack.enter_context(open_journal(path))
                 fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not os.path.samestat(os.fstat(journal.fileno()), (path / "journal.jsonl").lstat()):
+                    continue
             except OSError:
-                continue  # alive, or not ours to touch, such as a link
+                continue  # alive, published since it was opened, or not ours to touch, such as a link
             yield path
 
 

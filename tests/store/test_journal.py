@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import multiprocessing
 import os
@@ -16,8 +17,9 @@ import pytest
 
 from gpuprof.errors import PublishError, StoreError
 from gpuprof.store import runs as store
+from gpuprof.store.assemble import assemble
 from gpuprof.store.journal import Journal, read_journal, unfinished
-from support.journals import REPEATS, garble, journal, left, repeat
+from support.journals import NOW, REPEATS, garble, journal, left, repeat
 from support.running import ROOT, gpuprof, variables
 from support.stores import finished, publish
 
@@ -220,3 +222,34 @@ def test_writers_that_are_killed_lose_double_or_halve_nothing():
     found = json.loads(done.stdout)
     assert found["killed"] == 2
     assert found["published"] >= 6 * 250
+
+
+def test_a_run_that_is_published_while_dead_ones_are_looked_for_is_none_of_them(tmp_path, monkeypatch):
+    record, raw = assemble(journal(repeat()), NOW)
+    log = Journal(tmp_path, record.run_id)
+    flock = fcntl.flock
+
+    def published_in_between(file, operation):
+        if not (tmp_path / record.run_id).exists():
+            log.publish(record, raw)
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", published_in_between)
+    assert list(unfinished(tmp_path)) == []
+    assert [path.name for path in tmp_path.iterdir()] == [record.run_id]
+
+
+def test_a_run_that_is_just_starting_is_never_seen_without_its_lock(tmp_path, monkeypatch):
+    seen, flock = [], fcntl.flock
+
+    def looked_for_in_between(file, operation):
+        monkeypatch.setattr(fcntl, "flock", flock)
+        seen.append(list(unfinished(tmp_path)))
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", looked_for_in_between)
+    log = Journal(tmp_path, "20261123T090000Z-test-00000000")
+    assert seen == [[]]
+    assert list(unfinished(tmp_path)) == []
+    log._close()
+    assert list(unfinished(tmp_path)) == [log.staging]
