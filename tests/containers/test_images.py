@@ -147,6 +147,8 @@ def test_no_cache_no_source_and_no_setting_of_the_build_is_left(engine, images):
         assert sorted(path.name for path in (root / "gpuprof/configs").iterdir()) == sorted(
             path.name for path in (ROOT / "configs").iterdir()
         )
+        packages = json.loads((root / "gpuprof/sbom.cdx.json").read_text())
+        assert {"gpuprof-dl", "click", "torch"} <= {part["name"] for part in packages["components"]}
         engine.podman("image", "unmount", image)
 
 

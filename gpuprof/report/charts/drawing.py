@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from gpuprof.errors import GpuprofError
@@ -53,7 +54,7 @@ def concrete(picture: str) -> str:
 
 
 def bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed in one script, ready to stand inside a script element.
+    """Vega, Vega-Lite and Vega-Embed in one script with their licences, ready to stand inside a script element.
 
     Building it takes seconds, so it is kept in the user's cache. Raises GpuprofError without vl-convert.
     """
@@ -64,7 +65,8 @@ def bundle() -> str:
         mark, _, script = file.read_text("utf-8").partition("\n") if is_ours(file) else ("", "", "")
         if script and mark == _mark(script):
             return script
-    script = str(library.javascript_bundle())
+    licences = Path(__file__).with_name("licences.txt").read_text("utf-8")
+    script = f"/*\n{licences}*/\n{library.javascript_bundle()}"
     # HTML parsers turn \r into \n, so that the script missed its hash in the policy; the others break its element.
     for risky, safe in (("\r\n", "\n"), ("\r", "\n"), ("</script", "<\\/script"), ("<!--", "<\\!--")):
         script = script.replace(risky, safe)
