@@ -17,17 +17,19 @@ from pathlib import Path
 from typing import TypeVar
 
 from gpuprof.errors import StoreError
-from gpuprof.index.brief import Brief, Shared, brief, shared
+from gpuprof.index.brief import PER_METRIC, Brief, Shared, brief, shared
 from gpuprof.index.digest import Digest, digest
 from gpuprof.index.selector import EVERYTHING, Selector
 from gpuprof.index.version import VERSION
+from gpuprof.metrics import METRICS
 from gpuprof.store import runs
 from gpuprof.system.files import cache_directory, is_ours, make_private
 
 _BATCH = 500
+_WIDTH = PER_METRIC * len(METRICS)  # numbers of a case
 _KEPT = 64  # digests: a question to every run must not keep them all
 # Errors that a damaged index can cause: in SQLite, or in decoding what its rows hold.
-_UNSOUND = (sqlite3.DatabaseError, ValueError, LookupError, TypeError)
+_UNSOUND = (sqlite3.DatabaseError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 _T = TypeVar("_T")
 Progress = Callable[[int, int], None]  # runs read, of how many
 
@@ -183,18 +185,23 @@ class Index:
         fulfils = {text_id: selector.case(text.data) for text_id, text in texts.items() if "workload" in text.data}
         for name, run_id, date, head, facts, cases, numbers in rows:
             ids = list(map(int, cases.split()))
+            values = array("d", numbers)
+            if len(values) != len(ids) * _WIDTH:
+                raise ValueError("a row's numbers are not those of its cases")
             if not selector.run(run_id, date) or not any(map(fulfils.__getitem__, ids)):
                 continue
-            values = array("d", numbers)
-            width = len(values) // len(ids)
-            kept = [(texts[text_id], values[i * width : (i + 1) * width]) for i, text_id in enumerate(ids)]
+            kept = [(texts[text_id], values[i * _WIDTH : (i + 1) * _WIDTH]) for i, text_id in enumerate(ids)]
             chosen = {texts[text_id].text for text_id in ids if fulfils[text_id]} if selector.on_cases else None
             yield Brief(name, run_id, date, f"{self.store}/{name}", texts[head], texts[facts], kept), chosen
 
     def _texts(self, selector: Selector) -> tuple[dict[int, Shared], str]:
         """All texts by id, and the ids of the heads that fulfil the selector, as a list for SQL."""
         texts = {text_id: shared(text) for text_id, text in self._database.execute("SELECT id, text FROM texts")}
-        heads = [text_id for text_id, text in texts.items() if "machine" in text.data and selector.head(text.data)]
+        all_heads = {text_id for text_id, text in texts.items() if "machine" in text.data}
+        used = {head for (head,) in self._database.execute("SELECT DISTINCT head FROM runs")}
+        if not used <= all_heads:  # or runs would be hidden without a word
+            raise LookupError("a row's head is not there")
+        heads = [text_id for text_id in sorted(all_heads) if selector.head(texts[text_id].data)]
         return texts, ",".join(map(str, heads))
 
     def _refresh(self, selector: Selector) -> None:

@@ -81,6 +81,9 @@ def _older(text: bytes, file: Path, fault: ValidationError) -> RunRecord:
 
     try:
         data = json.loads(text)
+        json.dumps(data, ensure_ascii=False).encode()  # half of a character could be written nowhere
+    except UnicodeEncodeError:
+        raise StoreError(f"{file}: damaged record: it contains text that is no Unicode") from None
     except (ValueError, RecursionError):
         raise StoreError(f"{file}: not a JSON document; it may be truncated") from None
     schema = data.get("schema") if isinstance(data, dict) else None
