@@ -21,6 +21,11 @@ store_option = click.option(
     "--store", type=click.Path(path_type=Path), default=DEFAULT_STORE, envvar="GPUPROF_STORE", show_default=True,
     show_envvar=True, help="Directory of stored runs.",
 )  # fmt: skip
+redact_option = click.option(
+    "--redact",
+    is_flag=True,
+    help="Replace names of hosts, users, cards, jobs and directories by pseudonyms, and leave out comments.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print a single JSON document to stdout.")
 
 

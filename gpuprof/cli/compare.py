@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gpuprof.case_keys import FIELDS, SELECTED
-from gpuprof.cli.common import json_option, print_json, store_option
+from gpuprof.cli.common import json_option, print_json, redact_option, store_option
 from gpuprof.errors import EXIT_OK, EXIT_UNFAIR, UsageError
 
 if TYPE_CHECKING:
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 @click.option("--format", "form", type=click.Choice(["text", "json", "md", "html", "pdf"]), default=None,
               help="Default: from the suffix of -o, else text.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
+@redact_option
 @json_option
 def command(
     baseline: str, candidate: str, store: Path, vary: tuple[str, ...], machine_spread: float | None, strict: bool,
-    form: str | None, output: Path | None, as_json: bool,
+    form: str | None, output: Path | None, redact: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Compare CANDIDATE with BASELINE: is it faster, by how much, how sure, and was the comparison fair?
 
@@ -47,6 +48,7 @@ def command(
       gpuprof compare 20261123T0900 20261123T0915 --vary threads
       gpuprof compare variant=eager variant=compile --format md
       gpuprof compare results-h100/ results-mi300x/ --strict --format json
+      gpuprof compare vendor=nvidia vendor=amd --redact -o for-the-vendor.html
 
     \b
     Exit codes:
@@ -57,6 +59,7 @@ def command(
     from gpuprof.analysis import compare as analysis
     from gpuprof.analysis import evidence
     from gpuprof.analysis.effect import MACHINE_SPREAD
+    from gpuprof.analysis.identity import redaction
     from gpuprof.cli.writing import choose, hand_out, indexing
     from gpuprof.index.selector import varied
     from gpuprof.index.sources import Sources
@@ -88,7 +91,8 @@ def command(
         return _refuse(comparison, as_json=form == "json")
     now = utc_now()
     drawn = sampled.of(*zip(names(*sides), sides, strict=True)) if form in ("html", "pdf") else None
-    hand_out(story(comparison, now, drawn), lambda: document(comparison, now), form, output)
+    hide = redaction(sides) if redact else None
+    hand_out(story(comparison, now, drawn), lambda: document(comparison, now), form, output, hide)
     return EXIT_OK
 
 

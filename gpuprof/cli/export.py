@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gpuprof.cli.common import console, say, store_option
+from gpuprof.cli.common import console, redact_option, say, store_option
 from gpuprof.errors import EXIT_OK, GpuprofError, StoreError, UsageError
 from gpuprof.export import FORMATS
 
@@ -33,8 +33,11 @@ _EPILOG = "\b\nFormats:\n" + "\n".join(f"  {name:<18}{format_.about}" for name, 
     help="For github-benchmark, which takes one direction per file: bigger for throughput (customBiggerIsBetter), "
     "smaller for times, memory and energy (customSmallerIsBetter).  [default: bigger]",
 )  # fmt: skip
+@redact_option
 @store_option
-def command(selected: tuple[str, ...], name: str, output: Path | None, direction: str | None, store: Path) -> int:
+def command(
+    selected: tuple[str, ...], name: str, output: Path | None, direction: str | None, redact: bool, store: Path
+) -> int:
     """Write stored runs in a format that other tools read.
 
     SELECTED_RUN is a run as in `gpuprof show` (its id, a unique part of the id, a path, or `last`), or a directory,
@@ -72,6 +75,10 @@ def command(selected: tuple[str, ...], name: str, output: Path | None, direction
     runs = list(_read(selected, store))
     if not runs:
         raise GpuprofError("nothing to export: every record above is damaged")
+    if redact:
+        from gpuprof.export.redacted import redacted
+
+        runs = redacted(runs)
     if format_.compares:
         _name_wrong([record for record, _ in runs])
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gpuprof.cli.common import json_option, store_option
+from gpuprof.cli.common import json_option, redact_option, store_option
 from gpuprof.errors import EXIT_OK, StoreError
 
 
@@ -16,8 +16,11 @@ from gpuprof.errors import EXIT_OK, StoreError
 @click.option("--format", "form", type=click.Choice(["text", "json", "md", "html", "pdf"]), default=None,
               help="Default: from the suffix of -o, else text.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
+@redact_option
 @json_option
-def command(selection: str | None, store: Path, form: str | None, output: Path | None, as_json: bool) -> int:
+def command(
+    selection: str | None, store: Path, form: str | None, output: Path | None, redact: bool, as_json: bool
+) -> int:
     """Show what was measured, and on which device: tables and charts of WHAT, or of the whole store.
 
     WHAT is a run id or a unique part of one, a record, a directory of runs, or a selector such as vendor=amd (see
@@ -32,6 +35,7 @@ def command(selection: str | None, store: Path, form: str | None, output: Path |
     from dataclasses import replace
 
     from gpuprof.analysis.evidence import by_device
+    from gpuprof.analysis.identity import redaction
     from gpuprof.cli.writing import choose, hand_out, indexing
     from gpuprof.index.sources import Sources
     from gpuprof.report.charts import sampled
@@ -54,5 +58,6 @@ def command(selection: str | None, store: Path, form: str | None, output: Path |
         drawn = sampled.of(*zip(overview.names, devices, strict=True))
         overview = replace(overview, timeline=drawn)
     now = utc_now()
-    hand_out(story(overview, now), lambda: document(overview, now), form, output)
+    hide = redaction(devices) if redact else None
+    hand_out(story(overview, now), lambda: document(overview, now), form, output, hide)
     return EXIT_OK

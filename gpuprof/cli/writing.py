@@ -15,6 +15,7 @@ from gpuprof.errors import UsageError
 from gpuprof.system.files import to_file
 
 if TYPE_CHECKING:
+    from gpuprof.redaction import Redaction
     from gpuprof.report.story import Story
 
 _SUFFIXES = {".json": "json", ".md": "md", ".html": "html", ".htm": "html", ".pdf": "pdf", ".txt": "text"}
@@ -57,11 +58,16 @@ def indexing() -> Iterator[Callable[[int, int], None]]:
         click.echo("", err=True)
 
 
-def hand_out(story: Story, document: Callable[[], Any], form: str, output: Path | None) -> None:
+def hand_out(
+    story: Story, document: Callable[[], Any], form: str, output: Path | None, hide: Redaction | None = None
+) -> None:
     """Write a story to `output`, or to stdout where that is None; `document` is called for JSON only.
 
-    Raises GpuprofError when the file cannot be written.
+    With `hide` all texts are redacted. Raises GpuprofError when the file cannot be written.
     """
+    if hide is not None:
+        story, whole = hide.of(story), document
+        document = lambda: hide.of(whole())  # noqa: E731
     if form == "json" and output is None:
         print_json(document())
     elif form == "text" and output is None:

@@ -50,9 +50,11 @@ READ, REFUSED, TRACEBACK, MEMORY, SLOW = range(5)
 WORDS = ("read", "refused by name", "tracebacks", "out of memory", "too slow")
 RUN_ID = "20261123T090000Z-fuzz-00000000"
 SAMPLES = sorted((ROOT / "tests" / "data" / "samples").glob("*/2*"))
-NASTY: tuple[Any, ...] = (None, True, 0, -1, 1e-320, 1e308, -1e308, 10**19, 10**400, float("nan"), float("inf"), "", "x" * 100_000,
-         "\ud800", "\uffff\u2028\u202e", "a\0b", "../../etc/passwd", "=1+1;=2", "<script>", [], {}, [[]], {"a": {}},
-         [0] * 10_000, "2026-99-99", "NaN", "1e999")  # fmt: skip
+NASTY: tuple[Any, ...] = (
+    None, True, 0, -1, 1e-320, 1e308, -1e308, 10**19, 10**400, float("nan"), float("inf"), "", "x" * 100_000,
+    "\ud800", "\uffff\u2028\u202e", "a\0b", "../../etc/passwd", "=1+1;=2", "<script>", [], {}, [[]], {"a": {}},
+    [0] * 10_000, "2026-99-99", "NaN", "1e999",
+)  # fmt: skip
 CONFIGS = tuple(sorted((ROOT / "configs").glob("*.yaml")))
 
 
