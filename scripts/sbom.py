@@ -8,6 +8,7 @@ every image, and would list itself. Equal installations give equal documents.
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import sys
@@ -46,5 +47,6 @@ def _component(distribution: metadata.Distribution) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     json.dump(document(), sys.stdout, indent=1)
     print()

@@ -13,11 +13,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from gpuprof import throttling, variables
+from gpuprof import throttling
 from gpuprof.analysis.evidence import CaseEvidence, Evidence
 from gpuprof.analysis.levels import FEW
 from gpuprof.analysis.pairing import TOLERATED, Pair, shown
 from gpuprof.case_keys import HEADINGS
+from gpuprof.record.variables import changes
 from gpuprof.units import show
 
 Weight = Literal["blocks", "weakens", "noted"]
@@ -203,7 +204,7 @@ def _dictionaries(baseline: Evidence, candidate: Evidence) -> Iterator[Entry]:
             if inner.endswith("VISIBLE_DEVICES") or inner in ("torchvision", "triton", "numpy"):
                 own_weight = "noted"
             shown_ = [None if v is None else ", ".join(sorted(v)) for v in (left, right)]
-            reason = f"changes {variables.changes(inner)}" if name == "variables" else why
+            reason = f"changes {changes(inner)}" if name == "variables" else why
             yield Entry(inner, shown_[0], shown_[1], own_weight, reason)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from gpuprof.analysis.evidence import Evidence
-from gpuprof.redaction import Redaction
+from gpuprof.record.redaction import Redaction
 
 
 def redaction(sides: Sequence[Evidence]) -> Redaction:

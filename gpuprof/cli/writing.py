@@ -15,7 +15,7 @@ from gpuprof.errors import UsageError
 from gpuprof.system.files import to_file
 
 if TYPE_CHECKING:
-    from gpuprof.redaction import Redaction
+    from gpuprof.record.redaction import Redaction
     from gpuprof.report.story import Story
 
 _SUFFIXES = {".json": "json", ".md": "md", ".html": "html", ".htm": "html", ".pdf": "pdf", ".txt": "text"}

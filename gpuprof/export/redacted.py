@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from gpuprof.export.runs import RawReader
+from gpuprof.record.redaction import Redaction, without_comments
 from gpuprof.record.run import RunRecord
-from gpuprof.redaction import Redaction, without_comments
 
 _IDENTITY = ("serial", "uuid", "pci_bus_id")  # of a sensor's device
 Run = tuple[RunRecord, RawReader]

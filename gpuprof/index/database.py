@@ -85,7 +85,7 @@ class Index:
                 with open(file, "ab", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o600)):
                     pass  # SQLite would make it with the permissions that the umask leaves
                 return self._prepared(str(file))
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
                 # Damaged, or not a database at all: it is only a cache.
                 if attempt or isinstance(error, sqlite3.OperationalError):
                     break

@@ -14,8 +14,8 @@ from gpuprof.record.case import Case
 from gpuprof.record.config import ConfigRecord
 from gpuprof.record.part import LARGEST, Count, NonNegative, Part, RunId, RunOutcome, SensorReading
 from gpuprof.record.protocol import Protocol
+from gpuprof.record.variables import kept
 from gpuprof.record.versions import SCHEMA
-from gpuprof.variables import kept
 
 
 class TelemetrySource(Part):

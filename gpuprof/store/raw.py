@@ -47,6 +47,9 @@ def read_raw(path: Path, prefix: str = "") -> Raw:
             members = [info for info in archive.infolist() if info.filename.startswith(prefix)]
             if sum(info.file_size for info in members) > _MOST_RAW_BYTES:
                 raise StoreError(f"{file}: damaged: it unpacks to more than {_MOST_RAW_BYTES >> 20} MiB")
+            size = file.stat().st_size
+            if any(m.compress_type != zipfile.ZIP_DEFLATED or m.compress_size > size for m in members):
+                raise ValueError("another kind of archive")  # or one whose sizes are not to be believed
             for info in members:
                 series[info.filename.removesuffix(".npy")] = _column(archive.read(info))
     except OSError as error:
@@ -59,11 +62,12 @@ def read_raw(path: Path, prefix: str = "") -> Raw:
 def _column(data: bytes) -> Sequence[float]:
     """A float64 array of one dimension (numpy's format 1.0). Raises ValueError or struct.error."""
     (length,) = struct.unpack_from("<H", data, 8)
-    header, body = data[10 : 10 + length], data[10 + length :]
+    header, body = data[10 : 10 + length], memoryview(data)[10 + length :]
     shape = _HEADER.fullmatch(header)
     if not data.startswith(b"\x93NUMPY\x01\x00") or shape is None or len(body) != 8 * int(shape[1]):
         raise ValueError("another kind of array")
-    column = array("d", body)  # eight bytes a number, where a list has forty
+    column = array("d")  # eight bytes a number, where a list has forty
+    column.frombytes(body)
     if sys.byteorder == "big":
         column.byteswap()
     return column

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from gpuprof.messages import Answer, Failed, Go, Ready, Request, Result, answer
+from gpuprof.record.variables import without_secrets
 from gpuprof.system.procfs import oom_kills
 from gpuprof.system.python import own
-from gpuprof.variables import without_secrets
 
 _TAIL_CHARS = 2000
 ENDS_S = 10.0  # for a killed process to be gone; one that a driver holds in the kernel may never be

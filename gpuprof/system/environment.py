@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import gpuprof
+from gpuprof.record.variables import kept
 from gpuprof.system.procfs import cpu_name, memory_total_bytes, physical_cores, usable_cpus
-from gpuprof.variables import kept
 
 # Variables that each worker gets from its supervisor: the user's own values have no effect.
 OVERRIDDEN = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")

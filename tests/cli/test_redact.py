@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuprof.redaction import Redaction, without_comments
+from gpuprof.record.redaction import Redaction, without_comments
 from gpuprof.store import runs as store
 from support import rivals
 from support.running import gpuprof

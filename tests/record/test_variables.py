@@ -7,8 +7,8 @@ import json
 import pytest
 
 from gpuprof.record.run import RunRecord
+from gpuprof.record.variables import HIDDEN, changes, kept, without_secrets
 from gpuprof.store import runs as store
-from gpuprof.variables import HIDDEN, changes, kept, without_secrets
 from support.compared import LSTM_1
 from support.running import CONFIGS, SHORT, gpuprof
 
