@@ -100,7 +100,8 @@ def _case(line: dict[str, Any], findings: dict[str, Any] | None, repeats: list[R
         absent["reason"] = "nothing went wrong"
 
     inspected: dict[str, Any] = dict(findings or {})
-    unchecked = inspected.pop("failed", "the run ended before this case was checked")
+    failed = inspected.pop("failed", None)
+    unchecked = failed or "the run ended before this case was checked"
     for name in INSPECTED:
         if inspected.get(name) is None:
             absent[name] = unchecked
@@ -117,6 +118,9 @@ def _case(line: dict[str, Any], findings: dict[str, Any] | None, repeats: list[R
     sensed, reasons = _telemetry(repeats, line["request"]["batch_size"])
     absent |= {name: why if outcome != "ok" else reasons[name] for name, value in sensed.items() if value is None}
     warnings = [*inspected.get("warnings", []), *_warnings(repeats, measured, correctness)]
+    if failed is not None and outcome == "ok":
+        # The check is where pretrained weights are loaded and found good.
+        warnings.insert(0, f"measured without a check, with random weights: {failed}")
     return Case.model_validate(
         {
             **request,

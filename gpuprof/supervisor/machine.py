@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +21,7 @@ from gpuprof.system import environment
 from gpuprof.system.procfs import physical_cores
 
 START_TIMEOUT_S = 300.0
+_CACHE, _LOCK = "gpuprof-cache-", "in-use"
 
 
 @dataclass(frozen=True)
@@ -114,10 +119,27 @@ def kernel_place(cache: Path, case_id: str) -> Path:
 
 @contextmanager
 def kernel_cache() -> Iterator[Path]:
-    """An empty directory for compiled kernels, gone afterwards. Raises GpuprofError where none can be made."""
+    """An empty directory for compiled kernels, gone afterwards. Raises GpuprofError where none can be made.
+
+    Those of killed runs go as well.
+    """
+    _sweep(Path(tempfile.gettempdir()))
     try:
-        holder = tempfile.TemporaryDirectory(prefix="gpuprof-cache-", ignore_cleanup_errors=True)
+        holder = tempfile.TemporaryDirectory(prefix=_CACHE, ignore_cleanup_errors=True)
+        lock = (Path(holder.name) / _LOCK).open("x")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise GpuprofError(f"cannot create a temporary directory ({error}); set TMPDIR to a writable one") from None
-    with holder as path:
+    with holder as path, lock:
         yield Path(path)
+
+
+def _sweep(temporary: Path) -> None:
+    """Remove this user's kernel caches whose lock is free: the kernel frees it when its owner dies."""
+    for place in temporary.glob(f"{_CACHE}*"):
+        with contextlib.suppress(OSError):
+            if place.is_symlink() or place.stat().st_uid != os.geteuid():
+                continue
+            with (place / _LOCK).open("rb+") as lock:  # one without is just being made, or of an earlier version
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(place)

@@ -20,6 +20,8 @@ from gpuprof.system.python import own
 
 _TAIL_CHARS = 2000
 ENDS_S = 10.0  # for a killed process to be gone; one that a driver holds in the kernel may never be
+_MOST_OUTPUT_BYTES = 1 << 26  # of all that it prints, which is on this machine's disk meanwhile
+_LOOKS_S = 1.0  # how often that is looked at
 _MOST_REPLY_BYTES = 1 << 28  # of one line; raw times of a long window are some 10 MB
 _CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
 
@@ -123,7 +125,11 @@ class WorkerProcess:
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
                     raise TimeoutError
-                if selector.select(timeout=remaining):
+                if os.fstat(self._log.fileno()).st_size > _MOST_OUTPUT_BYTES:
+                    self.kill()
+                    limit = f"{_MOST_OUTPUT_BYTES >> 20} MiB"
+                    raise WorkerFailed("error", f"the worker printed more than {limit}", None, self._tail())
+                if selector.select(timeout=min(remaining, _LOOKS_S)):
                     chunk = os.read(self._replies, 1 << 20)
                     if not chunk:
                         raise EOFError

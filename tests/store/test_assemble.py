@@ -257,3 +257,10 @@ def test_hot_starts_are_told(old):
     assert any(
         warning.startswith("hot start: processes began between ") for case in made.cases for warning in case.warnings
     )
+
+
+def test_a_case_whose_check_failed_says_that_it_was_measured_without_one():
+    lines = journal(repeat())
+    lines.insert(2, {"type": "inspected", "case_id": "a", "data": {"failed": "the check failed: timeout: slow"}})
+    (case,) = assemble(lines, NOW)[0].cases
+    assert case.warnings[0] == "measured without a check, with random weights: the check failed: timeout: slow"

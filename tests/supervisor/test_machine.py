@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from gpuprof.messages import Load
+from support.running import ROOT, variables
 
 
 def test_a_temporary_directory_that_cannot_be_made_is_one_message(monkeypatch):
@@ -66,3 +69,59 @@ def test_a_place_for_kernels_can_be_a_directory_whatever_the_case_is_called(tmp_
     for place in places:
         assert place.parent == tmp_path
         place.mkdir()
+
+
+def test_kernels_of_killed_runs_are_removed_and_no_others(tmp_path, monkeypatch):
+    from gpuprof.supervisor import machine
+
+    monkeypatch.setattr(machine.tempfile, "tempdir", str(tmp_path))
+    code = (
+        "import os, sys, tempfile; tempfile.tempdir = sys.argv[1]\n"
+        "from gpuprof.supervisor.machine import kernel_cache\n"
+        "with kernel_cache() as place:\n"
+        "    (place / 'kernel').write_text('x')\n"
+        "    print(place, flush=True)\n"
+        "    os.kill(os.getpid(), 9) if sys.argv[2] == 'dies' else sys.stdin.read()\n"
+    )
+
+    def start(how):
+        process = subprocess.Popen([sys.executable, "-c", code, tmp_path, how], cwd=ROOT, env=variables(), text=True,
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+        return process, Path(process.stdout.readline().strip())
+
+    alive, living = start("waits")
+    killed, dead = start("dies")
+    killed.wait()
+    (tmp_path / "gpuprof-cache-new").mkdir()  # without its lock yet
+    (tmp_path / "gpuprof-cache-link").symlink_to(living.name)
+    assert (dead / "kernel").exists()
+    with machine.kernel_cache():
+        assert not dead.exists()
+        assert (living / "kernel").exists()
+        assert (tmp_path / "gpuprof-cache-new").exists()
+    alive.communicate()
+    assert not living.exists()
+    killed.communicate()
+
+
+def test_a_worker_that_prints_without_end_is_stopped(tmp_path, monkeypatch):
+    from gpuprof.supervisor import worker_process
+
+    monkeypatch.setattr(worker_process, "_MOST_OUTPUT_BYTES", 100_000)
+    monkeypatch.setattr(worker_process, "_LOOKS_S", 0.05)
+    monkeypatch.setattr(worker_process, "own", lambda _: [sys.executable, "-c", "while True: print('word ' * 1000)"])
+    worker = worker_process.WorkerProcess(1, tmp_path)
+    with pytest.raises(worker_process.WorkerFailed, match="printed more than") as failed:
+        worker.ask(Load(device=None, seconds=1.0), 60.0)
+    assert "word" in failed.value.output_tail
+
+
+def test_a_reply_without_end_is_refused(tmp_path, monkeypatch):
+    from gpuprof.supervisor import worker_process
+
+    monkeypatch.setattr(worker_process, "_MOST_REPLY_BYTES", 100_000)
+    code = "import os, sys\nwhile True: os.write(int(sys.argv[1]), b'x' * 4096)"
+    monkeypatch.setattr(worker_process, "own", lambda _: [sys.executable, "-c", code])
+    worker = worker_process.WorkerProcess(1, tmp_path)
+    with pytest.raises(worker_process.WorkerFailed, match="a reply without end"):
+        worker.ask(Load(device=None, seconds=1.0), 60.0)
