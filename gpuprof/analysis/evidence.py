@@ -203,9 +203,9 @@ def fold(side: Evidence, run: Brief, chosen: set[str] | None, find: Callable[[],
         side.copies.append(f"{run.where}: copy of run {run.run_id}, counted once")
         return
     # No two runs measure the same to the last bit: equal values under another id are a copy, and no second measurement.
-    # Mean and scatter of each case's throughput tell runs apart; NaN stands for no values.
-    values = [(shared.key, x[1], x[2]) for shared, x in run.cases if x[1] == x[1]]
-    if values and (original := side.numbers.setdefault(hash(tuple(values)), run.run_id)) != run.run_id:
+    # Mean and scatter of the first case with throughputs tell runs apart; NaN stands for no values.
+    values = next((hash((x[1], x[2])) for _, x in run.cases if x[1] == x[1]), None)
+    if values is not None and (original := side.numbers.setdefault(values, run.run_id)) != run.run_id:
         side.copies.append(f"{run.where}: the values of run {original} under another id, counted once")
         return
     side.run_ids.add(run.run_id)

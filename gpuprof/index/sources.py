@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import gc
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -119,7 +118,6 @@ def _looked_at(path: Path) -> tuple[bool, bool]:
 
 
 def _finder(index: Index, name: str) -> Callable[[], Digest]:
-    @functools.cache  # each case of the run asks for it
     def find() -> Digest:
         digest = next(index.digests([name]), None)
         if digest is None:

@@ -11,6 +11,7 @@ from gpuprof.stats import Interval
 from gpuprof.units import show, show_interval
 
 NONE = "–"
+_TELLS_NOTHING = 1e4  # between the ends of an interval
 SIMULATED = "SIMULATED: a simulator stood in for {names}; no number below comes from that hardware."
 
 
@@ -36,8 +37,10 @@ def times(ratio: float) -> str:
 
 
 def times_interval(ci95: Interval | None) -> str:
-    """The interval of a ratio, such as [1.31, 1.45]; empty for None."""
-    return "" if ci95 is None else f"[{_three(ci95[0])}, {_three(ci95[1])}]"
+    """The interval of a ratio, such as [1.31, 1.45]; empty for None. One that tells nothing is not spelt out."""
+    if ci95 is None:
+        return ""
+    return "anything" if ci95[1] > _TELLS_NOTHING * ci95[0] else f"[{_three(ci95[0])}, {_three(ci95[1])}]"
 
 
 def confidence(claim: Claim) -> str:
