@@ -64,9 +64,9 @@ class CaseEvidence:
         i = _AT[metric] + 3
         return [x[i] for _, x, _ in self.rows if x[i] == x[i]]
 
-    @property
+    @cached_property
     def runs(self) -> tuple[str, ...]:
-        """Run ids, oldest first."""
+        """Run ids, oldest first; to be asked for once all runs are folded in."""
         return tuple(run for *_, run in self.rows)
 
     @cached_property
@@ -204,10 +204,12 @@ def fold(side: Evidence, run: Brief, chosen: set[str] | None, find: Callable[[],
         return
     # No two runs measure the same to the last bit: equal values under another id are a copy, and no second measurement.
     # Mean and scatter of the first case with throughputs tell runs apart; NaN stands for no values.
-    values = next((hash((x[1], x[2])) for _, x in run.cases if x[1] == x[1]), None)
-    if values is not None and (original := side.numbers.setdefault(values, run.run_id)) != run.run_id:
-        side.copies.append(f"{run.where}: the values of run {original} under another id, counted once")
-        return
+    for _, x in run.cases:
+        if x[1] == x[1]:
+            if (original := side.numbers.setdefault(hash((x[1], x[2])), run.run_id)) != run.run_id:
+                side.copies.append(f"{run.where}: the values of run {original} under another id, counted once")
+                return
+            break
     side.run_ids.add(run.run_id)
     side.runs.append((run.run_id, run.started_at, run.where))
     machine = run.head.data["machine"]

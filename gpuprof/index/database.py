@@ -119,7 +119,13 @@ class Index:
 
     def _synchronise(self) -> None:
         present = set(runs.run_names(self.store))
-        indexed = {name for (name,) in self._database.execute("SELECT name FROM runs")}
+        indexed, heads = set(), set()
+        for name, head in self._database.execute("SELECT name, head FROM runs"):
+            indexed.add(name)
+            heads.add(head)
+        texts = self._database.execute("SELECT id, text FROM texts WHERE text LIKE '%\"machine\"%'")
+        if not heads <= {text_id for text_id, text in texts if "machine" in shared(text).data}:
+            raise LookupError("a row's head is not there")  # or runs would be hidden without a word
         if gone := indexed - present:
             self._database.executemany("DELETE FROM runs WHERE name = ?", [(name,) for name in gone])
         self._read(sorted(present - indexed))
@@ -197,11 +203,7 @@ class Index:
     def _texts(self, selector: Selector) -> tuple[dict[int, Shared], str]:
         """All texts by id, and the ids of the heads that fulfil the selector, as a list for SQL."""
         texts = {text_id: shared(text) for text_id, text in self._database.execute("SELECT id, text FROM texts")}
-        all_heads = {text_id for text_id, text in texts.items() if "machine" in text.data}
-        used = {head for (head,) in self._database.execute("SELECT DISTINCT head FROM runs")}
-        if not used <= all_heads:  # or runs would be hidden without a word
-            raise LookupError("a row's head is not there")
-        heads = [text_id for text_id in sorted(all_heads) if selector.head(texts[text_id].data)]
+        heads = [text_id for text_id, text in texts.items() if "machine" in text.data and selector.head(text.data)]
         return texts, ",".join(map(str, heads))
 
     def _refresh(self, selector: Selector) -> None:

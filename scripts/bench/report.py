@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import statistics
 import sys
 import tempfile
 import time
@@ -27,6 +28,11 @@ from gpuprof.record.versions import upgrade
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "tests/data/samples/simulated"
 DEVICES = (("nvidia", "Simulated NVIDIA", 1.0), ("amd", "Simulated AMD", 1.1))
+HEADLINES = (
+    ("throughput_per_s", "throughput", "samples_per_s"),
+    ("throughput_total_per_s", "throughput", "samples_per_s_total"),
+    ("latency_s", "latency", "p50"),
+)
 FIRST_S = 10.0  # of CPU time, over 10,000 runs that no index knows yet
 GOALS = {"compare": (0.5, None), "report": (1.5, 150.0)}
 
@@ -49,6 +55,12 @@ def generate(store: Path, count: int, machines: int = 4) -> int:
                 for field in ("samples_per_s", "samples_per_s_total"):
                     repeat["throughput"][field] *= factor
                 repeat["latency"]["p50"] /= factor
+            # Headlines are what their processes give, or they would be left out.
+            for headline, part, field in HEADLINES:
+                mean = statistics.geometric_mean(repeat[part][field] for repeat in case["repeats"])
+                estimate = case[headline]
+                estimate["p50" if headline == "latency_s" else "value"] = mean
+                estimate["ci95"] = [0.9 * mean, 1.1 * mean]
         text = json.dumps(record)
         size += len(text)
         (store / run).mkdir(parents=True)
