@@ -15,8 +15,8 @@ from support.phases import watched  # noqa: F401 - a fixture
 from support.running import CONFIGS, SHORT, Done, gpuprof
 from support.toys import toys  # noqa: F401 - a fixture
 
-# Where tests run in the background of a script, from cron, under nohup or in some CI steps, these are ignored, and every
-# command that they start would inherit that. One that is handled here is back at its default there.
+# Where tests run in the background of a script, from cron, under nohup or in some CI steps, these are ignored, and
+# every command that they start would inherit that. One that is handled here is back at its default there.
 for number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler)
