@@ -74,7 +74,11 @@ def _scope(comparison: Comparison) -> str:
     else:
         fewest = min(len(baseline), len(candidate))
         about = f"{plural(fewest, 'machine')} cannot represent {'its' if fewest == 1 else 'their'} model."
-        about += (included and f"{included}other machines and days.") or " No spread was added for other machines."
+        if comparison.machine_spread:
+            about += included and f"{included}other machines and days."
+        else:
+            about += f"{included}other days." if included else ""
+            about += " Nothing was added for other machines, as asked: verdicts hold for these."
     return (
         f"{about} The overall claim is tested alone at 5%; the others share 5% if it is shown, else 1% (Holm), and "
         "each interval has the confidence at which its claim was tested. MDE: the smallest difference this comparison "

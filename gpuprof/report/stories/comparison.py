@@ -66,7 +66,8 @@ def _inference(comparison: Comparison) -> str:
         counts = f"{baseline} per side"
     else:
         counts = f"{claim.units[0] if len(kinds) == 1 else baseline} and {candidate}"
-    days = "other days" if sides[0].machines.keys() == sides[1].machines.keys() else "other machines and days"
+    alike = sides[0].machines.keys() == sides[1].machines.keys() or not comparison.machine_spread
+    days = "other days" if alike else "other machines and days"
     spread = f"; includes {percent(claim.spread)} on the ratio for {days}" if claim.spread else ""
     return f"{counts}{spread}"
 
