@@ -43,3 +43,16 @@ def test_equal_sides_seldom_get_a_verdict(text):
     assert wrong <= 0.09
     assert held >= 0.90
     assert cases_held >= 0.90
+
+
+@pytest.mark.parametrize("growing", [["1", "2", "3", "5"]])
+def test_more_runs_never_find_less(growing):
+    """With 200 comparisons a share is sure to some 3%; scripts/bench/power.py asks for more, also of machines."""
+    found = []
+    for runs in growing:
+        cell = referee.Cell.of(f"1 5 {runs} 1 same 5 even alone normal")
+        rng = referee.np.random.default_rng(3)
+        sides = ((referee.side(rng, cell, "b"), referee.side(rng, cell, "c", 0.05)) for _ in range(200))
+        found.append(sum(referee.compared(*both)[0].verdict == "faster" for both in sides) / 200)
+    assert all(more >= fewer - 0.06 for fewer, more in itertools.pairwise(found))
+    assert found[-1] > 0.95
