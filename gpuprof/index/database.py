@@ -142,7 +142,8 @@ class Index:
                     # the record again. A stamp taken afterwards would hide the change for ever.
                     batch.append((name, _stamp(path), digest_of(path)))
                 except StoreError as error:
-                    self.faults.append(str(error))
+                    if str(error) not in self.faults:  # a run that cannot be read is tried again by whoever asks again
+                        self.faults.append(str(error))
             self._database.execute("BEGIN IMMEDIATE")
             # Another process may have deleted all texts since the last batch (a rebuild, another version of gpuprof).
             # From here on none can, until the end of the transaction: ids that are looked up now hold that long.
