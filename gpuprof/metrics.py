@@ -1,4 +1,7 @@
-"""THE table of headline numbers: name, unit, which way is better, and where a case holds it."""
+"""THE table of headline numbers: name, unit, which way is better, and where a case holds it.
+
+Beside it the yardsticks of the machine, which are kept like headline numbers and are none.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from gpuprof.absent import EARLIER, Absent
+from gpuprof.stats import geometric_interval
 
 if TYPE_CHECKING:
     from gpuprof.record.case import Case
@@ -83,6 +87,16 @@ def _of(part: str, field: str) -> Callable[[Case, Repeat], float | None]:
     return each
 
 
+def _yardstick(name: str) -> Callable[[Case], Reading | Absent]:
+    each = _of("yardstick", name)
+
+    def read(case: Case) -> Reading | Absent:
+        values = [value for repeat in case.repeats if repeat.outcome == "ok" and (value := each(case, repeat))]
+        return Reading(geometric_interval(values)[0]) if values else Absent("no process has one")
+
+    return read
+
+
 def joules_per_sample(repeat: Repeat, batch_size: int, field: str, method: str | None) -> float | None:
     """A field (in joules) of the throughput window's energy, over the number of samples in that window.
 
@@ -134,3 +148,10 @@ METRICS = (
     Metric("temperature_max_c", "peak temperature", "°C", "lower", _summary("temperature_c", "max"), ratio=False),
 )
 BY_KEY = {metric.key: metric for metric in METRICS}
+YARDSTICKS = tuple(
+    Metric(
+        f"yardstick_{name}_s", f"a fixed {name}", "s", "lower", _yardstick(f"{name}_s"), _of("yardstick", f"{name}_s")
+    )
+    for name in ("product", "copy")
+)
+INDEXED = (*METRICS, *YARDSTICKS)  # in the order in which an index keeps them

@@ -8,6 +8,7 @@ leaves out 1 exactly where there is a verdict.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -76,6 +77,11 @@ class Claim:
     def spread(self) -> float:
         """Coefficient of variation added to the ratio's, for machines or runs that nobody measured."""
         return 0.0 if self.effect is None else self.effect.spread
+
+    @property
+    def shift(self) -> float:
+        """By how much the machine itself changed between the sides, relative; the interval is wider by it."""
+        return 0.0 if self.effect is None else math.expm1(self.effect.shift)
 
     @property
     def _test(self) -> Hashable:

@@ -240,7 +240,9 @@ def _best_batches(
         as_pair = next((c for c in cases if c.pair.baseline is left and c.pair.candidate is right), None)
         effect = as_pair.differences[HEADLINE].effect if as_pair is not None else None
         if effect is None and levels[0] is not None and levels[1] is not None:
-            effect = between(levels[0], levels[1], machine_spread=machine_spread)
+            # Of the machine's change only pairs know; the largest of theirs.
+            shift = max(abs(c.pair.shift) for c in cases)
+            effect = replace(between(levels[0], levels[1], machine_spread=machine_spread), shift=shift)
         if effect is None:
             continue
         newest = left.newest

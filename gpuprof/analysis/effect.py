@@ -3,7 +3,8 @@
 What is measured and what is not are kept apart. Measured is the scatter of the units of inference (`levels.level`):
 machines or runs from three on, processes otherwise. Not measured is what the machine's other days, and other machines
 of the model, would have given, where a side has too few of them: there a spread is added that a round figure and the
-few runs or machines at hand give together, with the few degrees of freedom that they have together.
+few runs or machines at hand give together, with the few degrees of freedom that they have together. Where the machine
+itself was seen to change between the sides, the intervals widen by as much: it may be in the ratio or not.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class Effect:
     candidate_units: int
     measured: Error | None = None
     added: Error = _NO_ERROR  # for machines or runs that were not measured
+    shift: float = 0.0  # of the machine between the sides (`analysis.yardstick`): a logarithm, not below 0
 
     @property
     def ratio(self) -> float:
@@ -80,10 +82,11 @@ class Effect:
         """Half of the interval that misses the truth with probability `level`, of the logarithm.
 
         The two errors are joined by their own quantiles, half² = (t₁ se₁)² + (t₂ se₂)². One t with the degrees of
-        freedom of both (Satterthwaite) would lend the surer one's to the other.
+        freedom of both (Satterthwaite) would lend the surer one's to the other. A shift is no error that scatters: it
+        is added as it is.
         """
         assert self.measured is not None
-        return math.hypot(*(t_quantile(1 - level / 2, e.freedom) * e.se for e in self._errors))
+        return math.hypot(*(t_quantile(1 - level / 2, e.freedom) * e.se for e in self._errors)) + self.shift
 
     def interval(self, level: float) -> Interval | None:
         """Of the ratio, missing the truth with probability `level`."""
@@ -102,7 +105,7 @@ class Effect:
         """Two-sided, that the ratio is 1: the level whose interval just reaches 1. Not adjusted for other tests."""
         if self.measured is None:
             return None
-        size = abs(self.difference)
+        size = abs(self.difference) - self.shift
         if size < _ROUNDING:
             return 1.0
         errors = [error for error in self._errors if error.se > 0]
@@ -124,9 +127,9 @@ class Effect:
         usual = (1 - 2 / (9 * max(1.0, self.measured.freedom))) ** 1.5
         se = math.hypot(self.measured.se / usual, self.added.se)
         freedom = joined(self._errors).freedom
-        critical = self.half(level) / joined(self._errors).se if se > 0 else 0.0
+        critical = (self.half(level) - self.shift) / joined(self._errors).se if se > 0 else 0.0
         beyond = _Z_POWER * math.sqrt(1 + critical**2 / (2 * freedom))
-        return math.expm1(min(230.0, (critical * (1 - 1 / (4 * freedom)) + beyond) * se))
+        return math.expm1(min(230.0, (critical * (1 - 1 / (4 * freedom)) + beyond) * se + self.shift))
 
     @property
     def _errors(self) -> tuple[Error, Error]:
@@ -267,13 +270,14 @@ def together(weighted: Sequence[tuple[Effect, float]]) -> Effect:
     alone: list[Error] = []
     shared: list[Error] = []
     added = _shared([Error(weight * effect.added.se, effect.added.freedom) for effect, weight in weighted])
+    shift = math.fsum(weight * effect.shift for effect, weight in weighted)
     for effect, weight in weighted:
         if effect.measured is None:
             return Effect(mean, unit, least[0], least[1])
         (alone if effect.unit in _SCATTER_ALONE else shared).append(
             Error(weight * effect.measured.se, effect.measured.freedom)
         )
-    return Effect(mean, unit, least[0], least[1], joined([*alone, _shared(shared)]), added)
+    return Effect(mean, unit, least[0], least[1], joined([*alone, _shared(shared)]), added, shift)
 
 
 def _shared(errors: Sequence[Error]) -> Error:

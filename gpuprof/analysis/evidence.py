@@ -15,10 +15,10 @@ from gpuprof.case_keys import FIELDS
 from gpuprof.index.brief import PER_METRIC, Brief, Numbers, Shared, as_text, brief, static
 from gpuprof.index.digest import CaseDigest, Digest
 from gpuprof.index.sources import Choice, Chosen
-from gpuprof.metrics import METRICS
+from gpuprof.metrics import INDEXED
 
 Key = tuple[Any, ...]
-_AT = {metric.key: PER_METRIC * position for position, metric in enumerate(METRICS)}
+_AT = {metric.key: PER_METRIC * position for position, metric in enumerate(INDEXED)}
 _SAID = (
     "outcome", "correctness", "steady", "regime", "energy_method", "fallback", "requested", "flags", "slowed",
     "clocks_held", "doubtful", "crowded", "memory_scope", "weights",

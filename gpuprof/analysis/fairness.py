@@ -8,22 +8,22 @@ noted     expected, or without known influence; listed all the same
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
-from gpuprof import throttling
-from gpuprof.analysis.evidence import CaseEvidence, Evidence
+from gpuprof.analysis import yardstick
+from gpuprof.analysis.conditions import CHECKS, Weight
+from gpuprof.analysis.evidence import Evidence
 from gpuprof.analysis.levels import FEW
 from gpuprof.analysis.pairing import TOLERATED, Pair, shown
 from gpuprof.case_keys import HEADINGS
 from gpuprof.record.variables import changes
 from gpuprof.units import show
 
-Weight = Literal["blocks", "weakens", "noted"]
 WEIGHTS: tuple[Weight, ...] = ("blocks", "weakens", "noted")
-HOTTER_C = 10.0  # difference of start temperatures that is noted
 NOTHING = "no case on one side can be compared with one on the other"
 _MANY = 3  # values, runs or dates listed at most
 _WHOLE = {"none", "SPX"}  # as the vendors call a card that is not partitioned
@@ -56,6 +56,7 @@ def ledger(
         for entry in _of_pair(pair, vary):
             grouped.setdefault(entry, []).append(title(pair))
     entries += [replace(entry, cases=tuple(cases)) for entry, cases in grouped.items()]
+    entries += _yardstick([pair for pair in pairs if pair.shift], title)
     return sorted(entries, key=lambda entry: WEIGHTS.index(entry.weight))
 
 
@@ -257,7 +258,7 @@ def _of_pair(pair: Pair, vary: AbstractSet[str]) -> Iterator[Entry]:
         else:
             why = f"a different experiment; to compare them anyway: --vary {name}"
             yield Entry(HEADINGS[name], *texts, "blocks", why)
-    for check in _CHECKS:
+    for check in CHECKS:
         judged = check.judge(left, right)
         if judged is not None and not (check.key in ("arithmetic", "precision switches") and "precision" in vary):
             yield Entry(check.key, check.value(left), check.value(right), *judged)
@@ -265,134 +266,12 @@ def _of_pair(pair: Pair, vary: AbstractSet[str]) -> Iterator[Entry]:
                 return
 
 
-Judged = tuple[Weight, str] | None
-
-
-@dataclass(frozen=True)
-class _Check:
-    """One condition of a pair of cases."""
-
-    key: str
-    value: Callable[[CaseEvidence], str | None]  # what the ledger says that a side has
-    judge: Callable[[CaseEvidence, CaseEvidence], Judged]  # weight and reason; None where it does not matter
-
-
-def _said(name: str, words: Mapping[Any, str] | None = None) -> Callable[[CaseEvidence], str | None]:
-    def value(case: CaseEvidence) -> str | None:
-        values = sorted((words or {}).get(v, str(v)) for v in case.said[name] if v is not None)
-        return ", ".join(values) or None
-
-    return value
-
-
-def _when(name: str, bad: Any, weight: Weight, why: str) -> Callable[[CaseEvidence, CaseEvidence], Judged]:
-    """Where some run of either side has the value `bad`."""
-    return lambda left, right: (weight, why) if bad in left.said[name] | right.said[name] else None
-
-
-def _unlike(name: str, weight: Weight, why: str) -> Callable[[CaseEvidence, CaseEvidence], Judged]:
-    """Where the sides' values differ, and both have some."""
-
-    def judge(left: CaseEvidence, right: CaseEvidence) -> Judged:
-        values = [case.said[name] - {None} for case in (left, right)]
-        return (weight, why) if all(values) and values[0] != values[1] else None
-
-    return judge
-
-
-def _no_outcome(left: CaseEvidence, right: CaseEvidence) -> Judged:
-    missing = any("ok" not in case.said["outcome"] for case in (left, right))
-    return ("blocks", "no measurement to compare") if missing else None
-
-
-def _unknown_arithmetic(left: CaseEvidence, right: CaseEvidence) -> Judged:
-    unknown = any(case.newest.precision is None for case in (left, right))
-    return ("blocks", "effective precision unknown") if unknown else None
-
-
-def _correctness(left: CaseEvidence, right: CaseEvidence) -> Judged:
-    verdicts = left.said["correctness"] | right.said["correctness"]
-    if "wrong" in verdicts:
-        return "blocks", "fast but wrong is not fast"
-    if "drift" in verdicts:
-        return "weakens", "results less accurate than the precision explains"
-    return ("weakens", "results not checked") if None in verdicts else None
-
-
-def _slowed(case: CaseEvidence) -> set[str]:
-    """Why any of the runs was held back, clocks that somebody set included: both sides should have the same reasons."""
-    held = {throttling.CLOCKS_SETTING} if True in case.said["clocks_held"] else set()
-    return {name for names in case.said["slowed"] for name in names.split(", ") if name} | held
-
-
-def _throttled(case: CaseEvidence) -> str | None:
-    shares = case.newest.facts.get("throttled_share")
-    if shares is None:
-        return None
-    texts = ((n, f"{shares[n]:.0%}" if n in shares else "in some runs") for n in sorted(_slowed(case)))
-    return ", ".join(f"{name.replace('_', ' ')} {share}" for name, share in texts) or "no"
-
-
-def _throttling(left: CaseEvidence, right: CaseEvidence) -> Judged:
-    reasons = _slowed(left) | _slowed(right)
-    if not reasons:
-        return None
-    if reasons == {"power_cap"}:
-        return "noted", "busy devices usually run at their power limit"
-    if reasons <= {"power_cap", throttling.CLOCKS_SETTING}:
-        return "weakens", "clocks were set below their maximum"
-    return "weakens", "throttled by more than the power limit"
-
-
-def _start(case: CaseEvidence) -> str | None:
-    start_c = case.newest.facts.get("temperature_start_c")
-    return None if start_c is None else f"{start_c:.0f} °C"
-
-
-def _starts(left: CaseEvidence, right: CaseEvidence) -> Judged:
-    starts_c = [case.newest.facts.get("temperature_start_c") for case in (left, right)]
-    apart = None not in starts_c and abs(starts_c[0] - starts_c[1]) > HOTTER_C  # type: ignore[operator]
-    return ("noted", "a hotter device draws more power") if apart else None
-
-
-def _crowded(case: CaseEvidence) -> str | None:
-    """The share of time that the process waited for a core, and that a hypervisor took."""
-    shares = [(case.newest.facts.get(f"cpu_{name}"), name) for name in ("waiting", "stolen")]
-    return ", ".join(f"{share:.0%} {name}" for share, name in shares if share is not None) or None
-
-
-def _crowding(left: CaseEvidence, right: CaseEvidence) -> Judged:
-    busy = True in left.said["crowded"] | right.said["crowded"]
-    return ("weakens", "other work used the host's cores") if busy else None
-
-
-def _doubts(case: CaseEvidence) -> str | None:
-    """Warnings of the run's own checks, but for throttling, which has a line of its own."""
-    warnings = "; ".join(c for c in case.newest.facts.get("checks") or () if not c.startswith("throttled"))
-    return warnings or ("in an older run" if True in case.said["doubtful"] else None)
-
-
-_CHECKS = (
-    _Check("outcome", _said("outcome"), _no_outcome),
-    _Check("arithmetic", lambda case: case.newest.precision, _unknown_arithmetic),
-    _Check("correctness", _said("correctness"), _correctness),
-    _Check("fallback", _said("fallback", {True: "substitute", False: "as requested"}),
-           _unlike("fallback", "weakens", "fused kernels failed on one side, so a substitute ran")),
-    _Check("precision asked for", _said("requested"),
-           _unlike("requested", "noted", "only the effective precision counts")),
-    _Check("precision switches", _said("flags"), _unlike("flags", "noted", "the effective precision is the same")),
-    _Check("steady", _said("steady", {True: "yes", False: "no"}),
-           _when("steady", False, "weakens", "speed was still changing during the measurement")),
-    _Check("regime", _said("regime"),
-           _when("regime", "host-bound", "weakens", "host-bound: this measures the host CPU as much as the GPU")),
-    _Check("energy method", _said("energy_method"),
-           _unlike("energy_method", "weakens", "an energy counter and integrated power differ by a few percent")),
-    _Check("throttled", _throttled, _throttling),
-    _Check("temperature at start", _start, _starts),
-    _Check("host busy", _crowded, _crowding),
-    _Check("conditions", _doubts,
-           _when("doubtful", True, "weakens", "a run's own checks raised warnings")),
-    _Check("peak memory covers", _said("memory_scope"),
-           _unlike("memory_scope", "noted", "different quantities, so no ratio is given")),
-    _Check("weights", _said("weights"), _unlike("weights", "weakens", "power depends on the values multiplied")),
-)  # fmt: skip
+def _yardstick(shifted: Sequence[Pair], title: Callable[[Pair], str]) -> Iterator[Entry]:
+    """One line for all pairs between whose sides the machine changed, with the times of the one where it did most."""
+    if not shifted:
+        return
+    most = max(shifted, key=lambda pair: abs(pair.shift))
+    how = f"{math.expm1(abs(most.shift)):.0%} {'slower' if most.shift > 0 else 'faster'}"
+    before, after = yardstick.times(most.baseline), yardstick.times(most.candidate)
+    why = f"the machine itself was {'up to ' * (len(shifted) > 1)}{how} for the candidate; intervals are wider by that"
+    yield Entry("yardstick", before, after, "weakens", why, tuple(map(title, shifted)))

@@ -17,7 +17,7 @@ from datetime import date, timedelta
 from gpuprof.analysis.effect import LEVEL, Effect, between, holm
 from gpuprof.analysis.levels import FEW, Level, level
 from gpuprof.analysis.series import Key, Point, collected
-from gpuprof.analysis.suspects import Suspect, suspects
+from gpuprof.analysis.suspects import Suspect, same_machine, suspects
 from gpuprof.index.sources import Chosen
 from gpuprof.metrics import BY_KEY
 from gpuprof.stats import finite_exp, spread
@@ -95,6 +95,7 @@ class Regression:
     since: Point  # the first run that was worse
     suspects: tuple[Suspect, ...]
     settled: bool  # a change of the level; else the newest run alone
+    same_machine: bool = False  # the yardsticks show that the machine itself was as fast as before
 
     @property
     def cautions(self) -> list[str]:
@@ -167,8 +168,9 @@ def regressions(
         elif series.newest is not None and id(series) in sure:
             ratio = series.newest.ratio
             if _is_worse(ratio, series.metric) and _counts(ratio, least):
-                causes = tuple(suspects(series.points[segments(series)[-1][0] : -1], series.points[-1:]))
-                worse.append(Regression(series, ratio, series.points[-1], causes, settled=False))
+                before, after = series.points[segments(series)[-1][0] : -1], series.points[-1:]
+                causes, same = tuple(suspects(before, after)), same_machine(before, after, ratio)
+                worse.append(Regression(series, ratio, series.points[-1], causes, settled=False, same_machine=same))
     return worse
 
 
@@ -186,7 +188,9 @@ def _settled(series: Series, recent_runs: int, least: float) -> Regression | Non
         return None
     # From the best level to a worse last one at least one change was for the worse: the largest of them.
     decline = max((change for change in changes[best:] if change.worse), key=lambda change: abs(math.log(change.ratio)))
-    return Regression(series, ratio, series.points[decline.position], decline.suspects, settled=True)
+    at = decline.position
+    same = same_machine(series.points[max(0, at - _NEAR) : at], series.points[at : at + _NEAR], decline.ratio)
+    return Regression(series, ratio, series.points[at], decline.suspects, settled=True, same_machine=same)
 
 
 def ended(histories: Sequence[Series], now: str) -> list[Series]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from typing import Any
 
+from gpuprof.analysis import yardstick
 from gpuprof.analysis.evidence import CaseEvidence, Evidence
 from gpuprof.case_keys import FIELDS, HEADINGS, SETTINGS, WORK
 from gpuprof.index.brief import as_text
@@ -23,6 +24,7 @@ class Pair:
     candidate: CaseEvidence
     differs: tuple[str, ...]  # names among case_keys.FIELDS
     reasons: tuple[str, ...]  # why it may enter no verdict; empty when it may
+    shift: float = 0.0  # how much slower the machine itself was for the candidate: `yardstick.shift`
 
     @property
     def allowed(self) -> bool:
@@ -65,9 +67,12 @@ def pair(baseline: Evidence, candidate: Evidence, vary: Set[str] = frozenset()) 
             taken[i] = j
             used.add(j)
     pairs = []
+    yardsticks = yardstick.trusted(baseline, candidate)
     for i, j in sorted(taken.items()):
-        differs = _differs(left[i], right[j]) or ()
-        pairs.append(Pair(left[i], right[j], differs, tuple(_forbidden(left[i], right[j], differs, free))))
+        b, c = left[i], right[j]
+        differs = _differs(b, c) or ()
+        shift = yardstick.shift(b, c, yardsticks)
+        pairs.append(Pair(b, c, differs, tuple(_forbidden(b, c, differs, free)), shift))
     return Pairing(
         pairs,
         [case for i, case in enumerate(left) if i not in taken],

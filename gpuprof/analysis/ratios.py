@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gpuprof.analysis.effect import Effect, between, paired, together
 from gpuprof.analysis.evidence import CaseEvidence
@@ -25,7 +26,12 @@ def of_pair(pair: Pair, metric: str, machine_spread: float) -> Effect | None:
     if b is None or c is None:
         return None
     in_turn = _in_turn([(pair, 1.0)], metric) if took_turns(pair) else []
-    return paired(in_turn) if in_turn else between(b, c, machine_spread=machine_spread)
+    return paired(in_turn) if in_turn else _widened(between(b, c, machine_spread=machine_spread), abs(pair.shift))
+
+
+def _widened(effect: Effect, shift: float) -> Effect:
+    """With what the machine itself changed between runs of the sides; processes that took turns shared it."""
+    return replace(effect, shift=shift)
 
 
 def over_all(weighted: Sequence[tuple[Pair, Effect, float]], metric: str, machine_spread: float) -> Effect:
@@ -49,7 +55,8 @@ def _block(members: Sequence[tuple[Pair, Effect, float]], metric: str, machine_s
         level(_averaged([(side, weight) for side, weight in sides], metric))
         for sides in ([(p.baseline, w) for p, w in pairs], [(p.candidate, w) for p, w in pairs])
     )
-    return between(b, c, machine_spread=machine_spread), whole
+    shift = math.fsum(weight * abs(pair.shift) for pair, weight in pairs)
+    return _widened(between(b, c, machine_spread=machine_spread), shift), whole
 
 
 def _in_turn(pairs: Sequence[tuple[Pair, float]], metric: str) -> list[Sample]:

@@ -11,7 +11,7 @@ from gpuprof.case_keys import SETTINGS, SHAPE, WORK
 from gpuprof.index.brief import PER_METRIC, Brief, Shared, as_text
 from gpuprof.index.digest import Digest
 from gpuprof.index.sources import Chosen
-from gpuprof.metrics import METRICS
+from gpuprof.metrics import INDEXED, YARDSTICKS
 
 
 class Point(NamedTuple):
@@ -21,6 +21,7 @@ class Point(NamedTuple):
     at: str  # when it started, ISO 8601
     value: float  # the headline, in the metric's unit
     sample: Sample | None  # None where its processes have no values of their own
+    yardsticks: dict[str, Sample]  # of the machine, by key
     facts: Shared  # of the run
     static: Shared  # of the case
     find: Callable[[], dict[str, Any]]  # gives the case's facts in full; StoreError where the run was removed
@@ -48,7 +49,8 @@ def collected(runs: Iterable[Chosen], metric: str) -> Iterator[tuple[str, Key, l
 
     Failed cases, wrong results and runs without a positive value of the metric are no points.
     """
-    at = PER_METRIC * [m.key for m in METRICS].index(metric)
+    places = {m.key: PER_METRIC * position for position, m in enumerate(INDEXED)}
+    at = places[metric]
     keyed: list[tuple[Key, Point]] = []
     ambiguous: set[Key] = set()  # without `how`, the same for two cases of some run
     for run, chosen, find in runs:
@@ -64,8 +66,10 @@ def collected(runs: Iterable[Chosen], metric: str) -> Iterator[tuple[str, Key, l
             ambiguous |= {bare} & in_run
             in_run.add(bare)
             sample = Sample(key.machine, count, mean, squares) if count == count else None  # else NaN: no processes
+            yardsticks = {y.key: Sample(key.machine, *numbers[i : i + 3]) for y in YARDSTICKS
+                          if numbers[i := places[y.key]] == numbers[i]}  # fmt: skip
             facts = _lazily(find, position)
-            keyed.append((key, Point(run.run_id, run.started_at, value, sample, run.facts, static, facts)))
+            keyed.append((key, Point(run.run_id, run.started_at, value, sample, yardsticks, run.facts, static, facts)))
     series: dict[Key, list[Point]] = {}
     for key, point in keyed:
         bare = key._replace(how=())

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gpuprof import units
+from gpuprof.analysis.effect import LEVEL, between
+from gpuprof.analysis.levels import Level, level
 from gpuprof.analysis.series import Point
+from gpuprof.analysis.yardstick import moved
 from gpuprof.case_keys import KEYS, SETTINGS
 from gpuprof.errors import StoreError
 from gpuprof.index.brief import as_text
+from gpuprof.metrics import YARDSTICKS
 from gpuprof.throttling import against_its_will
 
 _FACTS = {
@@ -33,6 +38,7 @@ _CONDITIONS = (
     ("temperature_start_c", "temperature at start", 3.0, False, lambda v: f"{v:.0f} °C"),
     ("core_clock_hz", "core clock", 0.01, True, lambda v: units.show(v, "Hz")),
 )
+_YARDSTICKS = {metric.key: metric for metric in YARDSTICKS}
 _THROTTLED = 0.02  # least change that counts, as a share of the window
 
 
@@ -53,6 +59,7 @@ def suspects(before: Sequence[Point], after: Sequence[Point]) -> Iterator[Suspec
     """
     if not before or not after:
         return
+    yield from _machine(before, after)
     left, right = [_circumstances(point) for point in before], [_circumstances(point) for point in after]
     names = dict.fromkeys(name for circumstances in (*left, *right) for name in circumstances)
     for name in names:
@@ -73,6 +80,29 @@ def suspects(before: Sequence[Point], after: Sequence[Point]) -> Iterator[Suspec
         share_before, share_after = shares[0].get(reason, 0.0), shares[1].get(reason, 0.0)
         if abs(share_before - share_after) > _THROTTLED:
             yield Suspect(f"throttled: {reason.replace('_', ' ')}", f"{share_before:.0%}", f"{share_after:.0%}")
+
+
+def _machine(before: Sequence[Point], after: Sequence[Point]) -> Iterator[Suspect]:
+    """The yardsticks of the machine that changed: then it was the machine, whatever else did."""
+    for key, b, c in _yardsticks(before, after):
+        if moved(b, c):
+            shown = (units.show(math.exp(level.mean), "s") for level in (b, c))
+            yield Suspect(f"the machine itself: {_YARDSTICKS[key].title}", *shown)
+
+
+def same_machine(before: Sequence[Point], after: Sequence[Point], ratio: float) -> bool:
+    """Whether the yardsticks show that the machine cannot have changed by half of `ratio` (not 1), as a logarithm."""
+    limit = abs(math.log(ratio)) / 2
+    effects = [between(b, c, machine_spread=0.0, run_spread=0.0) for _, b, c in _yardsticks(before, after)]
+    halves = [abs(e.difference) + e.half(LEVEL) if e.measured is not None else math.inf for e in effects]
+    return bool(halves) and max(halves) < limit
+
+
+def _yardsticks(before: Sequence[Point], after: Sequence[Point]) -> Iterator[tuple[str, Level, Level]]:
+    for key in _YARDSTICKS:
+        sides = [[p.yardsticks[key] for p in side if key in p.yardsticks] for side in (before, after)]
+        if all(sides):
+            yield key, level(sides[0]), level(sides[1])
 
 
 def _facts(point: Point) -> dict[str, Any]:

@@ -13,13 +13,13 @@ from typing import Any
 from gpuprof import throttling
 from gpuprof.case_keys import FIELDS, WORK
 from gpuprof.index.digest import CaseDigest, Digest
-from gpuprof.metrics import METRICS
+from gpuprof.metrics import INDEXED
 
 STATIC = (
     "case_id", "workload", *WORK, *FIELDS, "requested", "fallback", "outcome", "reason", "correctness", "steady",
     "regime", "energy_method",
 )  # fmt: skip
-# PER_METRIC numbers for each metric, in the order of METRICS: number of processes; mean, and sum of squared deviations,
+# PER_METRIC numbers for each metric, in the order of INDEXED: number of processes; mean, and sum of squared deviations,
 # of the logarithms of their values; the headline. NaN stands for a missing number, nowhere but in here.
 Numbers = Sequence[float]
 PER_METRIC = 4
@@ -96,7 +96,7 @@ def static(case: CaseDigest) -> str:
 
 
 def _all_numbers(case: CaseDigest) -> Numbers:
-    return array("d", [number for metric in METRICS for number in _numbers(case, metric.key)])
+    return array("d", [number for metric in INDEXED for number in _numbers(case, metric.key)])
 
 
 def _numbers(case: CaseDigest, metric: str) -> tuple[float, float, float, float]:

@@ -21,12 +21,12 @@ from gpuprof.index.brief import PER_METRIC, Brief, Shared, brief, shared
 from gpuprof.index.digest import Digest, digest
 from gpuprof.index.selector import EVERYTHING, Selector
 from gpuprof.index.version import VERSION
-from gpuprof.metrics import METRICS
+from gpuprof.metrics import INDEXED
 from gpuprof.store import runs
 from gpuprof.system.files import cache_directory, is_ours, make_private
 
 _BATCH = 500
-_WIDTH = PER_METRIC * len(METRICS)  # numbers of a case
+_WIDTH = PER_METRIC * len(INDEXED)  # numbers of a case
 _KEPT = 64  # digests: a question to every run must not keep them all
 # Errors that a damaged index can cause: in SQLite, or in decoding what its rows hold.
 _UNSOUND = (sqlite3.DatabaseError, ValueError, LookupError, TypeError, AttributeError, RecursionError)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gpuprof.absent import Absent
 from gpuprof.case_keys import CaseKeys
 from gpuprof.case_keys import values as values_of
-from gpuprof.metrics import METRICS
+from gpuprof.metrics import INDEXED
 
 if TYPE_CHECKING:
     from gpuprof.record.case import Case
@@ -33,7 +33,7 @@ def _plain(digest: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseDigest(CaseKeys):
-    """One case of a run: its keys, what became of it, and its headline numbers in the units of METRICS."""
+    """One case of a run: its keys, what became of it, and its headline numbers in the units of INDEXED."""
 
     case_id: str
     workload: str
@@ -165,7 +165,7 @@ def _case(case: Case) -> CaseDigest:
     processes: dict[str, list[float]] = {}
     values: dict[str, float] = {}
     absent: dict[str, str] = {}
-    for metric in METRICS:
+    for metric in INDEXED:
         reading = metric.read(case)
         if isinstance(reading, Absent):
             absent[metric.key] = reading.reason

@@ -47,6 +47,7 @@ _REPEAT: Any = _seen(
     latency=_with_numbers(repeat.Percentiles) | None,
     memory=_seen(repeat.Memory, "scope") | None,
     cpu=_seen(repeat.Cpu, "waiting", "stolen") | None,
+    yardstick=_with_numbers(repeat.Yardstick) | None,
     telemetry=_TELEMETRY | None,
 )  # fmt: skip
 _CASE: Any = _with_numbers(

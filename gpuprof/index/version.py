@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from gpuprof import throttling
 from gpuprof.index.brief import NOTABLE, PER_METRIC, STATIC
 from gpuprof.index.digest import IDENTITY, READ_BEFORE, CaseDigest, Digest
-from gpuprof.metrics import METRICS, Metric
+from gpuprof.metrics import INDEXED, Metric
 
 _MEANING = 14  # raise it when a value comes to mean something else and none of the tables below shows that
 
 
-def version(metrics: Sequence[Metric] = METRICS) -> int:
+def version(metrics: Sequence[Metric] = INDEXED) -> int:
     """A number that changes with what an index holds. 31 bits, since SQLite keeps a signed 32-bit number.
 
-    It follows the tables by itself: a new row in METRICS moves every number in an index.
+    It follows the tables by itself: a new row in INDEXED moves every number in an index.
     """
     tables = (
         _MEANING, [(metric.key, metric.unit, metric.each is not None) for metric in metrics], PER_METRIC, NOTABLE,

@@ -78,6 +78,13 @@ class Cpu(Part):
     stolen: NonNegative | None = Field(description="share of all CPUs' time that the hypervisor gave to other guests")
 
 
+class Yardstick(Part):
+    """A product and a copy that are the same in all cases: how fast the machine itself was after the windows."""
+
+    product_s: NonNegative | None = Field(description="of two square float32 matrices: of side 512 on a CPU, else 4096")
+    copy_s: NonNegative | None = Field(description="within the device's memory: 32 MiB on a CPU, else 256 MiB")
+
+
 class Phase(Part):
     """CLOCK_MONOTONIC times, so that telemetry samples and phases share one timeline."""
 
@@ -138,6 +145,7 @@ class Repeat(Part):
     memory: Memory | None
     cpu: Cpu | None
     telemetry: RepeatTelemetry | None
+    yardstick: Yardstick | None = None
     phases: list[Phase] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
     output_tail: str = Field("", description="last lines the process printed, kept if it failed")

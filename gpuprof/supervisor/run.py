@@ -214,7 +214,7 @@ def _repeat(
     telemetry: RepeatTelemetry | Absent, failure: WorkerFailed | None,
 ) -> Repeat:  # fmt: skip
     absent: dict[str, str] = {"telemetry": telemetry.reason} if isinstance(telemetry, Absent) else {}
-    parts = ("cold", "warmup", "throughput", "device_span", "latency", "memory", "cpu")
+    parts = ("cold", "warmup", "throughput", "device_span", "latency", "memory", "cpu", "yardstick")
     why = "a CPU has no device events" if failure is None else failure.reason
     absent |= {name: why for name in parts if result.get(name) is None}
     if failure is None:

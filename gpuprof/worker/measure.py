@@ -31,6 +31,7 @@ from gpuprof.worker.timing import (
     measure_requests,
     warm_up,
 )  # fmt: skip
+from gpuprof.worker.yardstick import yardstick
 from gpuprof.workloads.case import CaseSpec
 
 MAX_SETTLE_STEPS = 20
@@ -81,6 +82,7 @@ def measure(request: Measure, channel: Channel) -> dict[str, Any]:
         channel.wait_for_go("end", phases)
         disturbed = settled != (device.counters(), _compilations())
         finite = all(bool(torch.isfinite(tensor).all()) for tensor in tree_leaves(stepper.step()))
+    memory = Memory(**device.peak_memory())
     throughput = _throughput(blocks, case.batch_size)
     assert cpu.result is not None
     parts = {
@@ -97,8 +99,9 @@ def measure(request: Measure, channel: Channel) -> dict[str, Any]:
         "throughput": throughput,
         "device_span": DeviceSpan(step_s=statistics.median(blocks.device_s)) if blocks.device_s else None,
         "latency": _percentiles(requests, submits),
-        "memory": Memory(**device.peak_memory()),
+        "memory": memory,
         "cpu": cpu.result,
+        "yardstick": yardstick(device),
     }
     return {
         **{name: None if part is None else part.model_dump() for name, part in parts.items()},

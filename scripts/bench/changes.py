@@ -58,7 +58,7 @@ def nights(rng: random.Random, count: int, step: float) -> float:
     worse = 0
     for _ in range(count):
         values = series(rng, BEFORE + 1, step, BEFORE)
-        effect = history.over_earlier([Point("", "", value, None, NOTHING, NOTHING, dict) for value in values])
+        effect = history.over_earlier([Point("", "", value, None, {}, NOTHING, NOTHING, dict) for value in values])
         assert effect is not None and effect.p is not None  # BEFORE runs are enough for both
         worse += effect.ratio <= 1 - history.LEAST and effect.p < LEVEL
     return worse / count

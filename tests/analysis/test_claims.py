@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -77,6 +78,7 @@ def test_no_verdict_contradicts_its_interval():
             )
             for _ in range(rng.randint(2, 6))
         ]
+        effects = [replace(e, shift=rng.choice([0, 0, 0.01, 0.1])) for e in effects]
         overall, judged = claims.tested(a_claim(effects[0], "all workloads"), [a_claim(e) for e in effects[1:]])
         for one in (overall, *judged):
             if one.verdict is None:

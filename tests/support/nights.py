@@ -20,12 +20,15 @@ RATE = "throughput_per_s"
 def night(number: int, rate: float, *, gpu: str | None = None, host: str = "h", processes: int = 3,
           scatter: float = 0.01, driver: str = "1", torch: str = "2.15.0", threads: int = 1, config: str = "x",
           requested: str = "ieee", effective: str | None = None, outcome: str = "ok", params: dict | None = None,
-          vendor: str = "nvidia", verdict: str | None = None) -> RunRecord:  # fmt: skip
+          vendor: str = "nvidia", verdict: str | None = None, copy_s: float | None = None) -> RunRecord:  # fmt: skip
     """A run of one case on a night of its own."""
     at = (FIRST + timedelta(days=number)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     rates = [rate * (1 + scatter * (i - (processes - 1) / 2)) for i in range(processes)]
     lines = journal(
-        *(repeat(i, samples_per_s=r, outcome=outcome, started_at=at) for i, r in enumerate(rates)),
+        *(
+            repeat(i, samples_per_s=r, outcome=outcome, started_at=at, **_yardstick(copy_s, i))
+            for i, r in enumerate(rates)
+        ),
         kind="gpu" if gpu else "cpu",
     )
     stamp = (FIRST + timedelta(days=number)).strftime("%Y%m%dT%H%M%SZ")
@@ -50,13 +53,22 @@ def night(number: int, rate: float, *, gpu: str | None = None, host: str = "h", 
     return RunRecord.model_validate(data)
 
 
+def _yardstick(copy_s: float | None, process: int) -> dict:
+    if copy_s is None:
+        return {}
+    times = {"product_s": 0.005 * (1 + 0.002 * process), "copy_s": copy_s * (1 + 0.002 * process)}
+    return {"yardstick": times}
+
+
 def followed(*records: RunRecord, metric: str = RATE) -> list[analysis.Series]:
     digests = [digest(record) for record in records]
     return history([(brief(one), None, lambda one=one: one) for one in digests], metric)
 
 
-def stepped(before: int, after: int, ratio: float = 0.9, seed: int = 3, **then) -> list[RunRecord]:
-    """Nights with a step; `then` holds from the step on."""
+def stepped(
+    before: int, after: int, ratio: float = 0.9, seed: int = 3, was: dict | None = None, **then
+) -> list[RunRecord]:
+    """Nights with a step; `then` holds from the step on, `was` before it."""
     rng = random.Random(seed)
     rates = [100 * (1 + rng.gauss(0, 0.01)) * (ratio if i >= before else 1) for i in range(before + after)]
-    return [night(i, rate, **(then if i >= before else {})) for i, rate in enumerate(rates)]
+    return [night(i, rate, **(then if i >= before else was or {})) for i, rate in enumerate(rates)]

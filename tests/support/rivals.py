@@ -19,13 +19,17 @@ Rates = Sequence[float] | str  # samples/s of each process, or the outcome that 
 
 def run(
     store: Path, number: int, cases: Mapping[str | tuple[str, int], Rates], *, device: str, card: str = "",
-    regime: str = "device-bound", quick: bool = False, **case_fields: Any,
+    regime: str = "device-bound", quick: bool = False, yardstick: Mapping[str, float] | None = None,
+    torch: str = "2.9.0", threads: int = 1, **case_fields: Any,
 ) -> Path:  # fmt: skip
-    """Publish a run; keys of `cases` are a workload, or a workload and its batch size. Returns its directory."""
+    """Publish a run; keys of `cases` are a workload, or a workload and its batch size. Returns its directory.
+
+    `yardstick` has the seconds of product and copy, which scatter by 0.2% from process to process.
+    """
     card = card or f"card of {device}"
     lines = journal(kind="gpu")
     lines[0] |= {"run_id": f"20261123T{9 + number // 60:02}{number % 60:02}00Z-rival-{number:08x}"}
-    lines[0]["environment"] |= {"hostname": f"host of {card}", "torch": "2.9.0", "torch_build": "cuda"}
+    lines[0]["environment"] |= {"hostname": f"host of {card}", "torch": torch, "torch_build": "cuda"}
     lines[0]["protocol"]["name"] = "quick" if quick else "full"
     known = {"name": device, "vendor": "nvidia", "index": 0, "uuid": card}
     lines[0]["device"] |= known
@@ -37,10 +41,13 @@ def run(
         workload, batch = key if isinstance(key, tuple) else (key, 8)
         seq_len = 100 if workload in ("rnn", "lstm", "gru") else None
         case_id = f"{workload}-b{batch}"
-        request = template["request"] | {"workload": workload, "batch_size": batch, "seq_len": seq_len}
+        request = template["request"] | {
+            "workload": workload, "batch_size": batch, "seq_len": seq_len, "threads": threads,
+        }  # fmt: skip
         lines.append(template | {"case_id": case_id, "request": request})
         each = [repeat(i, outcome=rates, **_because(rates)) for i in range(3)] if isinstance(rates, str) else [
-            repeat(i, samples_per_s=rate, latency=_latency(8 / rate)) for i, rate in enumerate(rates)
+            repeat(i, samples_per_s=rate, latency=_latency(8 / rate), **_yardstick(yardstick, i))
+            for i, rate in enumerate(rates)
         ]  # fmt: skip
         lines += [{"type": "repeat", "case_id": case_id, "repeat": one, "raw": {"x": [1.0]}} for one in each]
     record, raw = assemble([*lines, end], "2026-11-23T09:00:00.000Z")
@@ -54,6 +61,12 @@ def run(
         case["absent"] = {name: why for name, why in case["absent"].items() if case[name] is None}
     record = RunRecord.model_validate(data)
     return Journal(store, record.run_id).publish(record, raw)
+
+
+def _yardstick(seconds: Mapping[str, float] | None, process: int) -> dict[str, Any]:
+    if seconds is None:
+        return {}
+    return {"yardstick": {name: value * (1 + 0.002 * (process % 3 - 1)) for name, value in seconds.items()}}
 
 
 def _because(outcome: str) -> dict[str, Any]:

@@ -74,6 +74,7 @@ def _claim(claim: Claim) -> dict[str, Any]:
         "unit": claim.unit,
         "units": claim.units,
         "spread": claim.spread,
+        "shift": claim.shift,
         "errors": None
         if effect is None or effect.measured is None
         else {"measured": effect.measured._asdict(), "added": effect.added._asdict()},

@@ -42,7 +42,8 @@ METHOD = (
     "blocks are repeated measures, never counted as independent samples.",
     "Intervals: Welch's t on logarithms; if both cases come from the same runs, t on the log ratios of their "
     "interleaved processes. For days and machines that were not measured a spread is added, with few degrees of "
-    "freedom of its own.",
+    "freedom of its own. Each process also times a fixed product and a fixed copy: where they show that the same "
+    "machine was slower for one side, intervals widen by as much.",
     "Overall: geometric mean across these workloads, equally weighted. Cases are averaged within each repeat and run "
     "first, so that what they share does not average out.",
     "Cases are paired by workload, mode, parameters, batch size, sequence length, variant and effective precision: the "

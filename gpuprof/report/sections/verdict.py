@@ -79,6 +79,8 @@ def _scope(comparison: Comparison) -> str:
         else:
             about += f"{included}other days." if included else ""
             about += " Nothing was added for other machines, as asked: verdicts hold for these."
+    if shift := max(claim.shift for claim in decided):
+        about += f" They are up to {percent(shift)} wider, since the machine itself changed between the sides."
     return (
         f"{about} The overall claim is tested alone at 5%; the others share 5% if it is shown, else 1% (Holm), and "
         "each interval has the confidence at which its claim was tested. MDE: the smallest difference this comparison "

@@ -15,7 +15,8 @@ from gpuprof.text import listed, plural
 _ALONE = 0.8  # a workload that gives so much of the mean's logarithm is the mean
 # Rows of the ledger that say what was measured rather than how well, the heaviest first, and how a sentence names them.
 _HEAVY = (
-    ("partition", "a partition is compared"), ("throttled", "a device was throttled"),
+    ("partition", "a partition is compared"), ("yardstick", "the machine itself changed between the sides"),
+    ("throttled", "a device was throttled"),
     ("power limit", "a power limit is below its default"), ("correctness", "some results are inexact or unchecked"),
     ("regime", "some cases are host-bound"), ("host busy", "other work used the host"),
     ("quick protocol", "runs are quick ones"), ("steady", "some cases were not steady"),

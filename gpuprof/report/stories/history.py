@@ -89,7 +89,8 @@ def regression(worse: Regression) -> str:
     metric = BY_KEY[series.metric].title
     when = f"since {since.at[:10]}" if worse.settled else f"in the run of {since.at[:10]}"
     why = suspects(worse.suspects, most=3) or ("" if worse.cautions else "no other recorded change")
-    reasons = "; ".join([why, *worse.cautions]).strip("; ")
+    same = ["the machine itself was as fast as before"] if worse.same_machine else []
+    reasons = "; ".join([why, *same, *worse.cautions]).strip("; ")
     return f"{series.title}: {times(worse.ratio)} {metric} {when} ({reasons})"
 
 
@@ -206,7 +207,7 @@ def document(history: History, now: str) -> dict[str, Any]:
             {"case": r.series.title, "workload": r.series.workload, "device": r.series.device,
              "machine": r.series.machine, "ratio": r.ratio, "since": r.since.run_id, "at": r.since.at,
              "kind": "change" if r.settled else "newest run", "suspects": [asdict(s) for s in r.suspects],
-             "cautions": r.cautions}
+             "cautions": r.cautions, "same_machine": r.same_machine}
             for r in history.worse
         ],
         "series": [_document(series) | {"judged": id(series) not in ended} for series in history.series],
