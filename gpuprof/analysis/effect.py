@@ -186,7 +186,11 @@ def between(b: Level, c: Level, *, machine_spread: float = MACHINE_SPREAD, run_s
     unit = b.unit if b.unit == c.unit else f"{b.unit} | {c.unit}"
     if b.variance is None or c.variance is None:
         return Effect(c.mean - b.mean, unit, b.units, c.units)
-    added = [_unmeasured(run_spread, RUN_FREEDOM, (b.days, c.days), b.day_share + c.day_share)]
+    seen = (b.days, c.days)
+    if same or not (b.past.freedom or c.past.freedom):
+        added = [_unmeasured(run_spread, RUN_FREEDOM, (*seen, b.past, c.past), b.day_share + c.day_share)]
+    else:  # what a machine showed in the past is its own
+        added = [_unmeasured(run_spread, RUN_FREEDOM, (*seen, side.past), side.day_share) for side in (b, c)]
     if not same:
         added.append(
             _unmeasured(machine_spread, MACHINE_FREEDOM, (b.chassis, c.chassis), b.machine_share + c.machine_share)

@@ -6,11 +6,11 @@ import math
 import statistics
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from gpuprof.analysis.levels import FEW, Level, level
+from gpuprof.analysis.levels import FEW, Level, Scatter, level
 from gpuprof.case_keys import FIELDS
 from gpuprof.index.brief import PER_METRIC, Brief, Numbers, Shared, as_text, brief, static
 from gpuprof.index.digest import CaseDigest, Digest
@@ -18,7 +18,7 @@ from gpuprof.index.sources import Choice, Chosen
 from gpuprof.metrics import INDEXED
 
 Key = tuple[Any, ...]
-_AT = {metric.key: PER_METRIC * position for position, metric in enumerate(INDEXED)}
+AT = {metric.key: PER_METRIC * position for position, metric in enumerate(INDEXED)}
 _SAID = (
     "outcome", "correctness", "steady", "regime", "energy_method", "fallback", "requested", "flags", "slowed",
     "clocks_held", "doubtful", "crowded", "memory_scope", "weights",
@@ -37,6 +37,8 @@ class CaseEvidence:
     rows: list[tuple[str, Numbers, str]] = field(default_factory=list)
     latest: deque[tuple[str, Callable[[], CaseDigest]]] = field(default_factory=lambda: deque(maxlen=FEW))  # run ids
     statics: set[Shared] = field(default_factory=set)  # of all runs
+    # By metric, how earlier runs of these machines scattered (`past`); nothing where none are known.
+    past: dict[str, Scatter] = field(default_factory=dict)
     _levels: dict[str, Level | None] = field(default_factory=dict)
 
     @cached_property
@@ -56,12 +58,12 @@ class CaseEvidence:
 
     def samples(self, metric: str) -> list[tuple[str, float, float, float]]:
         """One for each run whose processes have values: Sample as a plain tuple, since thousands are made."""
-        i = _AT[metric]
+        i = AT[metric]
         return [(machine, x[i], x[i + 1], x[i + 2]) for machine, x, _ in self.rows if x[i] == x[i]]  # not NaN
 
     def values(self, metric: str) -> list[float]:
         """The headline of each run that has one, in the metric's unit."""
-        i = _AT[metric] + 3
+        i = AT[metric] + 3
         return [x[i] for _, x, _ in self.rows if x[i] == x[i]]
 
     @cached_property
@@ -91,7 +93,10 @@ class CaseEvidence:
         if metric not in self._levels:
             samples = self.samples(metric)
             complete = bool(samples) and len(samples) == len(self.values(metric))
-            self._levels[metric] = level(samples) if complete else None
+            known = level(samples) if complete else None
+            if known is not None and metric in self.past:
+                known = replace(known, past=self.past[metric])
+            self._levels[metric] = known
         return self._levels[metric]
 
 
@@ -110,6 +115,7 @@ class Evidence:
     run_ids: set[str] = field(default_factory=set)
     copies: list[str] = field(default_factory=list)  # a line each
     numbers: dict[int, str] = field(default_factory=dict)  # of a run's measured values a hash, and its id
+    earlier: set[str] = field(default_factory=set)  # ids of other runs that tell how its machines scatter (`past`)
 
     @cached_property
     def facts(self) -> dict[str, dict[str, int]]:

@@ -50,6 +50,7 @@ class Level:
     chassis: Scatter = _NO_SCATTER  # machines around their mean
     day_share: float = 0.0
     machine_share: float = 0.0
+    past: Scatter = _NO_SCATTER  # `days` of runs that are no part of the side (`analysis.past`)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from gpuprof.analysis.effect import Effect, between, paired, together
 from gpuprof.analysis.evidence import CaseEvidence
-from gpuprof.analysis.levels import FEW, Sample, level
+from gpuprof.analysis.levels import FEW, Sample, Scatter, level
 from gpuprof.analysis.pairing import Pair, took_turns
 
 
@@ -52,7 +52,7 @@ def _block(members: Sequence[tuple[Pair, Effect, float]], metric: str, machine_s
     if took_turns(pairs[0][0]) and (samples := _in_turn(pairs, metric)):
         return paired(samples), whole
     b, c = (
-        level(_averaged([(side, weight) for side, weight in sides], metric))
+        replace(level(_averaged(sides, metric)), past=_past(sides, metric))
         for sides in ([(p.baseline, w) for p, w in pairs], [(p.candidate, w) for p, w in pairs])
     )
     shift = math.fsum(weight * abs(pair.shift) for pair, weight in pairs)
@@ -96,6 +96,16 @@ def _averaged(cases: Sequence[tuple[CaseEvidence, float]], metric: str) -> list[
             scatter = math.fsum(each) ** 2 * (n - 1)
         averaged.append(Sample(machine, n, mean, scatter))
     return averaged
+
+
+def _past(cases: Sequence[tuple[CaseEvidence, float]], metric: str) -> Scatter:
+    """That of the weighted mean, as if the cases' runs had always scattered together; nothing unless all are known."""
+    known = [(case.past[metric], weight) for case, weight in cases if metric in case.past]
+    if len(known) < len(cases):
+        return Scatter()
+    freedom = min(past.freedom for past, _ in known)
+    sd = math.fsum(weight * math.sqrt(past.squares / past.freedom) for past, weight in known)
+    return Scatter(sd**2 * freedom, freedom)
 
 
 def _sample(machine: str, logs: Sequence[float]) -> Sample:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpuprof import units
-from gpuprof.analysis.effect import LEVEL, between
+from gpuprof.analysis.effect import LEVEL
 from gpuprof.analysis.levels import Level, level
 from gpuprof.analysis.series import Point
-from gpuprof.analysis.yardstick import moved
+from gpuprof.analysis.yardstick import LEAST, change
 from gpuprof.case_keys import KEYS, SETTINGS
 from gpuprof.errors import StoreError
 from gpuprof.index.brief import as_text
@@ -85,7 +85,8 @@ def suspects(before: Sequence[Point], after: Sequence[Point]) -> Iterator[Suspec
 def _machine(before: Sequence[Point], after: Sequence[Point]) -> Iterator[Suspect]:
     """The yardsticks of the machine that changed: then it was the machine, whatever else did."""
     for key, b, c in _yardsticks(before, after):
-        if moved(b, c):
+        effect = change(b, c)
+        if effect and effect.p is not None and effect.p < LEVEL and abs(effect.difference) >= LEAST:
             shown = (units.show(math.exp(level.mean), "s") for level in (b, c))
             yield Suspect(f"the machine itself: {_YARDSTICKS[key].title}", *shown)
 
@@ -93,8 +94,8 @@ def _machine(before: Sequence[Point], after: Sequence[Point]) -> Iterator[Suspec
 def same_machine(before: Sequence[Point], after: Sequence[Point], ratio: float) -> bool:
     """Whether the yardsticks show that the machine cannot have changed by half of `ratio` (not 1), as a logarithm."""
     limit = abs(math.log(ratio)) / 2
-    effects = [between(b, c, machine_spread=0.0, run_spread=0.0) for _, b, c in _yardsticks(before, after)]
-    halves = [abs(e.difference) + e.half(LEVEL) if e.measured is not None else math.inf for e in effects]
+    effects = [change(b, c) for _, b, c in _yardsticks(before, after)]
+    halves = [abs(e.difference) + e.half(LEVEL) if e and e.measured is not None else math.inf for e in effects]
     return bool(halves) and max(halves) < limit
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from gpuprof.analysis.effect import LEVEL, between
+from gpuprof.analysis.effect import Effect, between
 from gpuprof.analysis.evidence import CaseEvidence, Evidence
 from gpuprof.analysis.levels import Level
 from gpuprof.units import show
@@ -37,22 +37,28 @@ def trusted(baseline: Evidence, candidate: Evidence) -> tuple[str, ...]:
 def shift(baseline: CaseEvidence, candidate: CaseEvidence, yardsticks: tuple[str, ...]) -> float:
     """By how much the machine changed: candidate / baseline of the yardstick that changed most, as a logarithm.
 
-    0 where none changed by LEAST, or by more than its scatter explains (Welch's t at 5%). Above 0 it was slower for the
-    candidate. Only runs on the same machines with equal numbers of threads can tell.
+    Above 0 it was slower for the candidate. A difference d with the standard error s counts as d (1 - s² / d²), and not
+    at all below s (the positive part of James and Stein 1961): little of what scatter explains, nearly all of what it
+    does not. A test at 5% would let a change pass where three processes a side scatter with the load. Below LEAST it is
+    0. Only runs on the same machines with equal numbers of threads can tell.
     """
     if baseline.runs == candidate.runs or baseline.fields["threads"] != candidate.fields["threads"]:
         return 0.0
     levels = [(baseline.level(name), candidate.level(name)) for name in yardsticks]
-    return max((moved(b, c) for b, c in levels if b is not None and c is not None), key=abs, default=0.0)
+    most = max((_beyond_scatter(change(b, c)) for b, c in levels if b and c), key=abs, default=0.0)
+    return most if abs(most) >= LEAST else 0.0
 
 
-def moved(baseline: Level, candidate: Level) -> float:
-    """Candidate / baseline of one yardstick as a logarithm; 0 for other machines, or a change within its scatter."""
-    if baseline.names != candidate.names:
+def _beyond_scatter(effect: Effect | None) -> float:
+    if effect is None or effect.measured is None or abs(effect.difference) <= effect.measured.se:
         return 0.0
-    effect = between(baseline, candidate, machine_spread=0.0, run_spread=0.0)
-    sure = effect.p is not None and effect.p < LEVEL
-    return effect.difference if sure and abs(effect.difference) >= LEAST else 0.0
+    return effect.difference * (1 - (effect.measured.se / effect.difference) ** 2)
+
+
+def change(baseline: Level, candidate: Level) -> Effect | None:
+    """One yardstick, candidate / baseline, with its measured scatter alone; None for other machines."""
+    same = baseline.names == candidate.names
+    return between(baseline, candidate, machine_spread=0.0, run_spread=0.0) if same else None
 
 
 def times(case: CaseEvidence) -> str:

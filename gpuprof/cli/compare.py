@@ -57,7 +57,7 @@ def command(
       4  refused by --strict
     """
     from gpuprof.analysis import compare as analysis
-    from gpuprof.analysis import evidence
+    from gpuprof.analysis import evidence, past
     from gpuprof.analysis.effect import MACHINE_SPREAD
     from gpuprof.analysis.identity import redaction
     from gpuprof.cli.writing import choose, hand_out, indexing
@@ -76,6 +76,7 @@ def command(
     with indexing() as progress, Sources(store, progress) as sources:
         choices = [sources.side(text) for text in (baseline, candidate)]
         sides = [evidence.side(text, choice) for text, choice in zip((baseline, candidate), choices, strict=True)]
+        past.remember(sides[0], sides[1], sources)
     for name, side in zip(("BASELINE", "CANDIDATE"), sides, strict=True):
         if len(side.devices) > 1:
             models = "\n  ".join(f"{plural(count, 'run')} on {device}" for device, count in side.devices.items())

@@ -14,7 +14,7 @@ from gpuprof.index import selector
 from gpuprof.index.brief import Brief, brief
 from gpuprof.index.database import Index, digest_of
 from gpuprof.index.digest import Digest
-from gpuprof.index.selector import EVERYTHING, Selector
+from gpuprof.index.selector import EVERYTHING, Condition, Selector
 from gpuprof.store import runs
 from gpuprof.text import plural
 
@@ -81,6 +81,14 @@ class Sources:
         if choice.selector is EVERYTHING:
             raise StoreError(f"no run in {store}{read}")
         raise UsageError(f"no run in {store} matches {text!r}{read}; `gpuprof list --store {store}` lists its runs")
+
+    def of_machine(self, device: str, host: str) -> Sequence[Chosen]:
+        """The store's runs on devices of this name in this host, oldest first, with all their cases."""
+        if not self._store.is_dir():
+            return []
+        index = self._index(self._store)
+        on_machine = Selector((Condition("device", "=", device), Condition("host", "=", host)))
+        return [Chosen(run, None, _finder(index, run.name)) for run, _ in index.briefs(on_machine)]
 
     def dated(self, text: str | None) -> Choice:
         """The runs that `text`, a selector or a directory, names, or those of the whole store, oldest first.

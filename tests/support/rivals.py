@@ -28,7 +28,9 @@ def run(
     """
     card = card or f"card of {device}"
     lines = journal(kind="gpu")
-    lines[0] |= {"run_id": f"20261123T{9 + number // 60:02}{number % 60:02}00Z-rival-{number:08x}"}
+    clock = f"{9 + number // 60:02}:{number % 60:02}:00"
+    at = {"run_id": f"20261123T{clock.replace(':', '')}Z-rival-{number:08x}", "started_at": f"2026-11-23T{clock}.000Z"}
+    lines[0] |= at
     lines[0]["environment"] |= {"hostname": f"host of {card}", "torch": torch, "torch_build": "cuda"}
     lines[0]["protocol"]["name"] = "quick" if quick else "full"
     known = {"name": device, "vendor": "nvidia", "index": 0, "uuid": card}

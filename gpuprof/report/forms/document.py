@@ -48,6 +48,7 @@ def _side(side: Evidence) -> dict[str, Any]:
         "selected_by": side.text,
         "device": side.device,
         "machines": len(side.machines),
+        "earlier_runs": len(side.earlier),
         "simulated": True in side.simulated,
         "runs": [run for run, _, _ in side.runs],
     }

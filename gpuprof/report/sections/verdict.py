@@ -79,6 +79,8 @@ def _scope(comparison: Comparison) -> str:
         else:
             about += f"{included}other days." if included else ""
             about += " Nothing was added for other machines, as asked: verdicts hold for these."
+    if included and (earlier := len(comparison.baseline.earlier | comparison.candidate.earlier)):
+        about += f" For the days, {plural(earlier, 'other run')} of these machines in the store counted as well."
     if shift := max(claim.shift for claim in decided):
         about += f" They are up to {percent(shift)} wider, since the machine itself changed between the sides."
     return (
