@@ -226,6 +226,7 @@ import dataclasses, sys
 from gpuprof import metrics
 more = dataclasses.replace(metrics.METRICS[0], key="another", title="another")
 metrics.METRICS += (more,)
+metrics.INDEXED += (more,)
 metrics.BY_KEY[more.key] = more
 from gpuprof.cli.app import run
 sys.exit(run())
