@@ -102,8 +102,9 @@ class Index:
     def _prepared(file: str) -> sqlite3.Connection:
         database = sqlite3.connect(file, timeout=5.0, isolation_level=None)
         database.execute("PRAGMA synchronous=OFF")
-        (version,) = database.execute("PRAGMA user_version").fetchone()
+        # Asked before, another process might make the tables in between, and lose its rows to this one's DROP.
         database.execute("BEGIN IMMEDIATE")
+        (version,) = database.execute("PRAGMA user_version").fetchone()
         if version != VERSION:
             database.execute("DROP TABLE IF EXISTS runs")
             database.execute("DROP TABLE IF EXISTS texts")
