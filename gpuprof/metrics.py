@@ -39,6 +39,11 @@ class Metric:
     each: Callable[[Case, Repeat], float | None] | None = None
     ratio: bool = True  # whether "twice as much" means anything: of temperatures it does not
 
+    @property
+    def sensed(self) -> bool:
+        """Whether a sensor's gain error is in every value: of energies and powers."""
+        return self.unit in ("J", "W")
+
 
 def _why(part: Part, name: str) -> Absent:
     return Absent(part.absent.get(name, EARLIER))  # the index reads fewer fields, without this check of theirs

@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Sequence
 
 Interval = tuple[float, float]
+Z95 = 1.959964  # quantile of the normal at 97.5%
 
 
 def finite_exp(x: float) -> float:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from gpuprof.absent import Absent
 from gpuprof.analysis import fairness, ratios, titles
 from gpuprof.analysis.claims import Claim, claim, tested
-from gpuprof.analysis.effect import MACHINE_SPREAD, Effect, between
+from gpuprof.analysis.effect import MACHINE_SPREAD, Effect, Error, between
 from gpuprof.analysis.evidence import CaseEvidence, Evidence, typical, unify
 from gpuprof.analysis.pairing import Pair, pair
 from gpuprof.case_keys import WORK
@@ -165,6 +165,8 @@ def _difference(p: Pair, metric: Metric, machine_spread: float) -> Difference:
         return Difference(metric.key, baseline, candidate, None)  # the ledger says what each covers
     effect = ratios.of_pair(p, metric.key, machine_spread)
     if effect is not None:
+        if metric.sensed:
+            effect = replace(effect, gain=_gain(p, metric.key))
         return Difference(metric.key, baseline, candidate, effect)
     if min(baseline.value, candidate.value) <= 0:  # energy above idle may be less than nothing
         return Difference(metric.key, baseline, candidate, None)
@@ -173,11 +175,25 @@ def _difference(p: Pair, metric: Metric, machine_spread: float) -> Difference:
     return Difference(metric.key, baseline, candidate, Effect(log, "run", runs[0], runs[1]))
 
 
+def _gain(p: Pair, metric: str) -> Error:
+    """Of both sides' sensors. The same machines have the same sensors, whose errors cancel out.
+
+    Cards of one model need not be off by the same, and more of them not by less: a part of it is the model's.
+    """
+    levels = [case.level(metric) for case in (p.baseline, p.candidate)]
+    if levels[0] is not None and levels[1] is not None and levels[0].names == levels[1].names:
+        return Error()
+    return Error(math.hypot(p.baseline.gain, p.candidate.gain))
+
+
 def side(case: CaseEvidence, metric: Metric) -> Side:
     """The case's value of the metric, with an interval where its processes or runs allow one."""
+    if metric.sensed and case.sharing > 1:
+        return Side(Absent(f"its sensor measures {case.sharing} devices or partitions together"), unit="run")
     level = case.level(metric.key)
     if level is not None:
-        return Side(math.exp(level.mean), level.interval, level.units, level.unit)
+        interval = level.interval(case.gain if metric.sensed else 0.0)
+        return Side(math.exp(level.mean), interval, level.units, level.unit)
     value = typical(case, metric.key)
     if value is None:
         return Side(Absent(case.newest.absent.get(metric.key, "")), unit="run")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -60,6 +60,7 @@ class Effect:
     candidate_units: int
     measured: Error | None = None
     added: Error = _NO_ERROR  # for machines or runs that were not measured
+    gain: Error = _NO_ERROR  # of the sensors, where the values come from such: no number of runs makes it smaller
     shift: float = 0.0  # of the machine between the sides (`analysis.yardstick`): a logarithm, not below 0
 
     @property
@@ -81,8 +82,8 @@ class Effect:
     def half(self, level: float) -> float:
         """Half of the interval that misses the truth with probability `level`, of the logarithm.
 
-        The two errors are joined by their own quantiles, half² = (t₁ se₁)² + (t₂ se₂)². One t with the degrees of
-        freedom of both (Satterthwaite) would lend the surer one's to the other. A shift is no error that scatters: it
+        The errors are joined by their own quantiles, half² = (t₁ se₁)² + (t₂ se₂)² + ... One t with the degrees of
+        freedom of all (Satterthwaite) would lend the surer one's to the others. A shift is no error that scatters: it
         is added as it is.
         """
         assert self.measured is not None
@@ -99,6 +100,11 @@ class Effect:
     def ci95(self) -> Interval | None:
         """The interval with 95%."""
         return self.interval(LEVEL)
+
+    @property
+    def scatter_ci95(self) -> Interval | None:
+        """The interval with 95% as if the sensors had no error of their own."""
+        return replace(self, gain=_NO_ERROR).ci95
 
     @cached_property
     def p(self) -> float | None:
@@ -125,16 +131,16 @@ class Effect:
         if self.measured is None:
             return None
         usual = (1 - 2 / (9 * max(1.0, self.measured.freedom))) ** 1.5
-        se = math.hypot(self.measured.se / usual, self.added.se)
+        se = math.hypot(self.measured.se / usual, self.added.se, self.gain.se)
         freedom = joined(self._errors).freedom
         critical = (self.half(level) - self.shift) / joined(self._errors).se if se > 0 else 0.0
         beyond = _Z_POWER * math.sqrt(1 + critical**2 / (2 * freedom))
         return math.expm1(min(230.0, (critical * (1 - 1 / (4 * freedom)) + beyond) * se + self.shift))
 
     @property
-    def _errors(self) -> tuple[Error, Error]:
+    def _errors(self) -> tuple[Error, Error, Error]:
         assert self.measured is not None
-        return self.measured, self.added
+        return self.measured, self.added, self.gain
 
 
 def joined(errors: Sequence[Error]) -> Error:
@@ -274,6 +280,7 @@ def together(weighted: Sequence[tuple[Effect, float]]) -> Effect:
     alone: list[Error] = []
     shared: list[Error] = []
     added = _shared([Error(weight * effect.added.se, effect.added.freedom) for effect, weight in weighted])
+    gain = _shared([Error(weight * effect.gain.se) for effect, weight in weighted])
     shift = math.fsum(weight * effect.shift for effect, weight in weighted)
     for effect, weight in weighted:
         if effect.measured is None:
@@ -281,7 +288,7 @@ def together(weighted: Sequence[tuple[Effect, float]]) -> Effect:
         (alone if effect.unit in _SCATTER_ALONE else shared).append(
             Error(weight * effect.measured.se, effect.measured.freedom)
         )
-    return Effect(mean, unit, least[0], least[1], joined([*alone, _shared(shared)]), added, shift)
+    return Effect(mean, unit, least[0], least[1], joined([*alone, _shared(shared)]), added, gain, shift)
 
 
 def _shared(errors: Sequence[Error]) -> Error:

@@ -18,6 +18,8 @@ from gpuprof.index.sources import Choice, Chosen
 from gpuprof.metrics import INDEXED
 
 Key = tuple[Any, ...]
+# Of a power sensor's gain where nobody published one: that of NVIDIA's, the only ones that were compared with meters.
+UNKNOWN_GAIN = 0.05
 AT = {metric.key: PER_METRIC * position for position, metric in enumerate(INDEXED)}
 _SAID = (
     "outcome", "correctness", "steady", "regime", "energy_method", "fallback", "requested", "flags", "slowed",
@@ -37,6 +39,8 @@ class CaseEvidence:
     rows: list[tuple[str, Numbers, str]] = field(default_factory=list)
     latest: deque[tuple[str, Callable[[], CaseDigest]]] = field(default_factory=lambda: deque(maxlen=FEW))  # run ids
     statics: set[Shared] = field(default_factory=set)  # of all runs
+    gains: set[float | None] = field(default_factory=set)  # relative gain errors of the runs' sensors; None: unknown
+    sharing: int = 1  # devices or partitions whose energy the sensor measures together, at most
     # By metric, how earlier runs of these machines scattered (`past`); nothing where none are known.
     past: dict[str, Scatter] = field(default_factory=dict)
     _levels: dict[str, Level | None] = field(default_factory=dict)
@@ -50,6 +54,11 @@ class CaseEvidence:
     def said(self) -> dict[str, set[Any]]:
         """By fact, every value that any run had."""
         return {name: {shared.data[name] for shared in self.statics} for name in _SAID}
+
+    @property
+    def gain(self) -> float:
+        """Relative standard error of the sensors' gain: the largest of the runs', UNKNOWN_GAIN where one is unknown."""
+        return max(UNKNOWN_GAIN if gain is None else gain for gain in self.gains)
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -81,7 +90,7 @@ class CaseEvidence:
         return {
             (run, repeat): math.log(value)
             for run, case in self.in_full.items()
-            for repeat, value in zip(case.order, case.processes.get(metric, ()), strict=False)
+            for repeat, value in zip(case.partial.get(metric, case.order), case.processes.get(metric, ()), strict=False)
         }
 
     def forget(self) -> None:
@@ -223,6 +232,7 @@ def fold(side: Evidence, run: Brief, chosen: set[str] | None, find: Callable[[],
     side.heads[run.head] = side.heads.get(run.head, 0) + 1
     side.fact_texts[run.facts] = side.fact_texts.get(run.facts, 0) + 1
     side.find = find
+    gain, sharing = run.facts.data.get("gain_error"), run.facts.data.get("shared_by") or 1
     for position, (shared, numbers) in enumerate(run.cases):
         if chosen is not None and shared.text not in chosen:
             continue
@@ -233,6 +243,8 @@ def fold(side: Evidence, run: Brief, chosen: set[str] | None, find: Callable[[],
         case.find = lambda position=position: find().cases[position]  # type: ignore[misc]
         case.latest.append((run.run_id, case.find))
         case.statics.add(shared)
+        case.gains.add(gain)
+        case.sharing = max(case.sharing, sharing)
         case.rows.append((machine, numbers, run.run_id))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gpuprof.stats import Interval, finite_exp, t_quantile
+from gpuprof.stats import Z95, Interval, finite_exp, t_quantile
 
 
 class Sample(NamedTuple):
@@ -57,12 +57,14 @@ class Level:
         """The machines, sorted."""
         return tuple(name for name, _ in self.machines)
 
-    @property
-    def interval(self) -> Interval | None:
-        """95%, of the side's geometric mean, in the metric's unit, as its units show it. None where variance is."""
+    def interval(self, gain: float = 0.0) -> Interval | None:
+        """95%, of the side's geometric mean, in the metric's unit, as its units show it. None where variance is.
+
+        `gain` is the relative standard error of a sensor, which all units share.
+        """
         if self.variance is None:
             return None
-        half = t_quantile(0.975, self.freedom) * math.sqrt(self.variance)
+        half = math.hypot(t_quantile(0.975, self.freedom) * math.sqrt(self.variance), Z95 * gain)
         return finite_exp(self.mean - half), finite_exp(self.mean + half)
 
 

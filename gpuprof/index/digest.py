@@ -52,6 +52,7 @@ class CaseDigest(CaseKeys):
     order: list[int]  # which repeat each of the processes was
     values: dict[str, float]  # by metric, the headline
     absent: dict[str, str]  # by metric, why it has no headline
+    partial: dict[str, list[int]] = field(default_factory=dict)  # `order` of a metric that not all processes have
     facts: dict[str, Any] = field(default_factory=dict)  # what a fairness audit looks at
 
 
@@ -165,6 +166,7 @@ def _case(case: Case) -> CaseDigest:
     processes: dict[str, list[float]] = {}
     values: dict[str, float] = {}
     absent: dict[str, str] = {}
+    partial: dict[str, list[int]] = {}
     for metric in INDEXED:
         reading = metric.read(case)
         if isinstance(reading, Absent):
@@ -174,11 +176,13 @@ def _case(case: Case) -> CaseDigest:
             absent[metric.key] = "impossible value: the record is damaged"
             continue
         values[metric.key] = reading.value
-        each = [] if metric.each is None else [metric.each(case, repeat) for repeat in good]
-        sound = [value for value in each if value is not None and _LEAST < value < 1 / _LEAST]
-        if sound and len(sound) == len(each):
-            processes[metric.key] = sound
-            if metric.unit in _GEOMETRIC and not _borne_out(reading.value, sound):
+        each = {} if metric.each is None else {repeat.index: metric.each(case, repeat) for repeat in good}
+        sound = {index: v for index, v in each.items() if v is not None and _LEAST < v < 1 / _LEAST}
+        if sound:
+            processes[metric.key] = list(sound.values())
+            if len(sound) < len(good):
+                partial[metric.key] = list(sound)
+            if metric.unit in _GEOMETRIC and not _borne_out(reading.value, processes[metric.key]):
                 absent[metric.key] = "its processes give another value: the record is damaged or was edited"
                 del values[metric.key], processes[metric.key]
     checks = sorted({check for r in good if r.telemetry is not None for check in r.telemetry.checks})
@@ -219,6 +223,7 @@ def _case(case: Case) -> CaseDigest:
         energy_method=case.energy_method,
         processes=processes,
         order=[repeat.index for repeat in good],
+        partial=partial,
         values=values,
         absent=absent,
         facts={name: value for name, value in facts.items() if value is not None},

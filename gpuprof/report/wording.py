@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gpuprof import units
 from gpuprof.absent import Absent
 from gpuprof.analysis.claims import Claim
@@ -24,11 +26,17 @@ def number(value: float | Absent, unit: str, ci95: Interval | None = None, *, to
     return Cell(show(value, unit), tone, number=True, note=note, struck=struck)
 
 
-def samples_per_joule(joules: float | Absent) -> Cell:
-    """The inverse of joules per sample; a dash where that is absent or 0."""
+def inverse(effect: Effect | None) -> Cell:
+    """The inverse of a ratio, with its interval."""
+    return ratio(None if effect is None else replace(effect, difference=-effect.difference))
+
+
+def samples_per_joule(joules: float | Absent, ci95: Interval | None = None) -> Cell:
+    """The inverse of joules per sample, with its interval below; a dash where that is absent or 0."""
     if isinstance(joules, Absent) or not joules:
         return Cell(NONE, "dim", number=True)
-    return Cell(units.number(1 / joules), number=True)
+    note = "" if ci95 is None else show_interval((1 / ci95[1], 1 / ci95[0]), "")
+    return Cell(units.number(1 / joules), number=True, note=note)
 
 
 def times(ratio: float) -> str:
@@ -58,9 +66,15 @@ def percent(share: float) -> str:
     return f"{100 * share:.2g}%" if share < 0.995 else f"{100 * share:.0f}%" if share < 10 else "over 1,000%"
 
 
-def ratio(effect: Effect | None, *, struck: bool = False) -> Cell:
-    """A ratio with its interval below and as a bar; struck, without a bar, where the pair may not be compared."""
+def ratio(effect: Effect | None, *, struck: bool = False, detailed: bool = False) -> Cell:
+    """A ratio with its interval below and as a bar; struck, without a bar, where the pair may not be compared.
+
+    `detailed`: beside it the interval without the sensors' own errors, where there are such.
+    """
     if effect is None:
         return Cell(NONE, "dim", number=True)
     bar = (effect.ci95[0], effect.ratio, effect.ci95[1]) if effect.ci95 and not struck else None
-    return Cell(times(effect.ratio), "plain", struck, True, times_interval(effect.ci95), bar)
+    note = times_interval(effect.ci95)
+    if detailed and effect.gain.se:
+        note += f"; scatter alone {times_interval(effect.scatter_ci95)}"
+    return Cell(times(effect.ratio), "plain", struck, True, note, bar)

@@ -101,6 +101,7 @@ def _case(case: Compared) -> dict[str, Any]:
                 "candidate": _value(d.candidate),
                 "ratio": None if d.effect is None else d.effect.ratio,
                 "ratio_ci95": None if d.effect is None else d.effect.ci95,
+                "ratio_scatter_ci95": None if d.effect is None else d.effect.scatter_ci95,
             }
             for key, d in case.differences.items()
         },

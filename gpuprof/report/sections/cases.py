@@ -33,7 +33,9 @@ def blocks(subject: Subject) -> Iterable[Block]:
                 continue
             sides = [number(s.value, metric.unit, s.ci95) for s in (difference.baseline, difference.candidate)]
             better = f"{metric.better} is better" if metric.ratio else ""
-            rows.append([Cell(metric.title, note=better), *sides, ratio(difference.effect, struck=struck)])
+            rows.append(
+                [Cell(metric.title, note=better), *sides, ratio(difference.effect, struck=struck, detailed=True)]
+            )
         for title, condition in CONDITIONS:
             texts = [condition(side) for side in (case.pair.baseline, case.pair.candidate)]
             if any(texts):

@@ -11,7 +11,7 @@ from gpuprof.analysis.evidence import Evidence
 from gpuprof.metrics import BY_KEY
 from gpuprof.report.sections.subject import Subject
 from gpuprof.report.story import Block, Bullets, Cell, Notice, Table, without_empty
-from gpuprof.report.wording import NONE, number, ratio, samples_per_joule, times
+from gpuprof.report.wording import NONE, inverse, number, ratio, samples_per_joule
 from gpuprof.text import listed
 from gpuprof.units import show
 
@@ -62,7 +62,7 @@ def _decision_rows(case: Compared, sides: tuple[str, str], limits: Sequence[str 
     for position, name in enumerate(sides):
         values = {key: _both(case, key)[position] for key in BY_KEY}
         evidence = (case.pair.baseline, case.pair.candidate)[position]
-        joules, watts = values["energy_j_per_sample"].value, values["power_mean_w"].value
+        joules, watts = values["energy_j_per_sample"], values["power_mean_w"].value
         power = number(watts, "W", terse=True)
         peak = None if isinstance(watts, Absent) else evidence.newest.facts.get("power_max_w")
         notes = [
@@ -72,15 +72,14 @@ def _decision_rows(case: Compared, sides: tuple[str, str], limits: Sequence[str 
         rows.append([
             Cell(case.title if position == 0 else ""), Cell(name),
             _value(values[HEADLINE], HEADLINE), _value(values["energy_j_per_sample"], "energy_j_per_sample"),
-            samples_per_joule(joules),
+            samples_per_joule(joules.value, joules.ci95),
             replace(power, note="" if power.text == NONE else ", ".join(filter(None, notes))),
             _value(values["peak_memory_bytes"], "peak_memory_bytes"), _value(values["first_step_s"], "first_step_s"),
         ])  # fmt: skip
     ratios = {key: case.differences[key].effect for key in BY_KEY}
-    joules_effect = ratios["energy_j_per_sample"]
     rows.append([
         Cell(""), Cell("ratio", "strong"), *(ratio(ratios[key]) for key in (HEADLINE, "energy_j_per_sample")),
-        Cell(NONE, "dim", number=True) if joules_effect is None else Cell(times(1 / joules_effect.ratio), number=True),
+        inverse(ratios["energy_j_per_sample"]),
         *(ratio(ratios[key]) for key in ("power_mean_w", "peak_memory_bytes", "first_step_s")),
     ])  # fmt: skip
     return rows
@@ -91,15 +90,17 @@ def _value(side: Side, metric: str) -> Cell:
 
 
 def _sensors(comparison: Comparison) -> str:
-    """The systematic errors of the energies, which their intervals do not show."""
+    """What the energies cover, and their sensors' gain errors."""
     parts = []
+    same = comparison.baseline.machines.keys() == comparison.candidate.machines.keys()
     for name, side in (("baseline", comparison.baseline), ("candidate", comparison.candidate)):
-        gains = [float(v) for v in side.facts.get("gain_error", {})]
+        gains = {case.gain for case in side.cases.values()}
+        unknown = any(None in case.gains for case in side.cases.values())
         scope = listed(sorted(side.facts.get("scope", {}))) or "unknown"
-        gain = (
-            f"± {max(gains):.0%} (one standard deviation)"
-            if gains
-            else "unknown (no published comparison with a meter)"
-        )
-        parts.append(f"{name} covers {scope}, sensor gain error {gain}")
-    return "Energy intervals show scatter only; systematic errors come on top: " + "; ".join(parts) + "."
+        why = ", assumed: nobody has published a comparison with a meter" if unknown else ""
+        gain = "" if same else f", sensor gain ± {max(gains):.0%} (one standard deviation{why})"
+        parts.append(f"{name} covers {scope}{gain}")
+    how = "the same sensors on both sides, so their gain errors cancel out" if same else (
+        "intervals include the sensors' gain errors, which more runs do not reduce"
+    )  # fmt: skip
+    return f"Energy: {how}; {'; '.join(parts)}."

@@ -133,6 +133,11 @@ def _order(case: CaseDigest) -> tuple[Any, ...]:
     return (case.workload, *(getattr(case, key.name) or ("" if key.words else 0) for key in SELECTED))
 
 
+def _joules(case: CaseEvidence) -> Cell:
+    joules = _side(case, _JOULES)
+    return samples_per_joule(joules.value, joules.ci95)
+
+
 def _side(case: CaseEvidence, metric: str) -> Side:
     return side(case, BY_KEY[metric])
 
@@ -149,7 +154,7 @@ def _glance(overview: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
                 continue
             values = [_side(case, metric) for metric in _SHOWN]
             cells += [number(v.value, BY_KEY[m].unit, v.ci95, terse=True) for m, v in zip(_SHOWN, values, strict=True)]
-            table.append([*cells, samples_per_joule(_side(case, _JOULES).value), _checks(case)])
+            table.append([*cells, _joules(case), _checks(case)])
     heads = ("case", "device", *(BY_KEY[metric].title for metric in _SHOWN), "samples per joule", "checks")
     if table:
         yield without_empty(Table("Every case, by device", heads, table))
