@@ -153,11 +153,12 @@ def compare(
 
 
 def _compared(p: Pair, title: str, machine_spread: float) -> Compared:
-    differences = {m.key: _difference(p, m, machine_spread) for m in METRICS}
+    differences = {m.key: difference(p, m, machine_spread) for m in METRICS}
     return Compared(title, p, differences, _break_even(p))
 
 
-def _difference(p: Pair, metric: Metric, machine_spread: float) -> Difference:
+def difference(p: Pair, metric: Metric, machine_spread: float) -> Difference:
+    """Both sides' values of one metric and, where it means anything, their ratio."""
     baseline, candidate = side(p.baseline, metric), side(p.candidate, metric)
     if isinstance(baseline.value, Absent) or isinstance(candidate.value, Absent) or not metric.ratio:
         return Difference(metric.key, baseline, candidate, None)

@@ -12,6 +12,9 @@ processes less, processes of different cases alone or beside each other (correla
 Goals: any verdict at all in at most 6% of a cell's comparisons in 95% of the cells, and never above 8%; the intervals
 of the claims hold the truth in at least 93% in 95% of the cells. Apart, without a goal: cells whose days scatter by
 more than the 1% that is added where a side has fewer than 3 runs of a machine, or 3 machines.
+
+Below them the ratio of joules, which sensors with a gain error measured: intervals hold the true ratio in at least 93%,
+whether one side's sensors have such an error or both, and however many machines share it.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from typing import Any
 
 import numpy as np
 
+from gpuprof.analysis import compare as analysis
 from gpuprof.analysis import ratios
 from gpuprof.analysis.claims import Claim, claim, tested
 from gpuprof.analysis.effect import MACHINE_SPREAD, RUN_SPREAD
@@ -35,11 +39,12 @@ from gpuprof.analysis.evidence import CaseEvidence
 from gpuprof.analysis.levels import FEW
 from gpuprof.analysis.pairing import Pair
 from gpuprof.index.brief import PER_METRIC
-from gpuprof.metrics import METRICS
+from gpuprof.metrics import BY_KEY, METRICS
 
 CLAIMED = ("throughput_per_s", "latency_p50_s")
 AT = {metric.key: PER_METRIC * position for position, metric in enumerate(METRICS)}
 BESIDE = 0.6  # correlation of processes that ran beside each other
+ENERGY = [(gains, machines) for gains in ((0.05, 0.0), (0.05, 0.05)) for machines in (1, 3, 5)]
 MOST, NEVER, LEAST, SHARE = 0.06, 0.08, 0.93, 0.95
 
 
@@ -135,6 +140,34 @@ def judge(cell: Cell, comparisons: int, seed: int = 0) -> tuple[Cell, float, flo
     return cell, wrong / comparisons, held / comparisons, cases_held / comparisons
 
 
+def joules(gains: tuple[float, float], machines: int, comparisons: int, seed: int = 0) -> float:
+    """How often the interval of a ratio of joules holds the true one; `gains` are the sensors' standard errors.
+
+    Five processes a run scatter by 1%, machines by 1.5%; all of a side are off by one and the same gain.
+    """
+    rng = np.random.default_rng([seed, machines, *(round(1000 * gain) for gain in gains)])
+    metric, held = BY_KEY["energy_j_per_sample"], 0
+    for _ in range(comparisons):
+        sides = []
+        for name, gain in zip("bc", gains, strict=True):
+            logs = (
+                rng.normal(0, gain) + rng.normal(0, MACHINE_SPREAD, (machines, 1)) + rng.normal(0, 0.01, (machines, 5))
+            )
+            found: Any = SimpleNamespace(case_id=name, absent={})
+            case = CaseEvidence(found, lambda found=found: found, "", gains={gain})
+            for machine, each in enumerate(logs):
+                numbers = [float("nan")] * (PER_METRIC * len(METRICS))
+                of_run = (len(each), each.mean(), ((each - each.mean()) ** 2).sum(), np.exp(each.mean()))
+                numbers[AT[metric.key] : AT[metric.key] + PER_METRIC] = map(float, of_run)
+                case.rows.append((f"{name}{machine}", numbers, f"{name}{machine}"))
+            case.__dict__["in_full"] = {}
+            sides.append(case)
+        effect = analysis.difference(Pair(*sides, (), ()), metric, MACHINE_SPREAD).effect
+        assert effect is not None and effect.ci95 is not None
+        held += effect.ci95[0] <= 1 <= effect.ci95[1]
+    return held / comparisons
+
+
 def _judge(job: tuple[Cell, int]) -> tuple[Cell, float, float, float]:
     return judge(*job)
 
@@ -161,8 +194,16 @@ def main() -> int:
             if not apart:
                 misses = {name: count + miss for (name, count), miss in zip(misses.items(), bad, strict=True)}
             print(f"{cell.text:60} {wrong:12.1%} {held:13.1%} {cases_held:11.1%}{'  <' if any(bad) else ''}")
+    print("\nsensor gains, machines a side        ratio of joules held")
+    energies = [joules(gains, machines, options.comparisons) for gains, machines in ENERGY]
+    for (gains, machines), held in zip(ENERGY, energies, strict=True):
+        print(f"{gains[0]:.0%} and {gains[1]:.0%}, {machines}{held:44.1%}{'  <' if held < LEAST else ''}")
     judged = sum(not row[0].apart for row in rows)
-    met = misses["never"] == 0 and all(misses[n] <= (1 - SHARE) * judged for n in ("verdict", "overall", "cases"))
+    met = (
+        min(energies) >= LEAST
+        and misses["never"] == 0
+        and all(misses[n] <= (1 - SHARE) * judged for n in ("verdict", "overall", "cases"))
+    )
     print(f"\n{judged} cells: any verdict above {MOST:.0%} in {misses['verdict']}, "
           f"above {NEVER:.0%} in {misses['never']}; "
           f"coverage below {LEAST:.0%} in {misses['overall']} (overall) and {misses['cases']} (cases); "

@@ -20,11 +20,13 @@ Rates = Sequence[float] | str  # samples/s of each process, or the outcome that 
 def run(
     store: Path, number: int, cases: Mapping[str | tuple[str, int], Rates], *, device: str, card: str = "",
     regime: str = "device-bound", quick: bool = False, yardstick: Mapping[str, float] | None = None,
-    torch: str = "2.9.0", threads: int = 1, **case_fields: Any,
+    torch: str = "2.9.0", threads: int = 1, joules: Sequence[float | None] = (),
+    sensor: Mapping[str, Any] | None = None, **case_fields: Any,
 ) -> Path:  # fmt: skip
     """Publish a run; keys of `cases` are a workload, or a workload and its batch size. Returns its directory.
 
-    `yardstick` has the seconds of product and copy, which scatter by 0.2% from process to process.
+    `yardstick` has the seconds of product and copy, which scatter by 0.2% from process to process; `joules` those of a
+    sample in each process, which a `sensor` measured (fields of `record.run.TelemetrySource`).
     """
     card = card or f"card of {device}"
     lines = journal(kind="gpu")
@@ -37,6 +39,9 @@ def run(
     lines[0]["device"] |= known
     for holder, names in ((lines[0]["device"], known), (lines[0]["environment"], ("torch", "torch_build"))):
         holder["absent"] = {name: why for name, why in holder["absent"].items() if name not in names}
+    if sensor is not None:
+        lines[0] |= {"telemetry": _source(sensor), "no_telemetry": ""}
+        lines[-1] |= {"telemetry": _source(sensor), "no_telemetry": ""}
     template, end = lines[1], lines.pop()
     del lines[1]
     for key, rates in cases.items():
@@ -48,7 +53,8 @@ def run(
         }  # fmt: skip
         lines.append(template | {"case_id": case_id, "request": request})
         each = [repeat(i, outcome=rates, **_because(rates)) for i in range(3)] if isinstance(rates, str) else [
-            repeat(i, samples_per_s=rate, latency=_latency(8 / rate), **_yardstick(yardstick, i))
+            repeat(i, samples_per_s=rate, latency=_latency(8 / rate), **_yardstick(yardstick, i),
+                   **_telemetry(joules, i))
             for i, rate in enumerate(rates)
         ]  # fmt: skip
         lines += [{"type": "repeat", "case_id": case_id, "repeat": one, "raw": {"x": [1.0]}} for one in each]
@@ -69,6 +75,32 @@ def _yardstick(seconds: Mapping[str, float] | None, process: int) -> dict[str, A
     if seconds is None:
         return {}
     return {"yardstick": {name: value * (1 + 0.002 * (process % 3 - 1)) for name, value in seconds.items()}}
+
+
+def _source(sensor: Mapping[str, Any]) -> dict[str, Any]:
+    """A sensor as `run` describes it."""
+    known = {"vendor": "nvidia", "library": "NVML", "version": "12", "simulated": False, "device": "nvidia:0",
+             "attributed_by": "UUID", "scope": "board", "shared_by": 1, "power_signal": "instant",
+             "temperature_signal": "edge", "gain_error": 0.05, "gain_source": "made for a test", "hz": 10.0,
+             "identity": {}, "tick_s": 0.1, "call_s": 1e-4, "cpu_share": 0.001} | sensor  # fmt: skip
+    return known | {"absent": {name: "made for a test" for name, value in known.items() if value is None}}
+
+
+def _telemetry(joules: Sequence[float | None], process: int) -> dict[str, Any]:
+    """Of a window of 300 steps at batch 8, as `support.journals.repeat` has it."""
+    if not joules:
+        return {}
+    each, absent = joules[process], {"achieved_hz", "tick_s", "idle_power_w", "idle_power_error_w", "throttled_share"}
+    energy = {} if each is None else {"throughput": {
+        "method": "counter", "seconds": 10.0, "energy_j": each * 300 * 8, "error_j": 0.1, "above_idle_j": None,
+        "above_idle_error_j": None, "trapezoid_j": None, "disagreement": None,
+        "absent": dict.fromkeys(("above_idle_j", "above_idle_error_j", "trapezoid_j", "disagreement"), "test"),
+    }}  # fmt: skip
+    lost = {"throughput": "the counter stood still"} if each is None else {}
+    return {"telemetry": {
+        "samples": 100, "missed": 0, **dict.fromkeys(absent), "absent": dict.fromkeys(absent, "made for a test"),
+        "energy": energy, "energy_absent": lost, "window": {}, "before": {}, "after": {}, "checks": [],
+    }}  # fmt: skip
 
 
 def _because(outcome: str) -> dict[str, Any]:
