@@ -16,6 +16,7 @@ from gpuprof.analysis import fairness, ratios, titles
 from gpuprof.analysis.claims import Claim, claim, tested
 from gpuprof.analysis.effect import MACHINE_SPREAD, Effect, Error, between
 from gpuprof.analysis.evidence import CaseEvidence, Evidence, typical, unify
+from gpuprof.analysis.facts import Entry
 from gpuprof.analysis.pairing import Pair, pair
 from gpuprof.case_keys import WORK
 from gpuprof.index.brief import as_text
@@ -87,7 +88,8 @@ class Comparison:
     only_candidate: list[CaseEvidence]
     claims: list[Claim]
     overall: Claim
-    ledger: list[fairness.Entry]
+    ledger: list[Entry]  # where the sides differ
+    alike: list[Entry]  # what weighs on both of them alike
     machine_spread: float
 
     @property
@@ -113,9 +115,14 @@ class Comparison:
         return sum(case.pair.allowed for case in self.cases) / cases if cases else 0.0
 
     @property
-    def blocked(self) -> list[fairness.Entry]:
+    def weakened_by(self) -> set[str]:
+        """Keys of the entries that weaken the comparison."""
+        return {entry.key for entry in (*self.ledger, *self.alike) if entry.weight == "weakens"}
+
+    @property
+    def blocked(self) -> list[Entry]:
         """Entries of the ledger that forbid a verdict, on the sides or on some pairs."""
-        return [entry for entry in self.ledger if entry.weight == "blocks"]
+        return [entry for entry in (*self.ledger, *self.alike) if entry.weight == "blocks"]
 
 
 def _fate(case: CaseEvidence) -> str:
@@ -138,9 +145,11 @@ def compare(
     pairing = pair(baseline, candidate, vary)
     case_titles = titles.short([p.baseline.newest for p in pairing.pairs])
     title_of = {id(p): title for p, title in zip(pairing.pairs, case_titles, strict=True)}
-    entries = fairness.ledger(baseline, candidate, pairing.pairs, lambda p: title_of[id(p)], set(vary))
+    entries, alike = fairness.ledger(baseline, candidate, pairing.pairs, lambda p: title_of[id(p)], set(vary))
     # What blocks the sides as a whole forbids each pair.
-    veto = next((e.why for e in entries if e.weight == "blocks" and not e.cases and e.why != fairness.NOTHING), "")
+    veto = next(
+        (e.why for e in (*entries, *alike) if e.weight == "blocks" and not e.cases and e.why != fairness.NOTHING), ""
+    )
     pairs = [replace(p, reasons=(*p.reasons, veto)) if veto else p for p in pairing.pairs]
     cases = [_compared(p, title, machine_spread) for p, title in zip(pairs, case_titles, strict=True)]
     claims = [_claim(case, metric) for case in cases for metric in CLAIMED]
@@ -148,7 +157,7 @@ def compare(
     overall, claims = tested(_overall(cases, machine_spread), claims)
     return Comparison(
         baseline, candidate, tuple(sorted(vary)), cases, pairing.only_baseline, pairing.only_candidate,
-        claims, overall, entries, machine_spread,
+        claims, overall, entries, alike, machine_spread,
     )  # fmt: skip
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from gpuprof import throttling
 from gpuprof.analysis.evidence import CaseEvidence
+from gpuprof.analysis.facts import BOTH, ENERGY, SPEED, About, Judged, Weight
+from gpuprof.analysis.pairing import NETWORK
+from gpuprof.units import number, show
 
-Weight = Literal["blocks", "weakens", "noted"]
 HOTTER_C = 10.0  # difference of start temperatures that is noted
-Judged = tuple[Weight, str] | None
+_BUSIER = 20.0  # difference of GPU utilisations that matters, in percent of the time
+_SLOWER = 0.1  # of the median clock's share of its maximum
+_LONGER = 1.5  # ratio of the windows' lengths
+_DRAWS_MORE = 1.2  # ratio of idle powers
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,8 @@ class Check:
     key: str
     value: Callable[[CaseEvidence], str | None]  # what the ledger says that a side has
     judge: Callable[[CaseEvidence, CaseEvidence], Judged]  # weight and reason; None where it does not matter
+    about: About = BOTH
+    same_work: bool = False  # only asked where the pair differs in nothing that changes the work
 
 
 def _said(name: str, words: Mapping[Any, str] | None = None) -> Callable[[CaseEvidence], str | None]:
@@ -118,6 +125,36 @@ def _doubts(case: CaseEvidence) -> str | None:
     return warnings or ("in an older run" if True in case.said["doubtful"] else None)
 
 
+def _number(name: str, unit: str) -> Callable[[CaseEvidence], str | None]:
+    """A number of the newest run."""
+
+    def value(case: CaseEvidence) -> str | None:
+        found = case.newest.facts.get(name)
+        return None if found is None else f"{found:.0%}" if unit == "share" else show(found, unit)
+
+    return value
+
+
+def _apart(name: str, far: Callable[[float, float], bool], weight: Weight, why: str) -> Callable[..., Judged]:
+    """Where the newest runs' numbers are far apart; `far` gets the smaller one first."""
+
+    def judge(left: CaseEvidence, right: CaseEvidence) -> Judged:
+        low, high = left.newest.facts.get(name), right.newest.facts.get(name)
+        if low is None or high is None:
+            return None
+        return (weight, why) if far(min(low, high), max(low, high)) else None
+
+    return judge
+
+
+def _network(name: str) -> Callable[[CaseEvidence], str | None]:
+    def value(case: CaseEvidence) -> str | None:
+        return ", ".join(sorted(number(v) if isinstance(v, (int, float)) else str(v)
+                                for v in case.said[name] if v is not None)) or None  # fmt: skip
+
+    return value
+
+
 CHECKS = (
     Check("outcome", _said("outcome"), _no_outcome),
     Check("arithmetic", lambda case: case.newest.precision, _unknown_arithmetic),
@@ -132,13 +169,35 @@ CHECKS = (
     Check("regime", _said("regime"),
            _when("regime", "host-bound", "weakens", "host-bound: this measures the host CPU as much as the GPU")),
     Check("energy method", _said("energy_method"),
-           _unlike("energy_method", "weakens", "an energy counter and integrated power differ by a few percent")),
+           _unlike("energy_method", "weakens", "an energy counter and integrated power differ by a few percent"),
+           ENERGY),
     Check("throttled", _throttled, _throttling),
-    Check("temperature at start", _start, _starts),
+    Check("core clock over its maximum", _number("clock_share", "share"),
+          _apart("clock_share", lambda low, high: high - low > _SLOWER, "weakens", "one ran far below its clock")),
+    Check("GPU utilisation", _number("gpu_utilization_pct", "%"),
+          _apart("gpu_utilization_pct", lambda low, high: high - low > _BUSIER, "weakens",
+                 "one device waited for its host")),
+    Check("measured for", _number("window_s", "s"),
+          _apart("window_s", lambda low, high: high > _LONGER * low, "noted", "longer is hotter, and less noisy")),
+    Check("memory asked for again", _number("alloc_retries", ""),
+          _apart("alloc_retries", lambda low, high: high > 0, "weakens", "memory was short")),
+    Check("idle power", _number("idle_power_w", "W"),
+          _apart("idle_power_w", lambda low, high: high > _DRAWS_MORE * low, "noted",
+                 "energy above idle counts from it"),
+          ENERGY),
+    Check("temperature at start", _start, _starts, ENERGY),
     Check("host busy", _crowded, _crowding),
     Check("conditions", _doubts,
            _when("doubtful", True, "weakens", "a run's own checks raised warnings")),
     Check("peak memory covers", _said("memory_scope"),
            _unlike("memory_scope", "noted", "different quantities, so no ratio is given")),
+    Check("tolerance of the check", _said("tolerance"),
+          _unlike("tolerance", "noted", "results were checked less strictly on one side")),
+    Check("seed", _said("seed"), _unlike("seed", "noted", "other random weights and inputs of the same shapes")),
+    *(Check(title, _network(name), _unlike(name, "blocks", "another network under the same name"), same_work=True)
+      for name, title in NETWORK.items()),
+    Check("bytes a sample", _network("bytes_per_sample"),
+          _unlike("bytes_per_sample", "noted", "the same network is computed in other operations"), SPEED,
+          same_work=True),
     Check("weights", _said("weights"), _unlike("weights", "weakens", "power depends on the values multiplied")),
 )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,7 +12,7 @@ from typing import Any
 
 from gpuprof.analysis.levels import FEW, Level, Scatter, level
 from gpuprof.case_keys import FIELDS
-from gpuprof.index.brief import PER_METRIC, Brief, Numbers, Shared, as_text, brief, static
+from gpuprof.index.brief import PER_METRIC, PLAIN, Brief, Numbers, Shared, as_text, brief, static
 from gpuprof.index.digest import CaseDigest, Digest
 from gpuprof.index.sources import Choice, Chosen
 from gpuprof.metrics import INDEXED
@@ -23,7 +23,7 @@ UNKNOWN_GAIN = 0.05
 AT = {metric.key: PER_METRIC * position for position, metric in enumerate(INDEXED)}
 _SAID = (
     "outcome", "correctness", "steady", "regime", "energy_method", "fallback", "requested", "flags", "slowed",
-    "clocks_held", "doubtful", "crowded", "memory_scope", "weights",
+    "clocks_held", "doubtful", "crowded", "seed", *PLAIN,
 )  # fmt: skip
 _HOST = "\U0010fffd"  # begins a host's name in `unify`, and sorts it after every card's
 
@@ -117,7 +117,7 @@ class Evidence:
     runs: list[tuple[str, str, str]] = field(default_factory=list)  # run id, start, where
     machines: dict[str, int] = field(default_factory=dict)  # cards, until `unify` has grouped them
     heads: dict[Shared, int] = field(default_factory=dict)
-    fact_texts: dict[Shared, int] = field(default_factory=dict)
+    seen: list[tuple[Shared, Shared]] = field(default_factory=list)  # head and facts of each of `runs`
     cases: dict[Key, CaseEvidence] = field(default_factory=dict)
     find: Callable[[], Digest] | None = None  # gives the newest run in full
     skipped: list[str] = field(default_factory=list)  # a line each: records that could not be read, and copies
@@ -129,11 +129,16 @@ class Evidence:
     @cached_property
     def facts(self) -> dict[str, dict[str, int]]:
         """By name, the values that the runs had, each as text, with the number of runs."""
+        return self.facts_of(None)
+
+    def facts_of(self, runs: set[str] | None) -> dict[str, dict[str, int]]:
+        """As `facts`, of the runs with these ids (None: all)."""
+        seen = [each for (run, _, _), each in zip(self.runs, self.seen, strict=True) if runs is None or run in runs]
         counts: dict[str, dict[str, int]] = {}
-        for facts, runs in self.fact_texts.items():
-            _count(counts, facts.data, runs)
-        for head, runs in self.heads.items():
-            _count(counts, {name: head.data[name] for name in ("outcome", "host")}, runs)
+        for facts, number in Counter(facts for _, facts in seen).items():
+            _count(counts, facts.data, number)
+        for head, number in Counter(head for head, _ in seen).items():
+            _count(counts, {name: head.data[name] for name in ("outcome", "host")}, number)
         return counts
 
     @cached_property
@@ -230,7 +235,7 @@ def fold(side: Evidence, run: Brief, chosen: set[str] | None, find: Callable[[],
     machine = run.head.data["machine"]
     side.machines[machine] = side.machines.get(machine, 0) + 1
     side.heads[run.head] = side.heads.get(run.head, 0) + 1
-    side.fact_texts[run.facts] = side.fact_texts.get(run.facts, 0) + 1
+    side.seen.append((run.head, run.facts))
     side.find = find
     gain, sharing = run.facts.data.get("gain_error"), run.facts.data.get("shared_by") or 1
     for position, (shared, numbers) in enumerate(run.cases):

@@ -13,6 +13,9 @@ from gpuprof.index.brief import as_text
 
 # A difference in these stands in the ledger and forbids nothing: another setting of the machine, but the same work.
 TOLERATED = frozenset(SETTINGS)
+# What makes another network of it, as `index.digest` has it, with its title: such cases are never compared.
+NETWORK = {"item": "item", "items_per_sample": "items a sample", "parameters": "parameters",
+           "trainable_parameters": "trainable parameters", "flops_per_sample": "FLOPs a sample"}  # fmt: skip
 _NEAR = 2  # cases that differ in more than this are no counterparts of each other
 
 
@@ -109,6 +112,11 @@ def _forbidden(
         unknown = name == "precision" and None in (baseline.fields[name], candidate.fields[name])  # has a reason below
         if name not in free and not unknown:
             yield f"{HEADINGS[name]}: {shown(name, baseline)} against {shown(name, candidate)}"
+    if not set(differs) - TOLERATED:
+        for name, title in NETWORK.items():
+            left, right = (case.said[name] - {None} for case in (baseline, candidate))
+            if left and right and left != right:
+                yield f"another network: its {title} differ"
     for side, case in (("baseline", baseline), ("candidate", candidate)):
         if "ok" not in case.said["outcome"]:
             yield f"{side}: no measurement ({case.newest.outcome.replace('_', ' ')}: {case.newest.reason})"

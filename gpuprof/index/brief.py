@@ -17,7 +17,12 @@ from gpuprof.metrics import INDEXED
 
 STATIC = (
     "case_id", "workload", *WORK, *FIELDS, "requested", "fallback", "outcome", "reason", "correctness", "steady",
-    "regime", "energy_method",
+    "regime", "energy_method", "seed",
+)  # fmt: skip
+# Facts of a case that its runs have in common.
+PLAIN = (
+    "memory_scope", "weights", "item", "items_per_sample", "parameters", "trainable_parameters", "flops_per_sample",
+    "bytes_per_sample", "tolerance",
 )  # fmt: skip
 # PER_METRIC numbers for each metric, in the order of INDEXED: number of processes; mean, and sum of squared deviations,
 # of the logarithms of their values; the headline. NaN stands for a missing number, nowhere but in here.
@@ -90,8 +95,9 @@ def static(case: CaseDigest) -> str:
         | {
             "flags": as_text(facts.get("flags")), "slowed": ", ".join(slowed), "doubtful": bool(doubts),
             "clocks_held": shares.get(throttling.CLOCKS_SETTING, 0.0) > NOTABLE, "crowded": crowded,
-            "repeats": len(case.order), "memory_scope": facts.get("memory_scope"), "weights": facts.get("weights"),
+            "repeats": len(case.order),
         }
+        | {name: facts.get(name) for name in PLAIN}
     )  # fmt: skip
 
 

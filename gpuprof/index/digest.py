@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from gpuprof.record.run import RunRecord
 
 # Run-level facts of telemetry's first look, by their name in the record.
-READ_BEFORE = ("power_limit_w", "power_limit_default_w", "ecc_enabled", "core_clock_max_hz")
+READ_BEFORE = ("power_limit_w", "power_limit_default_w", "ecc_enabled", "core_clock_max_hz", "memory_clock_max_hz")
+COUNTED = ("items_per_sample", "parameters", "trainable_parameters", "flops_per_sample", "bytes_per_sample")
 IDENTITY = ("driver_version", "vbios_version", "partition")
 
 
@@ -112,6 +113,11 @@ def digest(record: RunRecord, where: str = "") -> Digest:
         "container": environment.container,
         "cpu": environment.cpu,
         "cores": environment.cpu_physical_cores,
+        "logical_cores": environment.cpu_logical_cores,
+        "host_memory_bytes": environment.memory_total_bytes,
+        "device_memory_bytes": device.memory_total_bytes,
+        "compute_units": device.compute_units,
+        "architecture": device.architecture,
         "kernel": environment.kernel,
         "os": environment.os,
         "python": environment.python,
@@ -124,16 +130,22 @@ def digest(record: RunRecord, where: str = "") -> Digest:
             "scope": telemetry.scope,
             "shared_by": telemetry.shared_by,
             "gain_error": telemetry.gain_error,
+            "power_signal": telemetry.power_signal,
+            "telemetry_hz": telemetry.hz,
+            "telemetry_library": f"{telemetry.library} {telemetry.version}",
             **{name: _said(telemetry.identity, name) for name in IDENTITY},
         }
         looks = (r.telemetry.before for case in record.cases for r in case.repeats if r.telemetry is not None)
         before = next(looks, {})
         facts |= {name: _said(before, name) for name in READ_BEFORE}
+        # At rest a link may be in a slow state; which generation both ends can do does not change.
+        link = [_said(before, name) for name in ("pcie_generation_max", "pcie_width")]
+        facts["pcie"] = None if None in link else f"generation {link[0]}, {link[1]} lanes"
     return Digest(
         run_id=record.run_id,
         started_at=record.started_at,
         outcome=record.outcome,
-        simulated=record.simulated,
+        simulated=record.simulated or (telemetry is not None and telemetry.simulated),
         kind=device.kind,
         vendor=device.vendor,
         device=device.name,
@@ -141,7 +153,7 @@ def digest(record: RunRecord, where: str = "") -> Digest:
         # A UUID is the card's own, in whatever container or host it is seen.
         machine=device.uuid or f"{host} {device.pci or device.name}",
         facts={name: value for name, value in facts.items() if value is not None},
-        cases=[_case(case) for case in record.cases],
+        cases=[_case(case, facts.get("core_clock_max_hz")) for case in record.cases],
         sampled=next(_sampled(record), None),
         where=where,
     )
@@ -161,7 +173,7 @@ def _said(readings: Mapping[str, SensorReading], name: str) -> Any:
     return None if reading is None else reading.value
 
 
-def _case(case: Case) -> CaseDigest:
+def _case(case: Case, clock_max_hz: Any) -> CaseDigest:
     good = [repeat for repeat in case.repeats if repeat.outcome == "ok" and repeat.throughput is not None]
     processes: dict[str, list[float]] = {}
     values: dict[str, float] = {}
@@ -188,6 +200,7 @@ def _case(case: Case) -> CaseDigest:
     checks = sorted({check for r in good if r.telemetry is not None for check in r.telemetry.checks})
     waits = [r.cpu.waiting for r in good if r.cpu is not None and r.cpu.waiting is not None]
     stolen = [r.cpu.stolen for r in good if r.cpu is not None and r.cpu.stolen is not None]
+    retries = [r.memory.alloc_retries for r in good if r.memory is not None and r.memory.alloc_retries is not None]
     scope = next((r.memory.scope for r in good if r.memory is not None), None)
     facts = {
         "memory_scope": scope,
@@ -202,6 +215,14 @@ def _case(case: Case) -> CaseDigest:
         "temperature_end_c": None if case.temperature_c is None else case.temperature_c.end,
         "power_max_w": None if case.power_w is None else case.power_w.max,
         "core_clock_hz": None if case.core_clock_hz is None else case.core_clock_hz.median,
+        "clock_share": None
+        if case.core_clock_hz is None or not isinstance(clock_max_hz, float) or clock_max_hz <= 0
+        else case.core_clock_hz.median / clock_max_hz,
+        "window_s": statistics.median(r.throughput.total_s for r in good if r.throughput is not None) if good else None,
+        "alloc_retries": max(retries, default=None),
+        "tolerance": case.correctness.tolerance,
+        "item": case.item,
+        **{name: getattr(case, name) for name in COUNTED},
         "gpu_utilization_pct": None if case.gpu_utilization_pct is None else case.gpu_utilization_pct.mean,
         "idle_power_w": case.idle_power_w,
         "energy_error_j_per_sample": case.energy_error_j_per_sample,

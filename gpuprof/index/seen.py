@@ -45,16 +45,16 @@ _REPEAT: Any = _seen(
     throughput=_with_numbers(repeat.Throughput) | None,
     device_span=_with_numbers(repeat.DeviceSpan) | None,
     latency=_with_numbers(repeat.Percentiles) | None,
-    memory=_seen(repeat.Memory, "scope") | None,
+    memory=_seen(repeat.Memory, "scope", "alloc_retries") | None,
     cpu=_seen(repeat.Cpu, "waiting", "stolen") | None,
     yardstick=_with_numbers(repeat.Yardstick) | None,
     telemetry=_TELEMETRY | None,
 )  # fmt: skip
 _CASE: Any = _with_numbers(
     case.Case, "absent", "case_id", "workload", *(key.name for key in case.ASKED), "params", "outcome", "reason",
-    "steady", "regime", "energy_method", "fallback_of", "throttled_share",
+    "steady", "regime", "energy_method", "fallback_of", "item", "throttled_share",
     precision=_seen(case.PrecisionRecord, "requested", "effective", "flags"),
-    correctness=_seen(case.Correctness, "verdict"),
+    correctness=_seen(case.Correctness, "verdict", "tolerance"),
     weights=_seen(case.WeightsRecord, "source", "sha256") | None,
     latency_s=_with_numbers(case.Latency, "absent", "ci95") | None,
     repeats=list[_REPEAT],
@@ -63,12 +63,17 @@ _CASE: Any = _with_numbers(
 )  # fmt: skip
 RunSeen: Any = _seen(
     run.RunRecord, "schema_", "run_id", "started_at", "outcome", "simulated", "protocol",
-    device=_seen(run.Device, "kind", "vendor", "name", "uuid", "pci"),
+    device=_seen(
+        run.Device, "kind", "vendor", "name", "uuid", "pci", "architecture", "memory_total_bytes", "compute_units"
+    ),
     environment=_seen(
         run.Environment, "hostname", "gpuprof", "gpuprof_commit", "torch", "torch_build", "libraries", "variables",
-        "container", "cpu", "cpu_physical_cores", "kernel", "os", "python",
+        "container", "cpu", "cpu_physical_cores", "cpu_logical_cores", "memory_total_bytes", "kernel", "os", "python",
     ),
     config=_seen(config.ConfigRecord, "file", "sha256"),
-    telemetry=_seen(run.TelemetrySource, "scope", "shared_by", "gain_error", identity=_READINGS) | None,
+    telemetry=_seen(
+        run.TelemetrySource, "scope", "shared_by", "gain_error", "power_signal", "hz", "library", "version",
+        "simulated", identity=_READINGS,
+    ) | None,
     cases=list[_CASE],
 )  # fmt: skip

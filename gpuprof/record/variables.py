@@ -20,7 +20,7 @@ TABLE = {
         "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT", "CUDA_FORCE_PTX_JIT",
         "CUDA_DISABLE_PTX_JIT", "CUDA_AUTO_BOOST", "CUDA_DISABLE_PERF_BOOST",
         "HIP_LAUNCH_BLOCKING", "HIP_FORCE_DEV_KERNARG", "AMD_SERIALIZE_KERNEL", "AMD_SERIALIZE_COPY",
-        "AMD_DIRECT_DISPATCH", "GPU_MAX_HW_QUEUES", "HSA_*",
+        "AMD_DIRECT_DISPATCH", "GPU_MAX_HW_QUEUES", "HSA_OVERRIDE_GFX_VERSION", "HSA_*",
     ),
     "which kernels and precision run": (
         "NVIDIA_TF32_OVERRIDE", "CUBLAS_*", "CUBLASLT_*", "CUDNN_*", "MIOPEN_*", "ROCBLAS_*", "HIPBLASLT_*",
@@ -42,6 +42,7 @@ TABLE = {
     "which job it was": ("SLURM_JOB_ID",),
 }  # fmt: skip
 
+_NO_SETTING = ("_VERSION", "_HOME")  # of a library's own family: where it is, and which; records have its version
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CRED|AUTH|PRIVATE", re.IGNORECASE)
 _EXACT = {name: why for why, names in TABLE.items() for name in names if "*" not in name}
 _FAMILIES = [
@@ -57,9 +58,21 @@ _SHORTEST_SECRET = 8  # a shorter value would be cut out of words
 
 def changes(name: str) -> str:
     """What the variable of this name changes; "" where it is none that records keep."""
-    if _SECRET.search(name):
+    if _SECRET.search(name) or (name.endswith(_NO_SETTING) and name not in _EXACT):
         return ""
     return _EXACT.get(name) or next((why for family, why in _FAMILIES if family.fullmatch(name)), "")
+
+
+# Of libraries that one vendor alone has; nothing but the ledger's length depends on it.
+_ONE_VENDOR = re.compile(
+    r"(CUDA|NVIDIA|CUDNN|CUBLAS|CUBLASLT|HIP|ROCR|AMD|GPU|HSA|MIOPEN|ROCBLAS|HIPBLASLT|HIPBLAS|TENSILE)_|"
+    r"TRITON_PTXAS_|TORCH_(CUDNN|ROCM)_|PYTORCH_(CUDA|HIP|MIOPEN)_|TORCH_(ALLOW_TF32_CUBLAS|BLAS_PREFER)_"
+)
+
+
+def of_one_vendor(name: str) -> bool:
+    """Whether only the libraries of one vendor read the variable of this name."""
+    return _ONE_VENDOR.match(name) is not None
 
 
 def kept(variables: Mapping[str, str]) -> dict[str, str]:

@@ -111,7 +111,7 @@ def _case(side_name: str, machine: str, number: int, logs: Any, means: Any, squa
         run = f"{side_name}{m}-{r}"
         case.rows.append((f"{machine}{m}", numbers, run))
         processes = {metric: np.exp(logs[i, m, r]).tolist() for i, metric in enumerate(CLAIMED)}
-        full[run] = SimpleNamespace(order=range(logs.shape[3]), processes=processes)
+        full[run] = SimpleNamespace(order=range(logs.shape[3]), processes=processes, partial={})
     case.__dict__["in_full"] = full if len(case.rows) <= FEW else {}
     return case
 
@@ -154,15 +154,16 @@ def joules(gains: tuple[float, float], machines: int, comparisons: int, seed: in
                 rng.normal(0, gain) + rng.normal(0, MACHINE_SPREAD, (machines, 1)) + rng.normal(0, 0.01, (machines, 5))
             )
             found: Any = SimpleNamespace(case_id=name, absent={})
-            case = CaseEvidence(found, lambda found=found: found, "", gains={gain})
+            find: Any = dict
+            case = CaseEvidence(found, find, "", gains={gain})
             for machine, each in enumerate(logs):
                 numbers = [float("nan")] * (PER_METRIC * len(METRICS))
                 of_run = (len(each), each.mean(), ((each - each.mean()) ** 2).sum(), np.exp(each.mean()))
                 numbers[AT[metric.key] : AT[metric.key] + PER_METRIC] = map(float, of_run)
                 case.rows.append((f"{name}{machine}", numbers, f"{name}{machine}"))
-            case.__dict__["in_full"] = {}
+            case.__dict__ |= {"in_full": {}, "newest": found}
             sides.append(case)
-        effect = analysis.difference(Pair(*sides, (), ()), metric, MACHINE_SPREAD).effect
+        effect = analysis.difference(Pair(sides[0], sides[1], (), ()), metric, MACHINE_SPREAD).effect
         assert effect is not None and effect.ci95 is not None
         held += effect.ci95[0] <= 1 <= effect.ci95[1]
     return held / comparisons

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from gpuprof.analysis import compare as analysis
+from gpuprof.record.variables import kept
 from gpuprof.report.stories import comparison
 from support.sides import NOW, PROTOCOL, case, claims, compare, one, rows, run, side
 
@@ -188,3 +190,66 @@ def test_blocks_come_first():
     )
     assert [(e.weight, e.key) for e in found.ledger] == [("blocks", "correctness"), ("weakens", "steady")]
     assert [e.key for e in found.blocked] == ["correctness"]
+
+
+# What the vendors' PyTorch images set, as far as it looks as if it could matter; and what else differs between a node
+# of either kind that nobody has tuned.
+NVIDIA_IMAGE = {
+    "CUDA_VERSION": "13.0.1.012", "CUDA_DRIVER_VERSION": "580.82.07", "CUDA_HOME": "/usr/local/cuda",
+    "CUDA_MODULE_LOADING": "LAZY", "CUBLAS_VERSION": "13.0.2.14", "CUDNN_VERSION": "9.13.0.50",
+    "CUDNN_FRONTEND_VERSION": "1.14.1", "NVIDIA_BUILD_ID": "210000000", "NVIDIA_DRIVER_CAPABILITIES": "compute,utility",
+    "NVIDIA_VISIBLE_DEVICES": "all", "NVIDIA_REQUIRE_CUDA": "cuda>=9.0", "NVIDIA_PRODUCT_NAME": "PyTorch",
+    "NVIDIA_PYTORCH_VERSION": "25.09", "PYTORCH_HOME": "/opt/pytorch/pytorch", "PYTORCH_BUILD_NUMBER": "0",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1", "TORCH_CUDA_ARCH_LIST": "8.0 8.6 9.0 10.0+PTX",
+    "TRITON_PTXAS_PATH": "/usr/local/cuda/bin/ptxas", "OPENBLAS_VERSION": "0.3.30", "OMPI_MCA_coll_hcoll_enable": "0",
+}  # fmt: skip
+AMD_IMAGE = {
+    "ROCM_PATH": "/opt/rocm", "ROCM_HOME": "/opt/rocm", "PYTORCH_ROCM_ARCH": "gfx90a;gfx942", "HIP_PLATFORM": "amd",
+    "HSA_NO_SCRATCH_RECLAIM": "1", "HIP_FORCE_DEV_KERNARG": "1", "MIOPEN_USER_DB_PATH": "/tmp/miopen",
+    "TORCH_BLAS_PREFER_HIPBLASLT": "1", "MAX_JOBS": "64",
+}  # fmt: skip
+
+
+def test_two_vendors_ordinary_images_are_no_cry_of_wolf():
+    nvidia = {
+        "torch": "2.9.0a0+50eac811a6.nv25.09", "variables": kept(NVIDIA_IMAGE), "container": "a", "gain_error": 0.05,
+        "libraries": {"cuda": "13.0", "cudnn": "91300", "triton": "3.4.0", "numpy": "1.26.4"}, "cpu": "Xeon",
+        "cores": 112, "power_signal": "instant", "telemetry_library": "NVML 13.580", "architecture": "sm_90",
+        "pcie": "generation 5, 16 lanes", "power_limit_w": 700.0, "power_limit_default_w": 700.0, "kernel": "5.15",
+    }  # fmt: skip
+    amd = {
+        "torch": "2.9.0+rocm7.0", "torch_build": "rocm", "variables": kept(AMD_IMAGE), "container": "b",
+        "libraries": {"hip": "7.0", "miopen": "3.5", "triton": "3.4.0", "numpy": "2.1.2"},
+        "power_signal": "average", "telemetry_library": "AMD SMI 26.0", "cpu": "EPYC", "cores": 96,
+        "architecture": "gfx942", "pcie": "generation 5, 16 lanes", "scope": "socket", "driver_version": "6.14",
+        "power_limit_w": 750.0, "power_limit_default_w": 750.0, "kernel": "6.8",
+    }  # fmt: skip
+    found = compare(one(case(), facts=nvidia), one(case(), facts=amd, vendor="amd", device="MI300X", machine="b"))
+    weakens = {entry.key: entry.about for entry in found.ledger if entry.weight == "weakens"}
+    assert weakens == {"torch": "speed and energy", "what power covers": "energy", "power signal": "energy"}
+    own = rows(found)["variables of its libraries"]
+    assert "HSA_NO_SCRATCH_RECLAIM=1" in own.candidate
+    assert "CUDA_MODULE_LOADING=LAZY" in own.baseline
+
+
+def test_no_line_in_which_both_sides_say_the_same():
+    both = [
+        one(case(steady=False, regime="host-bound"), facts={"protocol": PROTOCOL | {"name": "quick"}}) for _ in "bc"
+    ]
+    found = compare(*both)
+    assert found.ledger == []
+    assert {entry.key for entry in found.alike} == {"steady", "regime", "quick protocol"}
+    mixed = [side(*(run(case(), facts={"protocol": PROTOCOL | {"repeats": n}}) for n in (3, 5))) for _ in "bc"]
+    assert compare(*mixed).ledger == []
+
+
+def test_a_run_without_a_counterpart_brings_nothing_in():
+    other = run(case(workload="gru"), facts={"torch": "1.0", "driver_version": "1"})
+    found = compare(one(case()), side(run(case()), other))
+    assert found.ledger == []
+
+
+def test_turns_counts_the_runs_of_a_case():
+    """Six runs a side, each of another workload, are one run a case."""
+    suites = [side(*(run(case(workload=w), machine="m") for w in ("cnn", "rnn", "lstm", "gru"))) for _ in "bc"]
+    assert "turns" in {entry.key for entry in analysis.compare(*suites).ledger}

@@ -105,7 +105,7 @@ def test_the_same_values_on_both_sides_are_no_comparison(sides):
     values = rates(100, 1)
     found = document(*sides({"cnn": values}, {"cnn": values}, names=("H100", "H100")))
     assert found["overall"]["verdict"] is None
-    assert "both sides have the same measurements" in found["overall"]["reason"] + json.dumps(found["ledger"])
+    assert "both sides have the same measurements" in found["overall"]["reason"] + json.dumps(found["alike"])
 
 
 @pytest.mark.parametrize("value", [1e29, 130.0])

@@ -86,4 +86,4 @@ def claims(found, metric: str = "throughput_per_s", view: str = "iso-batch") -> 
 
 
 def rows(found) -> dict[str, Any]:
-    return {entry.key: entry for entry in found.ledger}
+    return {entry.key: entry for entry in (*found.ledger, *found.alike)}

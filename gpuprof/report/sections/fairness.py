@@ -17,15 +17,19 @@ def blocks(subject: Subject) -> Iterable[Block]:
     compared, count = subject.comparison, len(subject.comparison.cases)
     if compared.ledger:
         yield Table(
-            "All differences between the sides", ("weight", "what", *subject.names, "why it matters", "case"),
+            "All differences between the sides", ("weight", "of", "what", *subject.names, "why it matters", "case"),
             [
-                [Cell(e.weight, _WEIGHTS[e.weight]), Cell(e.key), Cell(shortened(e.baseline or NONE, 200)),
-                 Cell(shortened(e.candidate or NONE, 200)), Cell(e.why), Cell(_about(e.cases, count), "dim")]
+                [Cell(e.weight, _WEIGHTS[e.weight]), Cell(e.about), Cell(e.key),
+                 *(Cell(shortened(side or NONE, 200)) for side in (e.baseline, e.candidate)), Cell(e.why),
+                 Cell(_about(e.cases, count), "dim")]
                 for e in compared.ledger
             ],
         )  # fmt: skip
     else:
         yield Notice("The sides differ only in their devices.", "good")
+    if compared.alike:
+        yield Notice("On both sides alike:", "warn")
+        yield Bullets([f"{e.key}: {shortened(e.baseline or NONE, 200)} ({e.why})" for e in compared.alike])
     for name, cases in ((subject.names[0], compared.only_baseline), (subject.names[1], compared.only_candidate)):
         if cases:
             yield Notice(f"Only on {name}: " + listed([case.newest.case_id for case in cases], 10), "dim")

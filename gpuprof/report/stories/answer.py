@@ -167,6 +167,6 @@ def _gaps(comparison: Comparison, sides: tuple[str, str]) -> str:
 
 def _weaknesses(comparison: Comparison) -> str:
     """The heaviest rows of the ledger as a clause; "" where there are none."""
-    weak = {entry.key for entry in comparison.ledger if entry.weight == "weakens"}
+    weak = comparison.weakened_by
     heavy = [words for key, words in _HEAVY if key in weak and not (key == "regime" and _all_host_bound(comparison))]
     return f"Weakened: {'; '.join(heavy[:_HEAVIEST])}." if heavy else ""
