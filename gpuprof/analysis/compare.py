@@ -18,6 +18,7 @@ from gpuprof.analysis.effect import MACHINE_SPREAD, Effect, Error, between
 from gpuprof.analysis.evidence import CaseEvidence, Evidence, typical, unify
 from gpuprof.analysis.facts import Entry
 from gpuprof.analysis.pairing import Pair, pair
+from gpuprof.analysis.planning import Plan, plans
 from gpuprof.case_keys import WORK
 from gpuprof.index.brief import as_text
 from gpuprof.metrics import METRICS, Metric
@@ -25,6 +26,7 @@ from gpuprof.stats import Interval
 
 CLAIMED = ("throughput_per_s", "latency_p50_s")
 HEADLINE = "throughput_per_s"
+LEAST = 0.05
 ENOUGH = 0.8  # share of the cases below which no sentence may speak of the devices as such
 
 
@@ -91,11 +93,30 @@ class Comparison:
     ledger: list[Entry]  # where the sides differ
     alike: list[Entry]  # what weighs on both of them alike
     machine_spread: float
+    least: float = LEAST  # the smallest relative difference that matters to whoever asks
+    plans: tuple[Plan, ...] = ()  # how many processes, runs or machines would show it
 
     @property
     def simulated(self) -> bool:
         """Whether any run of either side was simulated."""
         return True in self.baseline.simulated | self.candidate.simulated
+
+    @property
+    def failures(self) -> set[str]:
+        """What a gate may fail on: `slower` by `least` or more, overall or in some claim; `no-verdict`.
+
+        The latter where the overall claim was not tested, or shows no difference and leaves `least` possible.
+        """
+        found = set()
+        for claim_ in (self.overall, *self.claims):
+            slower = claim_.verdict == "slower" and claim_.ratio is not None
+            if slower and abs(math.log(claim_.ratio or 1.0)) >= math.log1p(self.least) * (1 - 1e-9):
+                found.add("slower")
+        interval = self.overall.interval
+        wide = interval is None or max(abs(math.log(end)) for end in interval) > math.log1p(self.least)
+        if self.overall.verdict is None or (self.overall.verdict == "no difference shown" and wide):
+            found.add("no-verdict")
+        return found
 
     @property
     def gaps(self) -> list[Gap]:
@@ -134,12 +155,13 @@ def _fate(case: CaseEvidence) -> str:
 
 def compare(
     baseline: Evidence, candidate: Evidence, *, vary: AbstractSet[str] = frozenset(),
-    machine_spread: float = MACHINE_SPREAD,
+    machine_spread: float = MACHINE_SPREAD, least: float = LEAST,
 ) -> Comparison:  # fmt: skip
     """Pair the cases of two sides, and say how they differ and what may be claimed of it.
 
     `vary` are case keys that differ on purpose. `machine_spread` is the coefficient of variation between machines of
-    one model, added for each side that is one machine. The sides' machines are renamed in place (`evidence.unify`).
+    one model, added for each side that is one machine. `least` is the smallest relative difference that matters. The
+    sides' machines are renamed in place (`evidence.unify`).
     """
     unify(baseline, candidate)
     pairing = pair(baseline, candidate, vary)
@@ -157,7 +179,7 @@ def compare(
     overall, claims = tested(_overall(cases, machine_spread), claims)
     return Comparison(
         baseline, candidate, tuple(sorted(vary)), cases, pairing.only_baseline, pairing.only_candidate,
-        claims, overall, entries, alike, machine_spread,
+        claims, overall, entries, alike, machine_spread, least, tuple(plans(overall, pairs, least)),
     )  # fmt: skip
 
 

@@ -59,7 +59,8 @@ class Effect:
     baseline_units: int
     candidate_units: int
     measured: Error | None = None
-    added: Error = _NO_ERROR  # for machines or runs that were not measured
+    days: Error = _NO_ERROR  # added for the machines' other runs, which were not measured
+    chassis: Error = _NO_ERROR  # added for other machines, which were not measured
     gain: Error = _NO_ERROR  # of the sensors, where the values come from such: no number of runs makes it smaller
     shift: float = 0.0  # of the machine between the sides (`analysis.yardstick`): a logarithm, not below 0
 
@@ -67,6 +68,11 @@ class Effect:
     def ratio(self) -> float:
         """Candidate / baseline."""
         return finite_exp(self.difference)
+
+    @property
+    def added(self) -> Error:
+        """For machines and runs that were not measured."""
+        return joined((self.days, self.chassis))
 
     @property
     def spread(self) -> float:
@@ -130,8 +136,7 @@ class Effect:
         """
         if self.measured is None:
             return None
-        usual = (1 - 2 / (9 * max(1.0, self.measured.freedom))) ** 1.5
-        se = math.hypot(self.measured.se / usual, self.added.se, self.gain.se)
+        se = math.hypot(self.measured.se / usual(self.measured.freedom), self.added.se, self.gain.se)
         freedom = joined(self._errors).freedom
         critical = (self.half(level) - self.shift) / joined(self._errors).se if se > 0 else 0.0
         beyond = _Z_POWER * math.sqrt(1 + critical**2 / (2 * freedom))
@@ -141,6 +146,11 @@ class Effect:
     def _errors(self) -> tuple[Error, Error, Error]:
         assert self.measured is not None
         return self.measured, self.added, self.gain
+
+
+def usual(freedom: float) -> float:
+    """The median of a standard deviation that is measured with so many degrees of freedom, over the true one."""
+    return float((1 - 2 / (9 * max(1.0, freedom))) ** 1.5)
 
 
 def joined(errors: Sequence[Error]) -> Error:
@@ -194,18 +204,18 @@ def between(b: Level, c: Level, *, machine_spread: float = MACHINE_SPREAD, run_s
         return Effect(c.mean - b.mean, unit, b.units, c.units)
     seen = (b.days, c.days)
     if same or not (b.past.freedom or c.past.freedom):
-        added = [_unmeasured(run_spread, RUN_FREEDOM, (*seen, b.past, c.past), b.day_share + c.day_share)]
+        days = _unmeasured(run_spread, RUN_FREEDOM, (*seen, b.past, c.past), b.day_share + c.day_share)
     else:  # what a machine showed in the past is its own
-        added = [_unmeasured(run_spread, RUN_FREEDOM, (*seen, side.past), side.day_share) for side in (b, c)]
-    if not same:
-        added.append(
-            _unmeasured(machine_spread, MACHINE_FREEDOM, (b.chassis, c.chassis), b.machine_share + c.machine_share)
-        )
-    return Effect(c.mean - b.mean, unit, b.units, c.units, _welch(b, c), joined(added))
+        days = joined([_unmeasured(run_spread, RUN_FREEDOM, (*seen, side.past), side.day_share) for side in (b, c)])
+    chassis = _NO_ERROR if same else _unmeasured(
+        machine_spread, MACHINE_FREEDOM, (b.chassis, c.chassis), b.machine_share + c.machine_share
+    )  # fmt: skip
+    measured = welch((b.variance, b.freedom), (c.variance, c.freedom))
+    return Effect(c.mean - b.mean, unit, b.units, c.units, measured, days, chassis)
 
 
-def _welch(b: Level, c: Level) -> Error:
-    """Both sides' measured errors as one.
+def welch(*parts: tuple[float, float]) -> Error:
+    """Both sides' measured errors, each a variance with its degrees of freedom, as one.
 
     The degrees of freedom of Welch's t follow the variances that happened to be seen. Where the side that really
     scatters more happened to scatter little, they are too many: three processes against five of a third of the scatter
@@ -213,8 +223,6 @@ def _welch(b: Level, c: Level) -> Error:
     the fewest that either side would give, were its variance at the end of the one-sided 70% interval around what was
     seen (scripts/bench/referee.py).
     """
-    assert b.variance is not None and c.variance is not None
-    parts = [(b.variance, b.freedom), (c.variance, c.freedom)]
     fewest = SURE
     for larger in range(2):
         freedoms = [
@@ -222,7 +230,7 @@ def _welch(b: Level, c: Level) -> Error:
             for position, (v, f) in enumerate(parts)
         ]
         fewest = min(fewest, joined(freedoms).freedom)
-    return Error(math.sqrt(b.variance + c.variance), fewest)
+    return Error(math.sqrt(math.fsum(variance for variance, _ in parts)), fewest)
 
 
 def _may_be(freedom: float) -> float:
@@ -279,7 +287,12 @@ def together(weighted: Sequence[tuple[Effect, float]]) -> Effect:
     least = [min(getattr(effect, side) for effect, _ in weighted) for side in ("baseline_units", "candidate_units")]
     alone: list[Error] = []
     shared: list[Error] = []
-    added = _shared([Error(weight * effect.added.se, effect.added.freedom) for effect, weight in weighted])
+    days, chassis = (
+        _shared(
+            [Error(weight * getattr(effect, name).se, getattr(effect, name).freedom) for effect, weight in weighted]
+        )
+        for name in ("days", "chassis")
+    )
     gain = _shared([Error(weight * effect.gain.se) for effect, weight in weighted])
     shift = math.fsum(weight * effect.shift for effect, weight in weighted)
     for effect, weight in weighted:
@@ -288,7 +301,7 @@ def together(weighted: Sequence[tuple[Effect, float]]) -> Effect:
         (alone if effect.unit in _SCATTER_ALONE else shared).append(
             Error(weight * effect.measured.se, effect.measured.freedom)
         )
-    return Effect(mean, unit, least[0], least[1], joined([*alone, _shared(shared)]), added, gain, shift)
+    return Effect(mean, unit, least[0], least[1], joined([*alone, _shared(shared)]), days, chassis, gain, shift)
 
 
 def _shared(errors: Sequence[Error]) -> Error:

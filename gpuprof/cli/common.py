@@ -21,6 +21,26 @@ store_option = click.option(
     "--store", type=click.Path(path_type=Path), default=DEFAULT_STORE, envvar="GPUPROF_STORE", show_default=True,
     show_envvar=True, help="Directory of stored runs.",
 )  # fmt: skip
+
+
+class Share(click.ParamType):  # type: ignore[type-arg]
+    """A share of 1, written as 0.05 or 5%."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The share as a number above 0 and at most 10."""
+        text = str(value).strip()
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            share = -1.0
+        if not 0 < share <= 10:
+            self.fail(f"{value!r} is no share; write 5% or 0.05", param, ctx)
+        return share
+
+
+SHARE = Share()
 redact_option = click.option(
     "--redact",
     is_flag=True,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from gpuprof.case_keys import FIELDS, SELECTED
-from gpuprof.cli.common import json_option, print_json, redact_option, store_option
-from gpuprof.errors import EXIT_OK, EXIT_UNFAIR, UsageError
+from gpuprof.cli.common import SHARE, json_option, print_json, redact_option, store_option
+from gpuprof.errors import EXIT_OK, EXIT_REGRESSION, EXIT_UNFAIR, UsageError
 
 if TYPE_CHECKING:
     from gpuprof.analysis.compare import Comparison
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 @click.option("--machine-spread", type=click.FloatRange(0, 1), metavar="SHARE", default=None,
               help="Assumed relative spread of throughput between machines of one model, for a side with one machine.  "
               "[default: 0.015]")  # fmt: skip
+@click.option("--least", type=SHARE, metavar="SHARE", default="5%", show_default=True,
+              help="The smallest difference that matters to you: below it --fail-on ignores any, and for it the report "
+              "plans.")  # fmt: skip
+@click.option("--fail-on", multiple=True, type=click.Choice(["slower", "no-verdict"]),
+              help="Exit with code 5 if the candidate is slower by --least or more, overall or in some case; or if "
+              "nothing can be said of a difference of --least.  May be repeated.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Refuse with exit code 4 if the fairness ledger blocks anything.")
 @click.option("--format", "form", type=click.Choice(["text", "json", "md", "html", "pdf"]), default=None,
               help="Default: from the suffix of -o, else text.")  # fmt: skip
@@ -31,12 +37,13 @@ if TYPE_CHECKING:
 @redact_option
 @json_option
 def command(
-    baseline: str, candidate: str, store: Path, vary: tuple[str, ...], machine_spread: float | None, strict: bool,
-    form: str | None, output: Path | None, redact: bool, as_json: bool,
+    baseline: str, candidate: str, store: Path, vary: tuple[str, ...], machine_spread: float | None, least: float,
+    fail_on: tuple[str, ...], strict: bool, form: str | None, output: Path | None, redact: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Compare CANDIDATE with BASELINE: is it faster, by how much, how sure, and was the comparison fair?
 
-    Each side is a run id or a unique part of one, a record, a directory of runs, or a selector that picks runs from
+    Each side is a run id or a unique part of one, `last`, `previous` (the newest before the last of the same
+    configuration), a record, a directory of runs, or a selector that picks runs from
     the store: conditions FIELD OP VALUE joined by commas. OP is = != ~ (contains) >= <= > or <. FIELD is vendor,
     device, date, host, torch, driver, kind, run, outcome or simulated for runs, and workload, CASE_KEYS for cases. No
     GPU, torch or vendor library is needed.
@@ -49,12 +56,14 @@ def command(
       gpuprof compare variant=eager variant=compile --format md
       gpuprof compare results-h100/ results-mi300x/ --strict --format json
       gpuprof compare vendor=nvidia vendor=amd --redact -o for-the-vendor.html
+      gpuprof compare previous last --fail-on slower --least 3%
 
     \b
     Exit codes:
       0  compared
       2  bad usage, or no such runs
       4  refused by --strict
+      5  what --fail-on names
     """
     from gpuprof.analysis import compare as analysis
     from gpuprof.analysis import evidence, past
@@ -86,7 +95,7 @@ def command(
             )
     comparison = analysis.compare(
         *sides, vary=set(vary) | varied(*(choice.selector for choice in choices)),
-        machine_spread=MACHINE_SPREAD if machine_spread is None else machine_spread,
+        machine_spread=MACHINE_SPREAD if machine_spread is None else machine_spread, least=least,
     )  # fmt: skip
     if strict and (comparison.blocked or comparison.coverage < analysis.ENOUGH):
         return _refuse(comparison, as_json=form == "json")
@@ -94,7 +103,7 @@ def command(
     drawn = sampled.of(*zip(names(*sides), sides, strict=True)) if form in ("html", "pdf") else None
     hide = redaction(sides) if redact else None
     hand_out(story(comparison, now, drawn), lambda: document(comparison, now), form, output, hide)
-    return EXIT_OK
+    return EXIT_REGRESSION if set(fail_on) & comparison.failures else EXIT_OK
 
 
 command.help = (command.help or "").replace("CASE_KEYS", ", ".join(key.name for key in SELECTED))

@@ -40,8 +40,8 @@ def command(
 ) -> int:
     """Write stored runs in a format that other tools read.
 
-    SELECTED_RUN is a run as in `gpuprof show` (its id, a unique part of the id, a path, or `last`), or a directory,
-    for all runs in it.
+    SELECTED_RUN is a run as in `gpuprof show` (its id, a unique part of the id, a path, `last` or `previous`), or a
+    directory, for all runs in it.
 
     A value that was not measured is an empty cell, a null or a missing sample, never 0. Runs on simulated hardware are
     marked in every format. Formats that hold newest values skip cases that computed wrong results, and report each one.

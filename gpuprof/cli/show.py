@@ -15,7 +15,7 @@ from gpuprof.errors import EXIT_OK
 @store_option
 @json_option
 def command(run: str, store: Path, as_json: bool) -> int:
-    """Show the stored RUN: its id, a unique part of the id, a path, or `last`.
+    """Show the stored RUN: its id, a unique part of the id, a path, `last` or `previous`.
 
     \b
     Examples:

@@ -132,17 +132,29 @@ def record_file(path: Path) -> Path:
     return path / "record.json" if os.path.isdir(path) else path  # noqa: PTH112 - Path.is_dir raises for some links
 
 
-def find(store: Path, name: str) -> Path:
-    """The directory or record.json of the run named by its id, a unique part of it, a path, or `last`.
+def _configuration(run_id: str) -> str:
+    """The name of the configuration in a run's id: between its time and its number."""
+    return run_id.partition("-")[2].rpartition("-")[0]
 
-    Raises StoreError when there is none, or more than one.
+
+def find(store: Path, name: str) -> Path:
+    """The directory or record.json of the run named by its id, a unique part of it, a path, `last` or `previous`.
+
+    `last` is the newest run, `previous` the newest before it of the same configuration, by the name in its id. Raises
+    StoreError when there is none, or more than one.
     """
     direct = Path(name)
     with contextlib.suppress(OSError):  # longer than a file name may be
         if (direct / "record.json").is_file() or (direct.suffix == ".json" and direct.is_file()):
             return direct
     runs = run_directories(store)
-    matches = runs[-1:] if name == "last" else [run for run in runs if name in run.name]
+    if name == "previous" and runs:
+        *earlier, last = runs
+        matches = [run for run in earlier if _configuration(run.name) == _configuration(last.name)][-1:]
+        if not matches:
+            raise StoreError(f"no run before {last.name} in {store} is of the same configuration")
+    else:
+        matches = runs[-1:] if name == "last" else [run for run in runs if name in run.name]
     exact = [run for run in matches if run.name == name]
     if len(exact or matches) == 1:
         return (exact or matches)[0]

@@ -36,6 +36,7 @@ def document(comparison: Comparison, now: str) -> dict[str, Any]:
         "overall": _claim(comparison.overall),
         "claims": [_claim(claim) for claim in comparison.claims],
         "ledger": [asdict(entry) for entry in comparison.ledger],
+        "plan": {"least": comparison.least, "power": 0.8, "options": [asdict(plan) for plan in comparison.plans]},
         "alike": [asdict(entry) for entry in comparison.alike],
         "cases": [_case(case) for case in comparison.cases],
         "only_baseline": [case.newest.case_id for case in comparison.only_baseline],

@@ -44,7 +44,26 @@ def answer(comparison: Comparison, sides: tuple[str, str]) -> tuple[str, str]:
         return f"No verdict: {overall.reason}.", _joined(f"{candidate} showed {numbers}.", gaps)
     numbers = f"{numbers}, {confidence(overall)} interval {times_interval(overall.interval)}"
     first, second = _verdict(comparison, sides, numbers)
-    return first, _joined(second, gaps, _weaknesses(comparison))
+    plan = planned(comparison) if overall.verdict == "no difference shown" else ""
+    return first, _joined(second, plan, gaps, _weaknesses(comparison))
+
+
+_PLANS = {
+    "processes": "processes a side in the same runs", "turns": "processes a side that take turns in one run",
+    "runs": "runs a side, each on a day of its own", "machines": "machines a side",
+}  # fmt: skip
+
+
+def planned(comparison: Comparison) -> str:
+    """What would show a difference that matters, where this comparison could hardly; "" where it could."""
+    mde = comparison.overall.mde
+    if mde is None or mde <= comparison.least:
+        return ""
+    ways = [
+        f"{plan.needed} {_PLANS[plan.what]}" + (f" (now {plan.now})" if plan.now else "")
+        for plan in comparison.plans if plan.needed is not None
+    ]  # fmt: skip
+    return f"To show {percent(comparison.least)}: {', or '.join(ways)}." if ways else ""
 
 
 def _joined(*sentences: str) -> str:
