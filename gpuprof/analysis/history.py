@@ -1,9 +1,4 @@
-"""A metric over time on one machine: where its level changed, which way, and what changed with it.
-
-Change points are those of least cost (PELT, Killick et al. 2012) with absolute deviations from each segment's median,
-on logarithms in units of the scatter from run to run. Outliers hardly move a median, and the scatter is taken from
-differences of neighbours, which a step does not widen.
-"""
+"""A metric over time on one machine: where its level changed, which way, and what changed with it."""
 
 from __future__ import annotations
 
@@ -14,23 +9,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from gpuprof.analysis.effect import LEVEL, Effect, between, holm
-from gpuprof.analysis.levels import FEW, Level, level
+from gpuprof.analysis.change_points import ENOUGH, SHORTEST, change_points, scatter_of
+from gpuprof.analysis.effect import LEVEL, Effect, holm
+from gpuprof.analysis.levels import FEW
+from gpuprof.analysis.newest import NIGHT_LEVEL, over_earlier
 from gpuprof.analysis.series import Key, Point, collected
 from gpuprof.analysis.suspects import Suspect, same_machine, suspects
 from gpuprof.index.sources import Chosen
 from gpuprof.metrics import BY_KEY
-from gpuprof.stats import finite_exp, spread
+from gpuprof.stats import finite_exp
 
 WINDOW = 200  # newest runs looked at; the cost of the search grows faster than their number
-SHORTEST = 5  # runs of a segment
-ENOUGH = 2 * SHORTEST  # runs that a search for change points, and the scatter without outliers, take at least
 RECENT = 10  # runs for which a change is new
 ENDED = 30  # days: a series has ended when its newest run is so much older than the newest of all series
 LEAST = 0.02  # relative change below which nothing is called a regression
-NIGHT_SPREAD = 0.02  # between runs on one machine (coefficient of variation), where there are too few to show it
-_FINEST = 1e-3  # of logarithms: no series is taken to scatter less
-_QUANTILE = 0.7  # of differences, for the scatter
+REQUIRED = 0.1  # relative change that a series must be able to show, or it cannot tell yet
+_DECAY = 4.0  # standard errors of a difference of two levels from which on a slow decline is one
 _NEAR = 10  # runs before and after a change whose circumstances are compared
 
 
@@ -80,6 +74,20 @@ class Series:
         return [point.value for point in self.points]
 
     @property
+    def level(self) -> float:
+        """At which its newest run is judged: a series is short once, and grows longer every night."""
+        return LEVEL if len(self.points) <= FEW else NIGHT_LEVEL
+
+    @property
+    def resolution(self) -> float | None:
+        """The smallest relative change of the newest run that would be told in 80%; None where none would be."""
+        return None if self.newest is None else self.newest.mde(self.level)
+
+    def can_tell(self, required: float = REQUIRED) -> bool:
+        """Whether a relative change of `required` would probably be told."""
+        return self.resolution is not None and self.resolution <= required
+
+    @property
     def short(self) -> str:
         """Says that there are too few runs to search for change points; "" where there are enough."""
         n = len(self.points)
@@ -96,6 +104,7 @@ class Regression:
     suspects: tuple[Suspect, ...]
     settled: bool  # a change of the level; else the newest run alone
     same_machine: bool = False  # the yardsticks show that the machine itself was as fast as before
+    slowly: bool = False  # `since` is where the best runs ended, not where a step was
 
     @property
     def cautions(self) -> list[str]:
@@ -117,53 +126,22 @@ def history(runs: Iterable[Chosen], metric: str) -> list[Series]:
     return [_series(title, key, points[-WINDOW:], metric) for title, key, points in collected(runs, metric)]
 
 
-def change_points(values: Sequence[float]) -> list[int]:
-    """Positions at which another level begins, of positive values. Empty for less than ENOUGH values."""
-    if len(values) < ENOUGH:
-        return []
-    logs = [math.log(value) for value in values]
-    scatter = _scatter([after - before for before, after in itertools.pairwise(logs)])
-    if max(logs) - min(logs) < scatter:
-        return []  # also equal values, and without importing ruptures
-    import numpy as np
-    import ruptures
-
-    signal = np.asarray(logs).reshape(-1, 1) / scatter
-    search = ruptures.Pelt(model="l1", min_size=SHORTEST, jump=1).fit(signal)
-    return [int(end) for end in search.predict(pen=3 * math.log(len(logs)))[:-1]]
-
-
-def _scatter(differences: Sequence[float]) -> float:
-    """Standard deviation s of single runs, from the differences of neighbours: s √2 is that of a difference.
-
-    An outlier is in two differences and a change of level in one, so that a quantile of the differences hardly sees
-    either. The quantile is 70%: the median is 0 where most values are equal (and one state's scatter where there are
-    two), so that any other value would make a level.
-    """
-    middle = statistics.median(differences)
-    distances = sorted(abs(difference - middle) for difference in differences)
-    # 70% of a normal lie within z(0.85) standard deviations of its middle.
-    z = statistics.NormalDist().inv_cdf((1 + _QUANTILE) / 2)
-    scatter = distances[int(_QUANTILE * len(distances))] / z / math.sqrt(2)
-    # Where even the quantile is 0, from the mean: E|difference| = 2 s / √π for a normal.
-    return max(_FINEST, scatter or statistics.fmean(map(abs, differences)) * math.sqrt(math.pi) / 2)
-
-
 def regressions(
     histories: Sequence[Series], *, last: int = RECENT, least: float = LEAST, tonight: bool = False
 ) -> list[Regression]:
     """Series that are worse now, by the relative change `least` or more.
 
     A series is worse when its last level is worse than the best level that the newest `last` runs, or the run before
-    them, had. One that is too short for change points is judged by its newest run, at 5% over all series that are so
-    judged (Holm); with `tonight` so is every other one, too.
+    them, had; or when it has declined slowly (`_declined`). One that is too short for change points is judged by its
+    newest run, at NIGHT_LEVEL over all series that are so judged (Holm); with `tonight` so is every other one, too.
     """
     judged = [s for s in histories if s.newest is not None and s.newest.p is not None and (tonight or s.short)]
-    adjusted = holm([s.newest.p for s in judged if s.newest is not None and s.newest.p is not None])
-    sure = {id(s) for s, p in zip(judged, adjusted, strict=True) if p < LEVEL}
+    # In units of its own level, so that Holm's correction is over all of them.
+    adjusted = holm([s.newest.p / s.level for s in judged if s.newest is not None and s.newest.p is not None])
+    sure = {id(s) for s, p in zip(judged, adjusted, strict=True) if p < 1}
     worse = []
     for series in histories:
-        if settled := _settled(series, last, least):
+        if settled := _settled(series, last, least) or _declined(series, least):
             worse.append(settled)
         elif series.newest is not None and id(series) in sure:
             ratio = series.newest.ratio
@@ -191,6 +169,40 @@ def _settled(series: Series, recent_runs: int, least: float) -> Regression | Non
     at = decline.position
     same = same_machine(series.points[max(0, at - _NEAR) : at], series.points[at : at + _NEAR], decline.ratio)
     return Regression(series, ratio, series.points[at], decline.suspects, settled=True, same_machine=same)
+
+
+def _declined(series: Series, least: float) -> Regression | None:
+    """By a slow decline: the last RECENT runs against the best RECENT ones in a row that the window has before them.
+
+    Steps of LEAST or more that came at once are taken out first: they were told when they were new. The difference
+    counts from `least` on, and from _DECAY standard errors: of many stretches the best one looks good by chance.
+    """
+    if len(series.points) < 2 * RECENT:
+        return None
+    logs = [math.log(value) for value in series.values]
+    scatter = scatter_of([after - before for before, after in itertools.pairwise(logs)])
+    for change in series.changes:
+        if _counts(change.ratio, LEAST) and _at_once(logs, change):
+            logs[: change.position] = [log + math.log(change.ratio) for log in logs[: change.position]]
+    better = 1 if BY_KEY[series.metric].better == "higher" else -1
+    levels = [better * statistics.median(logs[i : i + RECENT]) for i in range(len(logs) - 2 * RECENT + 1)]
+    last = better * statistics.median(logs[-RECENT:])
+    best = max(range(len(levels)), key=levels.__getitem__)
+    # A median of n normal values has a standard error of 1.25 s / root of n, and there are two of them.
+    sure = _DECAY * 1.25 * scatter * math.sqrt(2 / RECENT)
+    ratio = finite_exp(better * (last - levels[best]))
+    if last >= levels[best] - sure or not _counts(ratio, least):
+        return None
+    before, after = series.points[best : best + RECENT], series.points[-RECENT:]
+    return Regression(series, ratio, series.points[best + RECENT], tuple(suspects(before, after)), settled=True,
+                      same_machine=same_machine(before, after, ratio), slowly=True)  # fmt: skip
+
+
+def _at_once(logs: Sequence[float], change: Change) -> bool:
+    """Whether the runs right at a change differ by half of it or more; else it is a piece of a slope."""
+    at = change.position
+    step = statistics.median(logs[at : at + SHORTEST]) - statistics.median(logs[max(0, at - SHORTEST) : at])
+    return step / math.log(change.ratio) >= 0.5  # `_counts`: its ratio is not 1
 
 
 def ended(histories: Sequence[Series], now: str) -> list[Series]:
@@ -238,28 +250,3 @@ def _series(title: str, key: Key, points: list[Point], metric: str) -> Series:
     start = next((change.position for change in reversed(changes) if _counts(change.ratio, LEAST)), 0)
     newest = over_earlier(points[start:])
     return Series(title, str(key.work[0]), key.device, key.machine, key.simulated, metric, points, changes, newest)
-
-
-def over_earlier(points: Sequence[Point]) -> Effect | None:
-    """The newest of these runs (oldest first, at least one) over those before it; None where nothing can be said.
-
-    From three earlier runs on it is compared with their scatter: a prediction interval, Student's t for one more of the
-    same. From nine on median and MAD take the place of mean and standard deviation, so that a second slow night is as
-    slow as the first. With fewer than three, the processes of each run decide, with the spread that runs on one machine
-    are known to have.
-    """
-    *earlier, newest = points
-    if len(earlier) >= FEW:
-        logs = [math.log(point.value) for point in earlier]
-        n, robust = len(logs), len(points) >= ENOUGH
-        middle, deviation = (statistics.median, spread) if robust else (statistics.fmean, statistics.stdev)
-        # s² for the newest run and s² / n for the mean, all of it on this side: with 0 on the other one the degrees of
-        # freedom come out as n - 1. (A median has more than s² / n; docs/method.md has the rates that result.)
-        # Both levels are runs of one machine, so that `between` adds no spread.
-        expected = Level(middle(logs), max(_FINEST, deviation(logs)) ** 2 * (1 + 1 / n), n - 1, "run", n)
-        return between(expected, Level(math.log(newest.value), 0.0, n - 1, "run", 1))
-    samples = [point.sample for point in points]
-    if not earlier or None in samples:
-        return None
-    sides = (level([s for s in part if s is not None]) for part in (samples[:-1], samples[-1:]))
-    return between(*sides, run_spread=NIGHT_SPREAD)

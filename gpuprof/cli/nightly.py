@@ -42,8 +42,9 @@ def command(
     is for node_exporter's textfile collector. Both are replaced atomically.
 
     Slower means: the level of the latest runs is worse than before (see `gpuprof history --help`), or tonight is worse
-    than earlier runs, at 95% and by at least --least. Started again on the same night, it measures only what is new or
-    had failed.
+    than earlier runs (on the same day of the week, where days differ) by at least --least; in a month in which nothing
+    changes, a case has a false alarm in one of ten. A case cannot tell yet where even a change of 10% would not show.
+    Started again on the same night, it measures only what is new or had failed.
 
     \b
     Examples:

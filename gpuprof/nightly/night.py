@@ -9,7 +9,7 @@ from gpuprof.analysis import compare as comparing
 from gpuprof.analysis import history as following
 from gpuprof.errors import EXIT_OK, EXIT_REGRESSION, EXIT_RUN_FAILED
 from gpuprof.nightly.measure import Measured, Plan
-from gpuprof.report.stories.history import regression
+from gpuprof.report.stories.history import cannot_tell, regression
 from gpuprof.text import one_line, plural
 
 METRIC = comparing.HEADLINE
@@ -46,8 +46,12 @@ class Night:
         parts = [f"REGRESSED: {regression(worse)}" for worse in self.worse]
         parts += [f"FAILED: {measured.config}: {measured.fault}" for measured in self.failed]
         parts += [f"FAILED: {fault}" for fault in self.unwritten]
-        if not self.worse and self.judged:
-            parts.append("nothing slower")
+        unclear = [series for series in self.judged if not series.can_tell()]
+        clear = len(self.judged) - len(unclear)
+        if not self.worse and clear:
+            parts.append("nothing slower" + (f" in {clear} of {len(self.judged)} cases" if unclear else ""))
+        if not self.worse and unclear:
+            parts.append(f"{plural(len(unclear), 'case')} cannot tell yet ({cannot_tell(unclear)})")
         first = sum(series.newest is None for series in self.judged)
         firsts = f", {first} for the first time" if first else ""
         before = "" if any(measured.fresh for measured in self.measured) else " earlier (--again repeats it)"

@@ -88,7 +88,7 @@ def _judge(night: Night, choice: Choice, last: int, least: float) -> Story:
     return Story(
         title=f"Night of {plan.night} on {socket.gethostname()}",
         headline=own.headline if night.judged else "Nothing was measured.",
-        tone="bad" if night.exit_code else "good",
+        tone="bad" if night.exit_code else "good" if all(s.can_tell() for s in night.judged) else "plain",
         banners=own.banners,
         sections=[*failed, *(s for s in own.sections[:-1] if night.judged), *against, *own.sections[-1:]],
         made=own.made,

@@ -41,11 +41,20 @@ def textfile(night: Night) -> str:
         ("gpuprof_nightly_ratio", f"newest {METRIC} relative to earlier nights", [
             (f"{{{_labels(series)}}}", series.newest.ratio) for series in night.judged if series.newest is not None
         ]),
+        ("gpuprof_nightly_cannot_tell", "cases of which a change of 10% would not show yet",
+         [("", sum(not series.can_tell() for series in night.judged))]),
+        ("gpuprof_nightly_worse", "1 where the case got worse", [
+            (f"{{{_labels(series)}}}", int(any(worse.series is series for worse in night.worse)))
+            for series in night.judged
+        ]),
+        ("gpuprof_nightly_resolution_ratio", f"smallest relative change of {METRIC} that would show", [
+            (f"{{{_labels(series)}}}", series.resolution) for series in night.judged if series.resolution is not None
+        ]),
         ("gpuprof_nightly_finished_timestamp_seconds", "time the last night finished", [("", round(time.time(), 3))]),
     )  # fmt: skip
     for name, about, samples in families:
         if samples:
-            unit = [f"# UNIT {name} seconds"] if name.endswith("_seconds") else []
+            unit = [f"# UNIT {name} {word}" for word in ("seconds", "ratio") if name.endswith(f"_{word}")]
             lines += [f"# TYPE {name} gauge", *unit, f"# HELP {name} {about}"]
             lines += [f"{name}{labels} {value!r}" for labels, value in samples]
     return "".join(f"{line}\n" for line in (*lines, "# EOF"))

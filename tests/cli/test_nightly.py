@@ -45,7 +45,8 @@ def test_a_slowed_night_is_told_and_an_unchanged_one_is_not(tmp_path):
     assert (code, out.count("\n")) == (0, 1), err
     assert "1 for the first time" in out
     code, out, err = script(*options, "--night", "second")
-    assert (code, "nothing slower" in out) == (0, True), (out, err)
+    assert code == 0, (out, err)
+    assert "nothing slower; 1 case" in out or "cannot tell yet (the smallest change that would show is" in out
     runs = sorted(path.name for path in store.glob("2*"))
     code, again, err = script(*options, "--night", "second")  # it is there: nothing is measured
     assert (code, again) == (0, out.replace("1 case measured", "1 case measured earlier (--again repeats it)")), err

@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import gpuprof
+from gpuprof.analysis.change_points import ENOUGH
 from gpuprof.analysis.history import (
     ENDED,
-    ENOUGH,
     RECENT,
+    REQUIRED,
     WINDOW,
     Change,
     Regression,
@@ -22,7 +23,7 @@ from gpuprof.analysis.suspects import Suspect
 from gpuprof.metrics import BY_KEY
 from gpuprof.report.charts import over_time
 from gpuprof.report.story import Block, Bullets, Cell, Chart, Notice, Section, Story, Table
-from gpuprof.report.wording import NONE, SIMULATED, number, times, times_interval
+from gpuprof.report.wording import NONE, SIMULATED, number, percent, times, times_interval
 from gpuprof.text import listed, plural, shortened
 
 SCHEMA = "gpuprof.history/1"
@@ -43,6 +44,13 @@ class History:
     skipped: Sequence[str] = ()  # records that could not be read, and why
     last: int = RECENT  # runs within which a change counts as a regression
     ended: Sequence[Series] = ()  # those of `series` that are too old to be judged
+    required: float = REQUIRED  # relative change that a series must be able to show, or it cannot tell yet
+
+    @property
+    def unclear(self) -> list[Series]:
+        """Those that cannot tell yet: a change of `required` would probably not show, and no worse one did."""
+        told = {*map(id, self.ended), *(id(regression.series) for regression in self.worse)}
+        return [series for series in self.series if id(series) not in told and not series.can_tell(self.required)]
 
     @property
     def simulated(self) -> list[str]:
@@ -74,20 +82,31 @@ def headline(history: History) -> str:
     if history.worse:
         return "Worse: " + "; ".join(map(regression, history.worse)) + "."
     changes = sum(len(series.changes) for series in history.series)
-    short = sum(bool(series.short) for series in history.series)
-    unclear = f", {short} too short to judge" if short else ""
-    if history.ended:
-        unclear += f", {len(history.ended)} not judged (no run in the {ENDED} days before the newest)"
-    return (
-        f"No new regression in {plural(len(history.series), 'series', 'series')}: {plural(changes, 'change')}{unclear}."
-    )
+    judged, unclear = len(history.series) - len(history.ended), history.unclear
+    clear = judged - len(unclear)
+    ended = f" {len(history.ended)} not judged: no run in the {ENDED} days before the newest." if history.ended else ""
+    if not unclear:
+        return f"No new regression in {plural(clear, 'series', 'series')}: {plural(changes, 'change')}.{ended}"
+    cannot = f"{len(unclear)} cannot tell yet: {cannot_tell(unclear)}"
+    if not clear:
+        return f"Too early to tell in any of {plural(judged, 'series', 'series')}: {cannot_tell(unclear)}.{ended}"
+    return f"No new regression in {clear} of {judged} series, {plural(changes, 'change')}; {cannot}.{ended}"
+
+
+def cannot_tell(unclear: Sequence[Series]) -> str:
+    """How large a change must be to show in these series."""
+    known = [series.resolution for series in unclear if series.resolution is not None]
+    if len(known) < len(unclear):
+        return "a first run has nothing to be compared with"
+    least = f"{percent(min(known))} to {percent(max(known))}" if len(known) > 1 else percent(known[0])
+    return f"the smallest change that would show is {least}"
 
 
 def regression(worse: Regression) -> str:
     """A regression in one line, for e-mail: which case, how much, since when, and what else changed."""
     series, since = worse.series, worse.since
     metric = BY_KEY[series.metric].title
-    when = f"since {since.at[:10]}" if worse.settled else f"in the run of {since.at[:10]}"
+    when = f"{'slowly ' * worse.slowly}since {since.at[:10]}" if worse.settled else f"in the run of {since.at[:10]}"
     why = suspects(worse.suspects, most=3) or ("" if worse.cautions else "no other recorded change")
     same = ["the machine itself was as fast as before"] if worse.same_machine else []
     reasons = "; ".join([why, *same, *worse.cautions]).strip("; ")
@@ -116,7 +135,10 @@ def _series(history: History) -> Iterable[Block]:
     for series in sorted(history.series, key=lambda s: id(s) not in worse):
         change = series.changes[-1] if series.changes else None
         newest = series.newest
-        verdict = Cell(series.short or "steady", "dim")
+        verdict = Cell("steady", "good")
+        if not series.can_tell(history.required):
+            needs = "" if series.resolution is None else f"below {percent(series.resolution)} nothing would show"
+            verdict = Cell("cannot tell yet", "dim", note=needs)
         if id(series) in ended:
             verdict = Cell(f"ended {series.points[-1].at[:10]}", "dim")
         elif now := worse.get(id(series)):
@@ -203,11 +225,13 @@ def document(history: History, now: str) -> dict[str, Any]:
         "metric": {"key": metric.key, "unit": metric.unit, "better": metric.better},
         "last": history.last,
         "headline": headline(history),
+        "required": history.required,
+        "cannot_tell": len(history.unclear),
         "regressions": [
             {"case": r.series.title, "workload": r.series.workload, "device": r.series.device,
              "machine": r.series.machine, "ratio": r.ratio, "since": r.since.run_id, "at": r.since.at,
              "kind": "change" if r.settled else "newest run", "suspects": [asdict(s) for s in r.suspects],
-             "cautions": r.cautions, "same_machine": r.same_machine}
+             "slowly": r.slowly, "cautions": r.cautions, "same_machine": r.same_machine}
             for r in history.worse
         ],
         "series": [_document(series) | {"judged": id(series) not in ended} for series in history.series],
@@ -225,6 +249,7 @@ def _document(series: Series) -> dict[str, Any]:
         "simulated": series.simulated,
         "runs": [{"run": p.run_id, "at": p.at, "value": p.value} for p in series.points],
         "too_short": series.short or None,
+        "resolution": series.resolution,
         "changes": [asdict(c) | {"ratio": c.ratio, "direction": "regression" if c.worse else "improvement"}
                     for c in series.changes],
         "newest": None if newest is None else {"ratio": newest.ratio, "ci95": newest.ci95, "p": newest.p},
