@@ -9,6 +9,7 @@ from gpuprof.report.story import Block, Bullets, Cell, Notice, Table, Tone
 from gpuprof.report.wording import NONE
 from gpuprof.text import listed, plural, shortened
 
+_ABOUT = {"speed and energy": "both"}  # of the two, for a narrow column
 _WEIGHTS: dict[str, Tone] = {"blocks": "bad", "weakens": "warn", "noted": "dim"}
 
 
@@ -19,7 +20,7 @@ def blocks(subject: Subject) -> Iterable[Block]:
         yield Table(
             "All differences between the sides", ("weight", "of", "what", *subject.names, "why it matters", "case"),
             [
-                [Cell(e.weight, _WEIGHTS[e.weight]), Cell(e.about), Cell(e.key),
+                [Cell(e.weight, _WEIGHTS[e.weight]), Cell(_ABOUT.get(e.about, e.about)), Cell(e.key),
                  *(Cell(shortened(side or NONE, 200)) for side in (e.baseline, e.candidate)), Cell(e.why),
                  Cell(_about(e.cases, count), "dim")]
                 for e in compared.ledger
