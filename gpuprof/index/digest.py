@@ -173,6 +173,11 @@ def _said(readings: Mapping[str, SensorReading], name: str) -> Any:
     return None if reading is None else reading.value
 
 
+def _is_positive(value: Any) -> bool:
+    """Whether it is a number above 0: what a sensor said may be any JSON."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1 / _LEAST
+
+
 def _case(case: Case, clock_max_hz: Any) -> CaseDigest:
     good = [repeat for repeat in case.repeats if repeat.outcome == "ok" and repeat.throughput is not None]
     processes: dict[str, list[float]] = {}
@@ -216,7 +221,7 @@ def _case(case: Case, clock_max_hz: Any) -> CaseDigest:
         "power_max_w": None if case.power_w is None else case.power_w.max,
         "core_clock_hz": None if case.core_clock_hz is None else case.core_clock_hz.median,
         "clock_share": None
-        if case.core_clock_hz is None or not isinstance(clock_max_hz, float) or clock_max_hz <= 0
+        if case.core_clock_hz is None or not _is_positive(clock_max_hz)
         else case.core_clock_hz.median / clock_max_hz,
         "window_s": statistics.median(r.throughput.total_s for r in good if r.throughput is not None) if good else None,
         "alloc_retries": max(retries, default=None),

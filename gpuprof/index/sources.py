@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -83,12 +83,16 @@ class Sources:
         raise UsageError(f"no run in {store} matches {text!r}{read}; `gpuprof list --store {store}` lists its runs")
 
     def of_machine(self, device: str, host: str) -> Sequence[Chosen]:
-        """The store's runs on devices of this name in this host, oldest first, with all their cases."""
-        if not self._store.is_dir():
-            return []
-        index = self._index(self._store)
+        """The store's runs on devices of this name in this host, oldest first, with all their cases.
+
+        Nothing where the store is not there or cannot be read: nobody named it, perhaps.
+        """
         on_machine = Selector((Condition("device", "=", device), Condition("host", "=", host)))
-        return [Chosen(run, None, _finder(index, run.name)) for run, _ in index.briefs(on_machine)]
+        with suppress(OSError, StoreError):
+            if self._store.is_dir():
+                index = self._index(self._store)
+                return [Chosen(run, None, _finder(index, run.name)) for run, _ in index.briefs(on_machine)]
+        return []
 
     def dated(self, text: str | None) -> Choice:
         """The runs that `text`, a selector or a directory, names, or those of the whole store, oldest first.

@@ -11,7 +11,7 @@ from gpuprof.analysis.evidence import Evidence
 from gpuprof.metrics import BY_KEY
 from gpuprof.report.sections.subject import Subject
 from gpuprof.report.story import Block, Bullets, Cell, Notice, Table, without_empty
-from gpuprof.report.wording import NONE, inverse, number, ratio, samples_per_joule
+from gpuprof.report.wording import NONE, inverse, number, percent, ratio, samples_per_joule
 from gpuprof.text import listed
 from gpuprof.units import show
 
@@ -98,7 +98,7 @@ def _sensors(comparison: Comparison) -> str:
         unknown = any(None in case.gains for case in side.cases.values())
         scope = listed(sorted(side.facts.get("scope", {}))) or "unknown"
         why = ", assumed: nobody has published a comparison with a meter" if unknown else ""
-        gain = "" if same else f", sensor gain ± {max(gains):.0%} (one standard deviation{why})"
+        gain = "" if same else f", sensor gain ± {percent(max(gains))} (one standard deviation{why})"
         parts.append(f"{name} covers {scope}{gain}")
     how = "the same sensors on both sides, so their gain errors cancel out" if same else (
         "intervals include the sensors' gain errors, which more runs do not reduce"
