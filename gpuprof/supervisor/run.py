@@ -50,6 +50,7 @@ class _Run:
     station: Station
     watcher: Watcher
     unsupported: set[str] = field(default_factory=set)
+    hung: dict[str, str] = field(default_factory=dict)  # cases that took too long once, and when: that is enough
     stuck: str = ""  # why nothing more may be started on this device
 
     def case(self, spec: CaseSpec, fallback_of: str | None = None) -> None:
@@ -70,6 +71,8 @@ class _Run:
             )  # fmt: skip
         except WorkerFailed as error:
             findings = {"failed": f"the check failed: {error.outcome.replace('_', ' ')}: {error.reason}"}
+            if error.outcome == "timeout":
+                self.hung[spec.case_id] = "its check took too long"
         if findings.pop("shaken", False):
             self.inspector.close()  # an error on the device may have left a process that fails whatever comes next
         return findings
@@ -110,6 +113,8 @@ class _Run:
         try:
             if self.stuck:
                 raise WorkerFailed("error", f"not started: {self.stuck}")
+            if case_id in self.hung:
+                raise WorkerFailed("timeout", f"not started: {self.hung[case_id]}")
             worker = WorkerProcess(case.threads or 1, kernel_place(self.cache, case_id))
             result = worker.ask(request, self.protocol.timeout_s, watch.pause)
         except WorkerFailed as error:
@@ -125,6 +130,8 @@ class _Run:
         telemetry = Absent(failure.reason) if failure is not None else watch.result(phases)
         repeat = _repeat(index, order, started_at, time.monotonic() - started, result, telemetry, failure)
         self.journal.append({"type": "repeat", "case_id": case_id, "repeat": repeat.model_dump(), "raw": raw})
+        if repeat.outcome == "timeout":
+            self.hung.setdefault(case_id, f"repeat {index + 1} took too long")
         if repeat.outcome == "unsupported":
             self.unsupported.add(case_id)  # as it would be in any other process
         self.watcher.measured(case_id, repeat)

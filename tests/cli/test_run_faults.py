@@ -278,9 +278,10 @@ def test_two_runs_at_once_into_one_store(tmp_path):
     assert len([store.read(run) for run in store.run_directories(tmp_path)]) == 2
 
 
-def broken_lstm(kind: str, directory: Path):
+def broken_lstm(kind: str, directory: Path, *options: str):
     return gpuprof(
         "run", CONFIGS / "lstm.yaml", *SHORT, "--set", "repeats=1", "--set", "batch_size=4", "--store", directory,
+        *options,
         env={"PYTHONPATH": f"{ROOT / 'tests' / 'support' / 'faults'}:{ROOT}", "GPUPROF_TEST_LSTM": kind},
     )  # fmt: skip
 
@@ -316,3 +317,25 @@ def test_a_file_named_torch_in_the_working_directory_is_not_run(tmp_path):
     assert done.code == 3
     assert "torch 2" in done.err
     assert not (tmp_path / "pwned").exists()
+
+
+def test_a_check_that_hangs_costs_one_time_limit_and_not_one_more_a_repeat(tmp_path):
+    done = broken_lstm("hang", tmp_path, "--set", "timeout_s=15", "--set", "repeats=5")
+    record = only_record(tmp_path)
+    fused, fallback = record["cases"]
+    assert done.code == 1
+    assert [repeat["outcome"] for repeat in fused["repeats"]] == ["timeout"] * 5
+    assert {repeat["reason"] for repeat in fused["repeats"]} == {"not started: its check took too long"}
+    assert sum(repeat["duration_s"] for repeat in fused["repeats"]) < 5
+    assert "no result within 15 s" in fused["correctness"]["absent"]["verdict"]
+    assert (fallback["outcome"], fallback["correctness"]["verdict"]) == ("ok", "pass")
+
+
+def test_after_a_repeat_that_took_too_long_the_others_are_not_started(tmp_path):
+    run = Live(*RNN, "--set", "repeats=3", "--set", "timeout_s=12", "--store", tmp_path)
+    run.checked()
+    os.kill(run.worker(), signal.SIGSTOP)
+    code, _, _ = run.end()
+    repeats = only_record(tmp_path)["cases"][0]["repeats"]
+    assert (code, [repeat["outcome"] for repeat in repeats]) == (1, ["timeout"] * 3)
+    assert [repeat["reason"] for repeat in repeats[1:]] == ["not started: repeat 1 took too long"] * 2

@@ -1,12 +1,14 @@
 """A broken fused LSTM for a real worker: on the path of the process, it damages torch's own layer after its import.
 
-GPUPROF_TEST_LSTM=wrong halves the hidden state; crash aborts the process. The path without fused kernels stays right.
+GPUPROF_TEST_LSTM=wrong halves the hidden state; crash aborts the process; hang never returns. The path without fused
+kernels stays right.
 """
 
 import importlib.abc
 import importlib.util
 import os
 import sys
+import time
 
 
 class _BreakLstm(importlib.abc.MetaPathFinder):
@@ -26,6 +28,8 @@ class _BreakLstm(importlib.abc.MetaPathFinder):
                 if __import__("torch").backends.mkldnn.enabled and x.device.type != "meta" and x.shape[-1] == 10:
                     if os.environ["GPUPROF_TEST_LSTM"] == "crash":
                         os.abort()
+                    while os.environ["GPUPROF_TEST_LSTM"] == "hang":
+                        time.sleep(60)
                     hidden = hidden * 0.5
                 return output, (hidden, cell)
 
