@@ -205,8 +205,11 @@ def between(b: Level, c: Level, *, machine_spread: float = MACHINE_SPREAD, run_s
     seen = (b.days, c.days)
     if same or not (b.past.freedom or c.past.freedom):
         days = _unmeasured(run_spread, RUN_FREEDOM, (*seen, b.past, c.past), b.day_share + c.day_share)
-    else:  # what a machine showed in the past is its own
-        days = joined([_unmeasured(run_spread, RUN_FREEDOM, (*seen, side.past), side.day_share) for side in (b, c)])
+    else:
+        # What a machine showed, now or in the past, is its own. Both errors rest on the same round figure, so that
+        # together they are no surer than the one that is less sure.
+        each = [_unmeasured(run_spread, RUN_FREEDOM, (side.days, side.past), side.day_share) for side in (b, c)]
+        days = Error(joined(each).se, min(error.freedom for error in each))
     chassis = _NO_ERROR if same else _unmeasured(
         machine_spread, MACHINE_FREEDOM, (b.chassis, c.chassis), b.machine_share + c.machine_share
     )  # fmt: skip

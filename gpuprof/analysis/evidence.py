@@ -70,6 +70,11 @@ class CaseEvidence:
         i = AT[metric]
         return [(machine, x[i], x[i + 1], x[i + 2]) for machine, x, _ in self.rows if x[i] == x[i]]  # not NaN
 
+    def by_run(self, metric: str) -> dict[str, tuple[str, float, float, float]]:
+        """`samples` by run id."""
+        i = AT[metric]
+        return {run: (machine, x[i], x[i + 1], x[i + 2]) for machine, x, run in self.rows if x[i] == x[i]}
+
     def values(self, metric: str) -> list[float]:
         """The headline of each run that has one, in the metric's unit."""
         i = AT[metric] + 3

@@ -51,10 +51,11 @@ def _block(members: Sequence[tuple[Pair, Effect, float]], metric: str, machine_s
     pairs = [(pair, weight / whole) for pair, _, weight in members]
     if took_turns(pairs[0][0]) and (samples := _in_turn(pairs, metric)):
         return paired(samples), whole
-    b, c = (
-        replace(level(_averaged(sides, metric)), past=_past(sides, metric))
-        for sides in ([(p.baseline, w) for p, w in pairs], [(p.candidate, w) for p, w in pairs])
-    )
+    sides = ([(p.baseline, w) for p, w in pairs], [(p.candidate, w) for p, w in pairs])
+    averaged = [_averaged(side, metric) for side in sides]
+    if not all(averaged):  # no run of a side has all of its cases
+        return together([(effect, weight / whole) for _, effect, weight in members]), whole
+    b, c = (replace(level(each), past=_past(side, metric)) for each, side in zip(averaged, sides, strict=True))
     shift = math.fsum(weight * abs(pair.shift) for pair, weight in pairs)
     return _widened(between(b, c, machine_spread=machine_spread), shift), whole
 
@@ -79,19 +80,24 @@ def _in_turn(pairs: Sequence[tuple[Pair, float]], metric: str) -> list[Sample]:
 
 
 def _averaged(cases: Sequence[tuple[CaseEvidence, float]], metric: str) -> list[Sample]:
-    """The weighted mean of cases that have the same runs, as if it were one case: a sample a run."""
-    sampled = [(case.samples(metric), weight) for case, weight in cases]
+    """The weighted mean of cases that have the same runs, as if it were one case: a sample a run that has them all.
+
+    A run in which one of them failed is left out: without it the mean would be one of other cases.
+    """
+    sampled = [(case.by_run(metric), weight) for case, weight in cases]
     rounds = [(case.rounds(metric), weight) for case, weight in cases]
     common = set.intersection(*(set(each) for each, _ in rounds))
     averaged = []
-    for position, (machine, _, run) in enumerate(cases[0][0].rows):
-        mean = math.fsum(weight * samples[position][2] for samples, weight in sampled)
+    for machine, _, run in cases[0][0].rows:
+        if any(run not in samples for samples, _ in sampled):
+            continue
+        mean = math.fsum(weight * samples[run][2] for samples, weight in sampled)
         logs = [math.fsum(w * each[key] for each, w in rounds) for key in common if key[0] == run]
         n, scatter = len(logs), _sample(machine, logs).squares if len(logs) > 1 else 0.0
         if n < 2:
             # No repeats in common, or not looked at: as if the cases' processes scattered together.
-            n = int(min(samples[position][1] for samples, _ in sampled))
-            each = (weight * math.sqrt(samples[position][3] / max(1.0, samples[position][1] - 1))
+            n = int(min(samples[run][1] for samples, _ in sampled))
+            each = (weight * math.sqrt(samples[run][3] / max(1.0, samples[run][1] - 1))
                     for samples, weight in sampled)  # fmt: skip
             scatter = math.fsum(each) ** 2 * (n - 1)
         averaged.append(Sample(machine, n, mean, scatter))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import statistics
+from dataclasses import replace
 
 import pytest
 import scipy.stats
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuprof.analysis import effect
-from gpuprof.analysis.levels import level
+from gpuprof.analysis.levels import Scatter, level
 from support.scatter import of, sample, without_days
 
 # ---- by hand, and against scipy
@@ -211,3 +212,13 @@ def test_a_whole_with_a_part_without_spread_has_no_interval():
     whole = effect.together([(without_days([of(1)], [of(2)]), 0.5), (without_days([of(1, 2)], [of(2, 3)]), 0.5)])
     assert whole.ci95 is None
     assert whole.ratio == pytest.approx(math.sqrt(2 * math.sqrt(6) / math.sqrt(2)))
+
+
+def test_a_past_that_shows_what_was_assumed_makes_nothing_surer():
+    """One pair of earlier runs that differ as the round figure says: the interval stays as wide."""
+    sides = [level([of(100.0, 101.0, 99.0, machine=name)]) for name in "bc"]
+    alone = effect.between(*sides).half(0.05)
+    said = Scatter(effect.RUN_SPREAD**2 * 2 / 3, 2 / 3)
+    for past in ((said, Scatter()), (said, said)):
+        known = [replace(side, past=each) for side, each in zip(sides, past, strict=True)]
+        assert effect.between(*known).half(0.05) >= 0.99 * alone

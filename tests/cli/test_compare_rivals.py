@@ -151,3 +151,16 @@ def test_two_processes_get_no_verdict(sides):
     found = document(*sides({"cnn": rates(100, 1, n=2)}, {"cnn": rates(300, 2, n=2)}))
     assert found["overall"]["verdict"] is None
     assert "fewer than 3 processes" in found["overall"]["reason"]
+
+
+def test_a_case_that_failed_in_one_of_two_runs_ends_no_comparison(tmp_path):
+    for number, lstm in ((0, rates(100, 1)), (1, rates(100, 2))):
+        rivals.run(tmp_path / "b", number, {"cnn": rates(100, 9 + number), "lstm": lstm}, device="H100")
+    for number, lstm in ((30, rates(120, 3)), (31, "out_of_memory")):
+        rivals.run(tmp_path / "c", number, {"cnn": rates(120, 9 + number), "lstm": lstm}, device="MI300X")
+    found = document(tmp_path / "b", tmp_path / "c")
+    assert found["overall"]["ratio"] == pytest.approx(1.2, rel=0.01)
+    # And where no run of the candidate has both.
+    rivals.run(tmp_path / "d", 40, {"cnn": "out_of_memory", "lstm": rates(120, 5)}, device="MI300X")
+    rivals.run(tmp_path / "d", 41, {"cnn": rates(120, 6), "lstm": "out_of_memory"}, device="MI300X")
+    assert document(tmp_path / "b", tmp_path / "d")["overall"]["ratio"] == pytest.approx(1.2, rel=0.01)
