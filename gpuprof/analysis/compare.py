@@ -23,6 +23,7 @@ from gpuprof.case_keys import WORK
 from gpuprof.index.brief import as_text
 from gpuprof.metrics import METRICS, Metric
 from gpuprof.stats import Interval
+from gpuprof.text import listed
 
 CLAIMED = ("throughput_per_s", "latency_p50_s")
 HEADLINE = "throughput_per_s"
@@ -102,21 +103,32 @@ class Comparison:
         return True in self.baseline.simulated | self.candidate.simulated
 
     @property
-    def failures(self) -> set[str]:
-        """What a gate may fail on: `slower` by `least` or more, overall or in some claim; `no-verdict`.
-
-        The latter where the overall claim was not tested, or shows no difference and leaves `least` possible.
+    def failures(self) -> dict[str, str]:
+        """What a gate may fail on, each with its cause: `slower` by `least` or more, overall or in some claim;
+        `no-verdict` where the overall claim was not tested, or shows no difference and leaves `least` possible, or
+        where a case that the baseline measured is in no verdict.
         """
-        found = set()
-        for claim_ in (self.overall, *self.claims):
-            slower = claim_.verdict == "slower" and claim_.ratio is not None
-            if slower and abs(math.log(claim_.ratio or 1.0)) >= math.log1p(self.least) * (1 - 1e-9):
-                found.add("slower")
+        found = {}
+        slower = [
+            claim_.case for claim_ in (self.overall, *self.claims)
+            if claim_.verdict == "slower" and claim_.ratio is not None
+            and abs(math.log(claim_.ratio or 1.0)) >= math.log1p(self.least) * (1 - 1e-9)
+        ]  # fmt: skip
+        if slower:
+            found["slower"] = f"slower by {self.least:.3g} or more: {listed(list(dict.fromkeys(slower)))}"
         interval = self.overall.interval
         wide = interval is None or max(abs(math.log(end)) for end in interval) > math.log1p(self.least)
         if self.overall.verdict is None or (self.overall.verdict == "no difference shown" and wide):
-            found.add("no-verdict")
+            found["no-verdict"] = f"the overall ratio does not rule out a difference of {self.least:.3g}"
+        elif self.lost:
+            found["no-verdict"] = f"cases of the baseline in no verdict: {listed(self.lost)}"
         return found
+
+    @property
+    def lost(self) -> list[str]:
+        """Titles of cases that the baseline measured, and for which the candidate has nothing to compare."""
+        paired = [case.title for case in self.cases if not case.pair.allowed and not _fate(case.pair.baseline)]
+        return paired + titles.short([case.newest for case in self.only_baseline if not _fate(case)])
 
     @property
     def gaps(self) -> list[Gap]:

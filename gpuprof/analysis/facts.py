@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from gpuprof.analysis.evidence import Evidence
 from gpuprof.analysis.pairing import Pair
-from gpuprof.record.variables import changes, of_one_vendor
+from gpuprof.record.variables import JOB, changes, of_one_vendor
 from gpuprof.units import show
 
 Weight = Literal["blocks", "weakens", "noted"]
@@ -196,7 +196,7 @@ def _parsed(text_: str) -> Any:
 
 
 # The protocol's name has a line of its own; neither a job's number nor a limit that was not reached matters.
-_NEVER = ("name", "SLURM_JOB_ID", "timeout_s")
+_NEVER = ("name", JOB, "timeout_s")
 _OWN = "variables of its libraries"
 
 

@@ -25,6 +25,8 @@ from gpuprof.case_keys import HEADINGS
 from gpuprof.units import show
 
 WEIGHTS: tuple[Weight, ...] = ("blocks", "weakens", "noted")
+_MOVED = ("below", "above")  # how a power limit may lie to its default
+_SAME_LIMIT = 0.01  # relative: a power limit so near its default is at it
 NOTHING = "no case on one side can be compared with one on the other"
 
 
@@ -64,8 +66,8 @@ def _sides(sides: Sides) -> Iterator[Entry]:
         shared = ", ".join(sorted(common or copied)[:MANY])
         yield Entry("runs", shared, shared, "blocks", "both sides have the same measurements")
     one_machine = baseline.machines.keys() == candidate.machines.keys() and len(baseline.machines) == 1
-    fewest = min((len(p.baseline.rows) + len(p.candidate.rows) for p in sides.pairs), default=0)
-    if one_machine and not common and fewest < 2 * FEW:
+    fewest = min((len(case.rows) for p in sides.pairs for case in (p.baseline, p.candidate)), default=0)
+    if one_machine and not common and fewest < FEW:
         yield Entry("turns", _when_run(baseline), _when_run(candidate), "weakens",
                     "not interleaved, so drift of the machine looks like a difference; a sweep interleaves both in one "
                     "run")  # fmt: skip
@@ -109,16 +111,27 @@ def _power_limits(sides: Sides) -> Iterator[Entry]:
         [[float(v) for v in values if _is_number(v) and 0 < v < 1e6] for values in sides.values(name)]
         for name in ("power_limit_w", "power_limit_default_w")
     )
-    lowered = [
-        bool(limit and default and min(limit) < 0.99 * max(default))
-        for limit, default in zip(limits, defaults, strict=True)
-    ]
     texts = [" | ".join(show(v, "W") for v in sorted(limit)) or None for limit in limits]
-    if any(lowered):
-        which = " and ".join(side for side, low in zip(("baseline", "candidate"), lowered, strict=True) if low)
-        yield Entry("power limit", texts[0], texts[1], "weakens", f"{which} ran below its default power limit")
+    by_word: dict[str | None, list[str]] = {}
+    for side, limit, default in zip(("baseline", "candidate"), limits, defaults, strict=True):
+        by_word.setdefault(_against_default(limit, default), []).append(side)
+    moved = (f"{' and '.join(by_word[word])} ran {word} its default power limit" for word in _MOVED if word in by_word)
+    if why := ", ".join(moved):
+        yield Entry("power limit", texts[0], texts[1], "weakens", why)
     elif limits[0] and limits[1] and set(limits[0]) != set(limits[1]):
-        yield Entry("power limit", texts[0], texts[1], "noted", "each at its default")
+        unknown = f"whether {' and '.join(by_word[None])} ran at its default is unknown" if None in by_word else ""
+        yield Entry(
+            "power limit", texts[0], texts[1], "weakens" if unknown else "noted", unknown or "each at its default"
+        )
+
+
+def _against_default(limits: list[float], defaults: list[float]) -> str | None:
+    """How a side's power limits (W) lie to their defaults: one of _MOVED, "" at them; None where one is unknown."""
+    if not limits or not defaults:
+        return None
+    if min(limits) < (1 - _SAME_LIMIT) * max(defaults):
+        return "below"
+    return "above" if max(limits) > (1 + _SAME_LIMIT) * min(defaults) else ""
 
 
 def _is_number(value: Any) -> bool:

@@ -6,7 +6,7 @@ import itertools
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from gpuprof.analysis.change_points import ENOUGH, SHORTEST, change_points, scatter_of
@@ -62,6 +62,7 @@ class Series:
     points: Sequence[Point]
     changes: Sequence[Change]
     newest: Effect | None
+    among: int = 1  # series whose newest runs are judged together, this one among them (`together`)
 
     @property
     def levels(self) -> list[float]:
@@ -75,8 +76,11 @@ class Series:
 
     @property
     def level(self) -> float:
-        """At which its newest run is judged: a series is short once, and grows longer every night."""
-        return LEVEL if len(self.points) <= FEW else NIGHT_LEVEL
+        """At which its newest run is judged if it is the only one that changed (the first step of Holm's).
+
+        A series is short once, and grows longer every night.
+        """
+        return (LEVEL if len(self.points) <= FEW else NIGHT_LEVEL) / self.among
 
     @property
     def resolution(self) -> float | None:
@@ -126,6 +130,17 @@ def history(runs: Iterable[Chosen], metric: str) -> list[Series]:
     return [_series(title, key, points[-WINDOW:], metric) for title, key, points in collected(runs, metric)]
 
 
+def together(histories: Sequence[Series], ended: Sequence[Series] = (), *, tonight: bool = False) -> list[Series]:
+    """The same series; those that `regressions` judges by their newest runs know how many they are."""
+    over = set(map(id, ended))
+    judged = set(map(id, _by_newest([series for series in histories if id(series) not in over], tonight)))
+    return [replace(series, among=len(judged)) if id(series) in judged else series for series in histories]
+
+
+def _by_newest(histories: Sequence[Series], tonight: bool) -> list[Series]:
+    return [s for s in histories if s.newest is not None and s.newest.p is not None and (tonight or s.short)]
+
+
 def regressions(
     histories: Sequence[Series], *, last: int = RECENT, least: float = LEAST, tonight: bool = False
 ) -> list[Regression]:
@@ -135,9 +150,9 @@ def regressions(
     them, had; or when it has declined slowly (`_declined`). One that is too short for change points is judged by its
     newest run, at NIGHT_LEVEL over all series that are so judged (Holm); with `tonight` so is every other one, too.
     """
-    judged = [s for s in histories if s.newest is not None and s.newest.p is not None and (tonight or s.short)]
+    judged = _by_newest(histories, tonight)
     # In units of its own level, so that Holm's correction is over all of them.
-    adjusted = holm([s.newest.p / s.level for s in judged if s.newest is not None and s.newest.p is not None])
+    adjusted = holm([(s.newest.p or 0.0) / (s.level * s.among) for s in judged if s.newest is not None])
     sure = {id(s) for s, p in zip(judged, adjusted, strict=True) if p < 1}
     worse = []
     for series in histories:
@@ -174,7 +189,7 @@ def _settled(series: Series, recent_runs: int, least: float) -> Regression | Non
 def _declined(series: Series, least: float) -> Regression | None:
     """By a slow decline: the last RECENT runs against the best RECENT ones in a row that the window has before them.
 
-    Steps of LEAST or more that came at once are taken out first: they were told when they were new. The difference
+    Steps of `least` or more that came at once are taken out first: they were told when they were new. The difference
     counts from `least` on, and from _DECAY standard errors: of many stretches the best one looks good by chance.
     """
     if len(series.points) < 2 * RECENT:
@@ -182,7 +197,7 @@ def _declined(series: Series, least: float) -> Regression | None:
     logs = [math.log(value) for value in series.values]
     scatter = scatter_of([after - before for before, after in itertools.pairwise(logs)])
     for change in series.changes:
-        if _counts(change.ratio, LEAST) and _at_once(logs, change):
+        if change.ratio != 1 and _counts(change.ratio, least) and _at_once(logs, change):
             logs[: change.position] = [log + math.log(change.ratio) for log in logs[: change.position]]
     better = 1 if BY_KEY[series.metric].better == "higher" else -1
     levels = [better * statistics.median(logs[i : i + RECENT]) for i in range(len(logs) - 2 * RECENT + 1)]
@@ -202,7 +217,7 @@ def _at_once(logs: Sequence[float], change: Change) -> bool:
     """Whether the runs right at a change differ by half of it or more; else it is a piece of a slope."""
     at = change.position
     step = statistics.median(logs[at : at + SHORTEST]) - statistics.median(logs[max(0, at - SHORTEST) : at])
-    return step / math.log(change.ratio) >= 0.5  # `_counts`: its ratio is not 1
+    return step / math.log(change.ratio) >= 0.5
 
 
 def ended(histories: Sequence[Series], now: str) -> list[Series]:

@@ -8,15 +8,16 @@ from pathlib import PurePath
 
 from gpuprof.analysis.evidence import Evidence
 from gpuprof.record.redaction import Redaction
+from gpuprof.record.variables import JOB
 
 
 def redaction(sides: Sequence[Evidence]) -> Redaction:
     """Replaces hosts, cards, jobs and the directories of the runs of these sides."""
     jobs = [
-        str(variables["SLURM_JOB_ID"])
+        str(variables[JOB])
         for side in sides
         for text in side.facts.get("variables", {})
-        if "SLURM_JOB_ID" in (variables := json.loads(text))
+        if JOB in (variables := json.loads(text))
     ]
     return Redaction(
         hosts=[host for side in sides for host in side.facts.get("host", {})],

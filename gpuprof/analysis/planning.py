@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gpuprof.analysis.claims import Claim
 from gpuprof.analysis.effect import LEVEL, Effect, Error, usual, welch
@@ -55,7 +55,7 @@ def plans(overall: Claim, pairs: list[Pair], least: float) -> Iterator[Plan]:
     if taken:
         return
     of_run = (measured + days) * _each(runs)
-    if not (one_place and machines[0] >= FEW):
+    if "machine" not in effect.unit:  # more runs on the same machines do not show more of how machines differ
         yield _plan("runs", runs, least, lambda n: _planned(_of_units(of_run, n), effect.chassis), fewest=FEW)
     if not one_place:
         of_machine = (measured + days + chassis) * _each(machines)
@@ -76,7 +76,7 @@ def _more(effect: Effect, times: float) -> Effect:
     """With `times` as many processes in the same runs."""
     assert effect.measured is not None
     error = Error(effect.measured.se / math.sqrt(times), effect.measured.freedom * times)
-    return _planned(error, effect.days, effect.chassis)
+    return replace(_planned(error, effect.days, effect.chassis), shift=effect.shift)
 
 
 def _planned(measured: Error, *added: Error) -> Effect:
@@ -87,5 +87,5 @@ def _planned(measured: Error, *added: Error) -> Effect:
 
 
 def _plan(what: str, now: list[int], least: float, effect: Callable[[int], Effect], *, fewest: int = FEW) -> Plan:
-    numbers = range(max(fewest, min(now)), _MOST[what] + 1)
+    numbers = range(max(fewest, min(now) + 1), _MOST[what] + 1)
     return Plan(what, min(now), next((n for n in numbers if (effect(n).mde(LEVEL) or 0.0) <= least), None))

@@ -18,6 +18,7 @@ from gpuprof.case_keys import KEYS, SETTINGS
 from gpuprof.errors import StoreError
 from gpuprof.index.brief import as_text
 from gpuprof.metrics import YARDSTICKS
+from gpuprof.record.variables import JOB
 from gpuprof.throttling import against_its_will
 
 _FACTS = {
@@ -122,7 +123,7 @@ def _circumstances(point: Point) -> dict[str, str]:
     switches = json.loads(case.get("flags") or "null")
     for inside in (*(facts.get(name) for name in _MAPPINGS), case.get("params"), switches):
         if isinstance(inside, dict):
-            texts |= {inner: as_text(value) for inner, value in inside.items() if inner != "SLURM_JOB_ID"}
+            texts |= {inner: as_text(value) for inner, value in inside.items() if inner != JOB}
     return texts
 
 

@@ -7,11 +7,14 @@ is the machine's: other work on it, heat, a neighbour. How much of it nobody kno
 
 from __future__ import annotations
 
+import json
 import math
 
 from gpuprof.analysis.effect import Effect, between
 from gpuprof.analysis.evidence import CaseEvidence, Evidence
 from gpuprof.analysis.levels import Level
+from gpuprof.index.brief import as_text
+from gpuprof.record.variables import settings
 from gpuprof.units import show
 
 PRODUCT, COPY = "yardstick_product_s", "yardstick_copy_s"
@@ -26,8 +29,12 @@ _SOFTWARE = ("torch", "libraries", "variables")
 def trusted(baseline: Evidence, candidate: Evidence) -> tuple[str, ...]:
     """The yardsticks that are the same measurement on both sides."""
 
+    def values(side: Evidence, name: str) -> set[str]:
+        found = set(side.facts.get(name, {}))
+        return {as_text(settings(json.loads(text))) for text in found} if name == "variables" else found
+
     def alike(names: tuple[str, ...]) -> bool:
-        return all(set(baseline.facts.get(name, {})) == set(candidate.facts.get(name, {})) for name in names)
+        return all(values(baseline, name) == values(candidate, name) for name in names)
 
     if not alike(_MACHINE):
         return ()

@@ -28,19 +28,22 @@ class Share(click.ParamType):  # type: ignore[type-arg]
 
     name = "share"
 
+    def __init__(self, *, zero: bool = False) -> None:
+        self._zero = zero  # whether it may be 0
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The share as a number above 0 and at most 10."""
+        """The share as a number above 0, or 0 where it may be, and at most 10."""
         text = str(value).strip()
         try:
             share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
         except ValueError:
             share = -1.0
-        if not 0 < share <= 10:
+        if not (0 < share <= 10 or (self._zero and share == 0)):
             self.fail(f"{value!r} is no share; write 5% or 0.05", param, ctx)
         return share
 
 
-SHARE = Share()
+SHARE, SHARE_OR_NONE = Share(), Share(zero=True)
 redact_option = click.option(
     "--redact",
     is_flag=True,

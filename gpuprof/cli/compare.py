@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gpuprof.case_keys import FIELDS, SELECTED
-from gpuprof.cli.common import SHARE, json_option, print_json, redact_option, store_option
+from gpuprof.cli.common import SHARE, console, json_option, print_json, redact_option, say, store_option
 from gpuprof.errors import EXIT_OK, EXIT_REGRESSION, EXIT_UNFAIR, UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
               "plans.")  # fmt: skip
 @click.option("--fail-on", multiple=True, type=click.Choice(["slower", "no-verdict"]),
               help="Exit with code 5 if the candidate is slower by --least or more, overall or in some case; or if "
-              "nothing can be said of a difference of --least.  May be repeated.")  # fmt: skip
+              "nothing can be said of a difference of --least, or a case of the baseline has nothing to be compared "
+              "with.  May be repeated.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Refuse with exit code 4 if the fairness ledger blocks anything.")
 @click.option("--format", "form", type=click.Choice(["text", "json", "md", "html", "pdf"]), default=None,
               help="Default: from the suffix of -o, else text.")  # fmt: skip
@@ -103,7 +104,10 @@ def command(
     drawn = sampled.of(*zip(names(*sides), sides, strict=True)) if form in ("html", "pdf") else None
     hide = redaction(sides) if redact else None
     hand_out(story(comparison, now, drawn), lambda: document(comparison, now), form, output, hide)
-    return EXIT_REGRESSION if set(fail_on) & comparison.failures else EXIT_OK
+    causes = [f"--fail-on {name}: {why}" for name, why in comparison.failures.items() if name in fail_on]
+    for cause in causes:
+        say(console(stderr=True), f"gpuprof: {cause}")
+    return EXIT_REGRESSION if causes else EXIT_OK
 
 
 command.help = (command.help or "").replace("CASE_KEYS", ", ".join(key.name for key in SELECTED))

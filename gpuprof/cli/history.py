@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gpuprof.cli.common import SHARE, json_option, store_option
+from gpuprof.cli.common import SHARE, SHARE_OR_NONE, json_option, store_option
 from gpuprof.errors import EXIT_OK, EXIT_REGRESSION, StoreError, UsageError
 
 _METRIC = "throughput_per_s"
@@ -20,8 +20,8 @@ _METRIC = "throughput_per_s"
 @click.option("--check", is_flag=True, help="Exit with code 5 if something got worse.")
 @click.option("--last", type=click.IntRange(min=1), metavar="RUNS", default=None,
               help="Changes within this many latest runs are new.  [default: 10]")  # fmt: skip
-@click.option("--least", type=click.FloatRange(0, 10), metavar="SHARE", default=None,
-              help="Ignore relative changes below this.  [default: 0.02]")  # fmt: skip
+@click.option("--least", type=SHARE_OR_NONE, metavar="SHARE", default=None,
+              help="Ignore relative changes below this.  [default: 2%]")  # fmt: skip
 @click.option("--require-power", type=SHARE, metavar="SHARE", default=None,
               help="With --check: exit with code 5 also where a change of this size would not show yet.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["text", "json", "md", "html"]), default=None,
@@ -78,6 +78,7 @@ def command(
         series, skipped = analysis.history(choice.runs, metric), choice.skipped
         now = utc_now()
         ended = analysis.ended(series, now)
+        series = analysis.together(series, ended)
         over = set(map(id, ended))
         judged = [each for each in series if id(each) not in over]
         worse = analysis.regressions(judged, last=last, least=least)

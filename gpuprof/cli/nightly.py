@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gpuprof.cli.common import store_option
+from gpuprof.cli.common import SHARE_OR_NONE, store_option
 
 
 @click.command(name="nightly", short_help="Measure, compare with earlier nights, report.")
@@ -24,10 +24,10 @@ from gpuprof.cli.common import store_option
               help="Changes within this many latest runs are new.  [default: 10]")  # fmt: skip
 @click.option(
     "--least",
-    type=click.FloatRange(0, 10),
+    type=SHARE_OR_NONE,
     metavar="SHARE",
     default=None,
-    help="Ignore relative changes below this; raise it on a noisy machine.  [default: 0.02]",
+    help="Ignore relative changes below this; raise it on a noisy machine.  [default: 2%]",
 )
 @click.option("--timeout", "timeout_s", type=click.FloatRange(1, 86_400), metavar="SECONDS", default=21_600,
               show_default=True, help="Time limit for each configuration.")  # fmt: skip

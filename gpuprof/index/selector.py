@@ -93,6 +93,17 @@ class Selector:
         return all(c.holds(fields.get(c.field)) for c in self.on_cases)
 
 
+@dataclass(frozen=True)
+class OfMachines(Selector):
+    """Of runs only those on these machines, a field that nobody writes."""
+
+    machines: frozenset[str]
+
+    def head(self, shared: Mapping[str, Any]) -> bool:
+        """As `Selector.head`."""
+        return shared["machine"] in self.machines and super().head(shared)
+
+
 EVERYTHING = Selector(())
 
 

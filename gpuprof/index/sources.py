@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from gpuprof.index import selector
 from gpuprof.index.brief import Brief, brief
 from gpuprof.index.database import Index, digest_of
 from gpuprof.index.digest import Digest
-from gpuprof.index.selector import EVERYTHING, Condition, Selector
+from gpuprof.index.selector import EVERYTHING, OfMachines, Selector
 from gpuprof.store import runs
 from gpuprof.text import plural
 
@@ -82,16 +83,16 @@ class Sources:
             raise StoreError(f"no run in {store}{read}")
         raise UsageError(f"no run in {store} matches {text!r}{read}; `gpuprof list --store {store}` lists its runs")
 
-    def of_machine(self, device: str, host: str) -> Sequence[Chosen]:
-        """The store's runs on devices of this name in this host, oldest first, with all their cases.
+    def of_machines(self, machines: AbstractSet[str]) -> Sequence[Chosen]:
+        """The store's runs on these machines (cards, as `Brief.head` has them), oldest first, with all their cases.
 
         Nothing where the store is not there or cannot be read: nobody named it, perhaps.
         """
-        on_machine = Selector((Condition("device", "=", device), Condition("host", "=", host)))
         with suppress(OSError, StoreError):
             if self._store.is_dir():
                 index = self._index(self._store)
-                return [Chosen(run, None, _finder(index, run.name)) for run, _ in index.briefs(on_machine)]
+                briefs = index.briefs(OfMachines((), frozenset(machines)))
+                return [Chosen(run, None, _finder(index, run.name)) for run, _ in briefs]
         return []
 
     def dated(self, text: str | None) -> Choice:

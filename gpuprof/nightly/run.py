@@ -70,7 +70,8 @@ def _judge(night: Night, choice: Choice, last: int, least: float) -> Story:
     # says and whatever else was measured since. The sort is stable: all others keep their order before them.
     rank = {run: number for number, measured in enumerate(night.measured, 1) for run in measured.runs}
     runs = sorted(choice.runs, key=lambda run: rank.get(run.brief.run_id, 0))
-    night.judged = [series for series in following.history(runs, METRIC) if series.points[-1].run_id in tonight]
+    measured = [series for series in following.history(runs, METRIC) if series.points[-1].run_id in tonight]
+    night.judged = following.together(measured, tonight=True)
     judged = {point.run_id for series in night.judged for point in series.points}
     night.measured = [
         m if m.fault or judged & set(m.runs) else replace(m, fault="no readable record in the store")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+JOB = "SLURM_JOB_ID"
 # What a variable changes, for the fairness ledger, and the names: a * at the end stands for a library's own family.
 TABLE = {
     "which device is used": (
@@ -39,7 +40,7 @@ TABLE = {
         "OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_PLACES", "OMP_WAIT_POLICY", "OMP_DYNAMIC", "OMP_SCHEDULE",
         "OMP_MAX_ACTIVE_LEVELS", "OMP_THREAD_LIMIT", "GOMP_*", "KMP_*", "OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE",
     ),
-    "which job it was": ("SLURM_JOB_ID",),
+    "which job it was": (JOB,),
 }  # fmt: skip
 
 _NO_SETTING = ("_VERSION", "_HOME")  # of a library's own family: where it is, and which; records have its version
@@ -78,6 +79,11 @@ def of_one_vendor(name: str) -> bool:
 def kept(variables: Mapping[str, str]) -> dict[str, str]:
     """Those that a record keeps, by name: never a secret by its name, nor the value of one by its looks."""
     return {name: _harmless(value) for name, value in sorted(variables.items()) if changes(name)}
+
+
+def settings(variables: Mapping[str, str]) -> dict[str, str]:
+    """Those that set how work is done: neither which job it was, nor which of its host's devices a job was given."""
+    return {name: value for name, value in variables.items() if name != JOB and not name.endswith("_VISIBLE_DEVICES")}
 
 
 def _harmless(value: str) -> str:

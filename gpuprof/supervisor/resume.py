@@ -11,6 +11,7 @@ from gpuprof.index.brief import Brief
 from gpuprof.index.database import Index
 from gpuprof.index.selector import Condition, Selector
 from gpuprof.record.protocol import Protocol
+from gpuprof.record.variables import settings
 from gpuprof.system import environment
 from gpuprof.telemetry import all_devices
 from gpuprof.telemetry.attribute import Match, attribute
@@ -54,13 +55,7 @@ def conditions(device: Mapping[str, Any], torch: Mapping[str, Any], backends: Se
 
 def _facts(known: Mapping[str, Any]) -> dict[str, Any]:
     facts = {name: known[name] for name in _FACTS if known.get(name) is not None}
-    # The card of a host and the job are not compared, as the host is not.
-    variables = facts.get("variables") or {}
-    facts["variables"] = {
-        name: value
-        for name, value in variables.items()
-        if name != "SLURM_JOB_ID" and not name.endswith("_VISIBLE_DEVICES")
-    }
+    facts["variables"] = settings(facts.get("variables") or {})  # the host is not compared, nor its cards or job
     return facts
 
 

@@ -94,7 +94,16 @@ def test_the_host_matters_where_it_submits_or_does_the_work():
     [
         ((700, 700), (350, 700), "weakens", "candidate ran below its default power limit"),
         ((350, 700), (350, 700), "weakens", "baseline and candidate ran below its default power limit"),
+        ((700, 700), (800, 700), "weakens", "candidate ran above its default power limit"),
+        (
+            (600, 700),
+            (800, 700),
+            "weakens",
+            "baseline ran below its default power limit, candidate ran above its default power limit",
+        ),
         ((700, 700), (750, 750), "noted", "each at its default"),
+        ((700, 700), (750, 751), "noted", "each at its default"),
+        ((700, 700), (350, None), "weakens", "whether candidate ran at its default is unknown"),
         ((700, 700), (700, 700), None, ""),
         ((700, None), (700, None), None, ""),
         ((None, None), (700, 700), None, ""),
@@ -247,6 +256,12 @@ def test_a_run_without_a_counterpart_brings_nothing_in():
     other = run(case(workload="gru"), facts={"torch": "1.0", "driver_version": "1"})
     found = compare(one(case()), side(run(case()), other))
     assert found.ledger == []
+
+
+@pytest.mark.parametrize(("runs", "told"), [((1, 5), True), ((5, 1), True), ((2, 9), True), ((3, 3), False)])
+def test_turns_are_asked_of_the_side_with_fewer_runs(runs, told):
+    sides = [side(*(run(case()) for _ in range(n))) for n in runs]
+    assert ("turns" in {entry.key for entry in analysis.compare(*sides).ledger}) is told
 
 
 def test_turns_counts_the_runs_of_a_case():

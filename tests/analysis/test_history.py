@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+import statistics
 import sys
 
 import pytest
@@ -12,6 +14,9 @@ from hypothesis import strategies as st
 from gpuprof.analysis import history as analysis
 from gpuprof.analysis.change_points import ENOUGH, SHORTEST, change_points
 from gpuprof.analysis.history import regressions
+from gpuprof.analysis.newest import over_earlier
+from gpuprof.analysis.series import Point
+from gpuprof.index.brief import shared
 from gpuprof.record.run import RunRecord
 from gpuprof.report.forms import markdown
 from gpuprof.report.stories.history import History, regression, story
@@ -216,6 +221,48 @@ def test_a_step_long_ago_is_no_slow_decline():
     rng = random.Random(1)
     rates = [100 * (1 + rng.gauss(0, 0.003)) * (0.9 if i > 40 else 1) for i in range(100)]
     assert regressions(followed(*(night(i, rate) for i, rate in enumerate(rates)))) == []
+
+
+def test_an_old_step_that_was_told_is_no_slow_decline_whatever_counts():
+    rng = random.Random(1)
+    rates = [100 * (1 + rng.gauss(0, 0.001)) * (0.985 if i > 40 else 1) for i in range(100)]
+    series = followed(*(night(i, rate) for i, rate in enumerate(rates)))
+    assert regressions(series, least=0.01) == []
+
+
+def test_small_steps_that_nobody_was_told_of_add_up():
+    rng = random.Random(1)
+    rates = [100 * (1 + rng.gauss(0, 0.001)) * 0.985 ** (i // 40) for i in range(120)]
+    series = followed(*(night(i, rate) for i, rate in enumerate(rates)))
+    (found,) = regressions(series)
+    assert found.slowly
+    assert regressions(series, least=0.01) == []
+
+
+def test_of_a_series_in_which_nothing_ever_changed_any_change_counts():
+    series = followed(*(night(i, 100.0, scatter=0.0) for i in range(40)))
+    assert regressions(series, least=0.0) == []
+
+
+@pytest.mark.parametrize("others", [0, 9, 29])
+def test_what_a_series_can_tell_counts_those_that_are_judged_with_it(others):
+    """The size that it usually names is told in some 80%, however many stand beside it."""
+    rng = random.Random(5)
+
+    def points(newest=1.0):
+        rates = [100 * math.exp(rng.gauss(0, 0.01)) for _ in range(9)]
+        return [Point(f"r{i}", f"2026-09-{i + 1:02}T03:00:00Z", rate, None, {}, shared("{}"), shared("{}"), dict)
+                for i, rate in enumerate([*rates[:-1], rates[-1] * newest])]  # fmt: skip
+
+    def together(newest=1.0):
+        nights = [points(newest), *(points() for _ in range(others))]
+        return analysis.together([analysis.Series("x", "x", "d", "m", False, RATE, each, [], over_earlier(each))
+                                  for each in nights])  # fmt: skip
+
+    named = statistics.median(together()[0].resolution for _ in range(60))
+    nights = [together(1 / (1 + named)) for _ in range(100)]
+    told = sum(any(worse.series is series[0] for worse in regressions(series)) for series in nights)
+    assert 0.68 <= told / 100 <= 0.92
 
 
 def test_a_slow_weekday_is_still_told_where_weekends_are_slow():

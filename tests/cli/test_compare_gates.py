@@ -51,6 +51,25 @@ def test_fail_on(sides, ratio, sd, options, expected):
     assert code(*sides(ratio, sd), *options) == expected
 
 
+@pytest.mark.parametrize(
+    ("fate", "whose", "expected"),
+    [
+        ("out_of_memory", 1, 5),
+        (None, 1, 5),
+        ("crashed", 0, 0),  # nothing that the baseline had is lost
+        (None, 0, 0),  # a new case
+    ],
+)
+def test_a_case_of_the_baseline_without_a_verdict_fails_its_gate(tmp_path, fate, whose, expected):
+    for number, speed in ((0, 100), (1, 180)):
+        cases = {"cnn": [speed, speed * 1.001, speed * 0.999], "lstm": [speed * 1.002, speed, speed * 1.001]}
+        if number == whose:
+            cases["lstm"] = fate
+        rivals.run(tmp_path, number, {w: c for w, c in cases.items() if c is not None}, device="H100", card="one")
+    done = gpuprof("compare", "previous", "last", "--store", tmp_path, "--fail-on", "no-verdict")
+    assert (done.code, "lstm" in done.err) == (expected, expected == 5), done.out + done.err
+
+
 def test_the_report_is_written_also_where_the_gate_fails(sides, tmp_path):
     page = tmp_path / "report.html"
     assert gpuprof("compare", "previous", "last", *sides(0.8), "--fail-on", "slower", "-o", page).code == 5

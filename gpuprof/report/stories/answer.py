@@ -17,7 +17,8 @@ _ALONE = 0.8  # a workload that gives so much of the mean's logarithm is the mea
 _HEAVY = (
     ("partition", "a partition is compared"), ("yardstick", "the machine itself changed between the sides"),
     ("throttled", "a device was throttled"),
-    ("power limit", "a power limit is below its default"), ("correctness", "some results are inexact or unchecked"),
+    ("power limit", "a power limit is not, or not known to be, its default"),
+    ("correctness", "some results are inexact or unchecked"),
     ("regime", "some cases are host-bound"), ("host busy", "other work used the host"),
     ("quick protocol", "runs are quick ones"), ("steady", "some cases were not steady"),
 )  # fmt: skip
@@ -76,23 +77,30 @@ def _verdict(comparison: Comparison, sides: tuple[str, str], numbers: str) -> tu
     workloads, agreeing = _workloads(comparison), _agreeing(comparison)
     if split := _split(comparison, candidate):
         return split, f"Overall: {numbers}."
-    if overall.verdict == "no difference shown":
+    none_shown = overall.verdict == "no difference shown"
+    if none_shown:
         assert overall.interval is not None
         low, high = overall.interval
         room = f"anything from {low - 1:+.0%} to {high - 1:+.0%} is possible; MDE {percent(overall.mde or 0.0)}"
-        return f"No difference shown between {baseline} and {candidate}.", f"{numbers}: {room}."
+        numbers = f"{numbers}: {room}"
+    alone = _alone(comparison)
+    if comparison.coverage < ENOUGH:
+        few = f"Only {_compared(comparison)} can be compared."
+        if none_shown:
+            return few, f"There no difference was shown between {baseline} and {candidate}: {numbers}."
+        with_host = "With its host, " if _all_host_bound(comparison) else "There "
+        mean = f"That mean is {alone} alone." if alone else ""
+        return few, _joined(f"{with_host}{candidate} was {overall.verdict} than {baseline}: {numbers}.", mean)
+    if none_shown:
+        return f"No difference shown between {baseline} and {candidate}.", f"{numbers}."
     if _all_host_bound(comparison):
         first = "These runs compare hosts: every case is bound by its CPU."
         return first, f"With its host, {candidate} was {overall.verdict} than {baseline}: {numbers}."
-    alone = _alone(comparison)
     if len(workloads) > 1 and (alone or 2 * len(agreeing) <= len(workloads)):
         rest = len(workloads) - len(agreeing)
         of = f"in {len(agreeing)} of {len(workloads)} workloads" + (f" ({listed(agreeing)})" if agreeing else "")
         first = f"{candidate} is {overall.verdict} than {baseline} {of}, no difference shown in {rest}."
         return first, _joined(f"Overall: {numbers}.", f"That mean is {alone} alone." if alone else "")
-    if comparison.coverage < ENOUGH:
-        few = f"Only {_compared(comparison)} can be compared."
-        return few, f"There {candidate} was {overall.verdict} than {baseline}: {numbers}."
     also = "" if len(agreeing) == len(workloads) else f", {overall.verdict} in {len(agreeing)} of {len(workloads)}"
     return f"{candidate} is {overall.verdict} than {baseline}.", f"{numbers}{also}."
 
