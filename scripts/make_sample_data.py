@@ -1,9 +1,10 @@
 """Make the sample runs of tests/data/samples: stored by `gpuprof run` itself, none of their numbers written by hand.
 
 cpu         this machine's CPU
-simulated   a worker that computes on this CPU and believes that it has an H100 or MI300X; the GPU's sensors are the
-            simulated vendor libraries of tests/simulators, whose power follows the worker's phases. The records say
-            `simulated: true`: their times are the CPU's, and their joules nobody's.
+simulated   PyTorch's CUDA build on a simulated device (tests/support/simulators), for the MI300X in the shape of its
+            ROCm build; the sensors are simulated vendor libraries, whose power follows what the device is given to do.
+            The records say `simulated: true`: their times are those of launching kernels that compute nothing, and
+            their joules nobody's.
 
 The hostname in the records is `sample-host`: each run has a UTS namespace of its own (unshare, from util-linux), and an
 environment without the variables of whoever calls. A run that failed, or was not steady, is repeated; the run with the
@@ -23,7 +24,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,6 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = ROOT / "tests" / "data" / "samples"
-SHIM = ROOT / "scripts" / "simulated_gpu"
 HOSTNAME = "sample-host"
 LARGEST_RUN_BYTES = 300_000
 LIMIT_S = 600
@@ -41,11 +40,7 @@ MACHINE_PATH = re.compile(r"(?<![\w.~/])/(?!sys/|proc/|dev/)[\w.-]+/[\w.-]+")
 
 QUICK_5 = ("--quick", "--set", "repeats=5", "--set", "threads=1")
 QUICK_3 = ("--quick", "--set", "threads=1")
-# What torch says of these models, and their scenarios do not hold. NVIDIA H100 SXM: 132 SMs (data sheet of the H100).
-MODELS: dict[str, dict[str, Any]] = {
-    "h100": {"architecture": "sm_90", "compute_units": 132},
-    "mi300x_spx": {"architecture": "gfx942:sramecc+:xnack-", "compute_units": 304},
-}
+GPUS = ("h100", "mi300x_spx")
 
 
 @dataclass(frozen=True)
@@ -64,7 +59,7 @@ PLAN = {
     ],
     "simulated": [
         Sample(config, options, gpu)
-        for gpu in MODELS
+        for gpu in GPUS
         for config, options in (("lstm", QUICK_5), ("cnn", (*QUICK_3, "--set", "sweep.batch_size=[16,64,256]")))
     ],
 }
@@ -143,43 +138,14 @@ def simulated(model: str, place: Path) -> dict[str, str]:
     """Variables under which supervisor and worker see that GPU; builds the simulated libraries where they are not."""
     sys.path.insert(0, str(ROOT / "tests"))
     from support import simulators
+    from support.simulators import cuda
+    from support.simulators.machine import machine
 
-    libraries = place / "libraries"
+    libraries, runtime = place / "libraries", place / "cuda"
     if not libraries.is_dir():
         simulators.build(libraries)
-    scenario_place = Path(tempfile.mkdtemp(dir=place))
-    said = simulators.load(model)["gpus"][0]["power"]
-    idle_w, load_w = said["low_w"], said["high_w"]
-    # Nobody else is on the device, and its power is that of the model's own scenario: low at rest, high at work.
-    gpu = {"like": model, "processes": [], "power": {"kind": "followed", "w": idle_w, "file": "load.txt"}}
-    scenario = simulators.load({"gpus": [gpu]})
-    load = scenario_place / "load.txt"
-    load.touch()
-    torch_says = MODELS[model] | identity(scenario["gpus"][0])
-    shim = {"device": torch_says, "load": {"file": str(load), "idle_w": idle_w, "load_w": load_w}}
-    return {
-        **simulators.variables(libraries, scenario, scenario_place),
-        "PYTHONPATH": os.pathsep.join([str(SHIM), str(ROOT)]),
-        "SIMULATED_GPU": json.dumps(shim),
-    }
-
-
-def identity(gpu: dict[str, Any]) -> dict[str, Any]:
-    """A simulated GPU in torch's words. HIP writes the hex digits of a UUID as ASCII into its 16 bytes."""
-    if gpu["vendor"] == "nvidia":
-        name = uuid.UUID(gpu["uuid"].removeprefix("GPU-"))
-    else:
-        name = uuid.UUID(bytes=gpu["hip_uuid"].removeprefix("GPU-").encode())
-    return {
-        "kind": "gpu",
-        "vendor": gpu["vendor"],
-        "name": gpu["name"],
-        "index": 0,
-        "uuid": str(name),
-        "pci": gpu["pci"],
-        "memory_total_bytes": gpu["memory_bytes"]["total"],
-        "absent": {},
-    }
+        cuda.build(runtime)
+    return machine(model, libraries, runtime, Path(tempfile.mkdtemp(dir=place)), path=[ROOT])
 
 
 def wrong(sample: Sample, record: dict[str, Any], run: Path) -> list[str]:

@@ -13,6 +13,7 @@ from support.backends import ask, devices_command, releases, server  # noqa: F40
 from support.monitored import monitor, started  # noqa: F401 - fixtures
 from support.phases import watched  # noqa: F401 - a fixture
 from support.running import CONFIGS, SHORT, Done, gpuprof
+from support.simulators import cuda
 from support.toys import toys  # noqa: F401 - a fixture
 
 # Where tests run in the background of a script, from cron, under nohup or in some CI steps, these are ignored, and
@@ -22,13 +23,19 @@ for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
 
 # Compilers, workers and browsers at work: a test that asks for one of these is slow, without a mark of its own.
-SLOW_FIXTURES = frozenset({"browser", "libraries", "releases", "stored_run"})
+SLOW_FIXTURES = frozenset({"browser", "cuda_libraries", "libraries", "releases", "stored_run"})
 
 
 @pytest.fixture(scope="session")
 def libraries(tmp_path_factory) -> Path:
     """Simulated vendor libraries, of both vendors, that the real bindings load."""
     return simulators.build(tmp_path_factory.mktemp("libraries"))
+
+
+@pytest.fixture(scope="session")
+def cuda_libraries(tmp_path_factory) -> Path:
+    """A simulated CUDA device that the installed torch finds."""
+    return cuda.build(tmp_path_factory.mktemp("cuda"))
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from support import simulators
 from support.running import SAMPLES
 
 CPU, SIMULATED = (store.run_directories(SAMPLES / kind) for kind in ("cpu", "simulated"))
-MODELS = {"NVIDIA H100 80GB HBM3": "h100", "AMD Instinct MI300X": "mi300x_spx"}
+MODELS = {"Simulated NVIDIA H100 80GB HBM3": "h100", "Simulated AMD Instinct MI300X": "mi300x_spx"}
 # Files of the kernel are the same everywhere; any other absolute path tells of the machine that ran.
 MACHINE_PATH = re.compile(r"(?<![\w.~/])/(?!sys/|proc/|dev/)[\w.-]+/[\w.-]+")
 
@@ -86,7 +86,7 @@ def test_a_cpu_sample_has_no_energy_and_says_why(path):
 
 @pytest.mark.parametrize("path", SIMULATED, ids=by_name)
 def test_a_simulated_sample_has_the_scripted_energy(path):
-    """The scenario's power: low at rest, high in every phase of the worker."""
+    """The scenario's power: low at rest, high while the simulated device was given work, but for moments."""
     record = store.read(path)
     assert record.simulated
     assert record.telemetry.simulated
@@ -106,8 +106,9 @@ def test_a_simulated_sample_has_the_scripted_energy(path):
             assert energy.method == "counter"
             # Five standard deviations, and the milliseconds between the supervisor's word and the worker's mark.
             slack_j = 5 * energy.error_j + 0.005 * high_w
-            assert energy.energy_j == pytest.approx(high_w * energy.seconds, abs=slack_j)
-            assert energy.above_idle_j == pytest.approx((high_w - low_w) * energy.seconds, abs=slack_j + low_w * 0.01)
+            assert 0.85 * high_w * energy.seconds < energy.energy_j < high_w * energy.seconds + slack_j
+            idle_j = low_w * energy.seconds
+            assert energy.above_idle_j == pytest.approx(energy.energy_j - idle_j, abs=slack_j + 0.01 * idle_j)
     with np.load(path / "raw.npz") as raw:
         watts = raw[f"{record.cases[0].case_id}/0/telemetry/power_instant_w"]
         assert high_w in np.round(watts)
