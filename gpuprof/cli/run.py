@@ -61,12 +61,14 @@ class _TelemetryHz(click.ParamType):  # type: ignore[type-arg]
               help="Measure only part K of N; auto: the part of this Slurm array task or Kubernetes pod.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Skip cases already in the store, measured under the same conditions.")
 @click.option("--dry-run", is_flag=True, help="Print what would run and how long it might take; run nothing.")
+@click.option("--check", is_flag=True,
+              help="Only check results, arithmetic and what runs here. Nothing is timed or stored.")  # fmt: skip
 @click.option("--telemetry-hz", type=_TelemetryHz(), default=10.0, show_default=True,
               help="Readings of power, clocks and temperatures per second, 1 to 50; 0: no telemetry.")  # fmt: skip
 @json_option
 def command(
     configs: tuple[str, ...], device: str, overrides: tuple[str, ...], store: Path, quick: bool, shard: str | None,
-    resume: bool, dry_run: bool, telemetry_hz: float, as_json: bool,
+    resume: bool, dry_run: bool, check: bool, telemetry_hz: float, as_json: bool,
 ) -> int:  # fmt: skip
     """Measure the networks in CONFIG files on this machine, and store a record of each.
 
@@ -79,12 +81,16 @@ def command(
     conditions: driver, partition, power limit, ECC, torch and its libraries, gpuprof and its commit, environment
     variables, protocol and threads. A case that computed wrong results is measured again.
 
+    --check runs the gates of each case alone: its results against a float64 reference, and a batch of its own size
+    against a few rows; which arithmetic ran; and whether this machine supports it at all.
+
     \b
     Examples:
       gpuprof run configs/lstm.yaml
       gpuprof run configs/lstm.yaml --quick --device cpu
       gpuprof run configs/vgg16.yaml --set batch_size=64 --set precision=bf16
       gpuprof run configs/cnn.yaml --set 'sweep.variant=[eager,graph]' --dry-run
+      gpuprof run configs/reference.yaml --check --set 'sweep.variant=[eager,compile]'
       gpuprof run configs/reference.yaml --shard auto --resume   # per array task
 
     \b
@@ -103,37 +109,53 @@ def command(
         configurations = _part(configurations, shard, as_json)
     if dry_run and resume:
         raise UsageError("--resume looks at the device and --dry-run does not: leave one of them out")
+    if check and (dry_run or resume or quick):
+        raise UsageError("--check measures nothing: leave out --dry-run, --resume and --quick")
     if dry_run:
         return _dry_run(configurations, quick, as_json)
 
+    if not check:
+        _warn_of_killed_runs(store)
+    if not configurations:
+        if as_json:
+            print_json([])
+        return EXIT_OK
+    return _start(
+        configurations, device, store, quick=quick, resume=resume, check=check, hz=telemetry_hz, as_json=as_json
+    )
+
+
+def _start(
+    configurations: Sequence[Configuration], device: str, store: Path, *, quick: bool, resume: bool, check: bool,
+    hz: float, as_json: bool,
+) -> int:  # fmt: skip
+    """Check or measure the configurations on the devices that `device` chooses; the exit code."""
     from gpuprof import telemetry
+    from gpuprof.cli import checking
     from gpuprof.cli.progress import Progress
     from gpuprof.supervisor.jobs import Job, measure
     from gpuprof.supervisor.machine import session
     from gpuprof.system.interrupts import terminate_as_interrupt
 
     notice = console(stderr=True)
-    _warn_of_killed_runs(store)
-    if not configurations:
-        if as_json:
-            print_json([])
-        return EXIT_OK
     records: list[RunRecord] = []
     codes = [EXIT_OK]
     # From here on, and not only while a run goes on: as process 1 of a container, SIGTERM would be ignored without it.
     with terminate_as_interrupt(), session() as inspector:
         machine = inspector.machine()
         devices = machine.devices(device)
-        backends = telemetry.open_backends() if telemetry_hz else []
         if device == "auto" and devices[0]["kind"] == "cpu":
             say(notice, f"Profiling the CPU, since no GPU is available: {machine.why_no_gpu()}.")
         jobs = [Job(configuration, chosen) for configuration in configurations for chosen in devices]
+        if check:
+            return checking.check(jobs, inspector, as_json=as_json)
+        backends = telemetry.open_backends() if hz else []
         if resume and not (jobs := _left(jobs, store, machine, backends, quick=quick)):
             say(notice if as_json else console(), f"Nothing left to measure: every case is already in {store}.")
         try:
             for done in measure(
                 jobs, machine, inspector, store, lambda: Progress(console(stderr=True)),
-                quick=quick, backends=backends, hz=telemetry_hz,
+                quick=quick, backends=backends, hz=hz,
             ):  # fmt: skip
                 records.append(done.record)
                 codes += [_exit_code(done.record), EXIT_RUN_FAILED if done.fault else EXIT_OK, _tell(done, as_json)]

@@ -260,6 +260,9 @@ def torch_sees(facts: Facts) -> Iterator[Finding]:
             why = f"torch {torch.version} was built for CUDA {torch.toolkit}, which needs driver {needed} or newer."
             fix = f"update the driver, or install a torch built for an older CUDA:\n{_OLDER}"
             yield problem("the NVIDIA driver is too old for this torch", why, fix)
+        elif torch.no_gpu:
+            fix = "sudo systemctl start nvidia-fabricmanager" if "fabricmanager" in torch.no_gpu else ""
+            yield problem(f"torch {torch.version} sees no {title} GPU", torch.no_gpu, fix)
         else:
             why = "Driver, files and variables look right; `python -c 'import torch; torch.zeros(1).cuda()'` shows why."
             fix = _give(vendor, facts.container) if facts.container else "restart the machine if the driver was updated"
@@ -439,6 +442,14 @@ def _partition(gpu: Seen) -> str:
     return f"power is shared by {gpu.shared_by} devices of one package" if gpu.shared_by > 1 else ""
 
 
+def compiler(facts: Facts) -> Iterator[Finding]:
+    """What torch.compile needs beside torch."""
+    if facts.compile_lacks:
+        why = "It builds code on this machine; cases with `variant: compile` fail without it."
+        fix = "apt-get install g++ python3-dev   (or what your distribution calls them)"
+        yield note(f"torch.compile finds no {' and no '.join(facts.compile_lacks)}", why, fix)
+
+
 def cpu_energy(facts: Facts) -> Iterator[Finding]:
     """The CPU's energy counters, which on most systems only root may read."""
     why = facts.cpu.absent.get("energy_j")
@@ -451,7 +462,8 @@ def cpu_energy(facts: Facts) -> Iterator[Finding]:
 
 CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     hardware, simulated, torch_import, drivers, access, visibility, torch_build, libraries, torch_sees, packages,
-    amdsmi_fits, lost, power, architecture, override, attribution, power_cap, busy, ecc, pcie, partitions, cpu_energy,
+    amdsmi_fits, lost, power, architecture, override, attribution, power_cap, busy, ecc, pcie, partitions, compiler,
+    cpu_energy,
 )  # fmt: skip
 
 

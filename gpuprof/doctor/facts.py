@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -83,7 +85,7 @@ class Torch:
     """torch as a worker reports it: `build` is "cuda", "rocm" or "cpu", `toolkit` the version of CUDA or HIP.
 
     `gpus` are fields of `record.run.Device`, `architectures` the targets it has code for (empty: unknown),
-    `unattributed` the reasons why GPUs' sensors could not be identified.
+    `unattributed` the reasons why GPUs' sensors could not be identified, `no_gpu` what torch says where it sees none.
     """
 
     version: str
@@ -92,6 +94,7 @@ class Torch:
     gpus: tuple[Mapping[str, Any], ...] = ()
     architectures: tuple[str, ...] = ()
     unattributed: tuple[str, ...] = ()
+    no_gpu: str = ""
 
 
 NOT_ASKED = Absent("torch was not started")
@@ -112,6 +115,7 @@ class Facts:
     packages: Mapping[str, str] = field(default_factory=dict)
     container: str | None = None
     wsl: bool = False
+    compile_lacks: tuple[str, ...] = ()  # what torch.compile needs of this machine and does not find
 
     def has(self, vendor: str) -> bool:
         """Whether there is a real GPU of this vendor: on the bus, in its library or seen by torch."""
@@ -149,7 +153,16 @@ def gather(quick: bool, root: Path = Path("/")) -> Facts:
         packages=dict(_packages("torch", "nvidia-ml-py", "pynvml", "amdsmi")),
         container=environment.describe()["container"],
         wsl="microsoft" in _read(root / "proc/sys/kernel/osrelease").lower(),
+        compile_lacks=tuple(_compile_lacks()),
     )
+
+
+def _compile_lacks() -> Iterator[str]:
+    """torch.compile builds C++ for a CPU, and for a GPU a small extension of Python that launches its kernels."""
+    if not any(map(shutil.which, filter(None, (os.environ.get("CXX"), os.environ.get("CC"), "g++", "gcc", "clang")))):
+        yield "C++ compiler"
+    if not Path(sysconfig.get_paths()["include"], "Python.h").is_file():
+        yield "Python.h"
 
 
 def _ask_torch(devices: Sequence[Device], variables: Mapping[str, str]) -> Torch | Absent:
@@ -167,6 +180,7 @@ def _ask_torch(devices: Sequence[Device], variables: Mapping[str, str]) -> Torch
         gpus=tuple(machine.gpus),
         architectures=machine.architectures,
         unattributed=tuple(match.reason for match in matches if isinstance(match, Absent)),
+        no_gpu=machine.no_gpu,
     )
 
 

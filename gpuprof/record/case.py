@@ -64,6 +64,9 @@ class Correctness(Part):
     loss_error: NonNegative | None
     gradient_norm_error: NonNegative | None
     loss_curve_error: NonNegative | None = Field(description="largest difference along the curve / first loss")
+    batch_error: NonNegative | None = Field(
+        None, description="a batch of the case's own size against the few rows that it repeats"
+    )
     loss_curve: list[float | None] = Field(
         default_factory=list, description="all losses of all steps, in the order computed"
     )

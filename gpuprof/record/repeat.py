@@ -63,6 +63,9 @@ class Warmup(Part):
 class Memory(Part):
     peak_bytes: Count | None
     scope: str = Field(description="what the peak covers")
+    workspace_bytes: Count | None = Field(
+        None, description="part of the peak that BLAS libraries work in, one piece for each stream"
+    )
     reserved_bytes: Count | None
     alloc_retries: Count | None
 
@@ -74,7 +77,9 @@ class Cpu(Part):
     wall_s: NonNegative
     threads: Count = Field(description="threads that do the work; on a GPU, the one that submits it")
     utilisation: NonNegative = Field(description="CPU seconds / (wall seconds x threads)")
-    waiting: NonNegative | None = Field(description="seconds spent runnable but without a core / (wall x threads)")
+    waiting: NonNegative | None = Field(
+        description="seconds W spent runnable but without a core, / (wall x threads) or (seconds + W), the larger one"
+    )
     stolen: NonNegative | None = Field(description="share of all CPUs' time that the hypervisor gave to other guests")
 
 

@@ -12,14 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gpuprof.errors import DeviceError, GpuprofError
-from gpuprof.messages import Environment, Request
+from gpuprof.messages import Environment, Inspect, Request
+from gpuprof.supervisor import plan
 from gpuprof.supervisor.worker_process import WorkerFailed, WorkerProcess
 from gpuprof.system import environment
 from gpuprof.system.procfs import physical_cores
+from gpuprof.workloads.case import CaseSpec
 
+State = Literal["pass", "drift", "wrong", "unsupported", "failed"]  # what became of a case's checks
 START_TIMEOUT_S = 300.0
 _CACHE, _LOCK = "gpuprof-cache-", "in-use"
 
@@ -33,6 +36,7 @@ class Machine:
     torch: dict[str, Any]
     gpus: list[dict[str, Any]]
     architectures: tuple[str, ...] = ()  # the GPUs torch was built for (sm_90, gfx942); none in a build for the CPU
+    no_gpu: str = ""  # what torch says where it sees none; "" if nothing
 
     def devices(self, choice: str) -> list[dict[str, Any]]:
         """The devices that `auto|cpu|gpu|gpu:N|all` chooses, as fields of `record.run.Device`. Raises DeviceError.
@@ -56,7 +60,8 @@ class Machine:
         """The reason for messages, where `gpus` is empty."""
         if self.torch["torch_build"] == "cpu":
             return f"torch {self.torch['torch']} is a CPU-only build"
-        return f"torch {self.torch['torch']} sees no GPU (none installed, no driver, or hidden by a variable)"
+        why = f": {self.no_gpu.rstrip('.')}" if self.no_gpu else " (none installed, no driver, or hidden by a variable)"
+        return f"torch {self.torch['torch']} sees no GPU{why}"
 
 
 class Inspector:
@@ -84,14 +89,26 @@ class Inspector:
             self.close()
             raise
 
+    def check(self, spec: CaseSpec, index: int | None, timeout_s: float) -> tuple[dict[str, Any], State]:
+        """What the worker finds about a case on the GPU of this index (None: the CPU), and in a word.
+
+        The findings are fields of `record.case.Case`. Raises WorkerFailed.
+        """
+        request = Inspect(case=plan.resolved(spec, physical_cores()), device=index)
+        findings = self.ask(request, timeout_s, alone=spec.case_id if spec.variant == "compile" else "")
+        if findings.pop("shaken", False):
+            self.close()  # an error on the device may have left a process that fails whatever comes next
+        unsupported, verdict = findings.pop("unsupported", False), findings["correctness"]["verdict"]
+        return findings, verdict or ("unsupported" if unsupported else "failed")
+
     def machine(self) -> Machine:
         """What torch says of this machine. Raises DeviceError where torch cannot be used at all."""
         try:
             facts = self.ask(Environment(), START_TIMEOUT_S)
         except WorkerFailed as error:
             raise DeviceError(f"PyTorch cannot be used: {error.reason}") from None
-        gpus, architectures = facts.pop("gpus"), tuple(facts.pop("architectures"))
-        return Machine(facts, gpus, architectures)
+        gpus, architectures, no_gpu = facts.pop("gpus"), tuple(facts.pop("architectures")), facts.pop("no_gpu")
+        return Machine(facts, gpus, architectures, no_gpu)
 
     def close(self) -> None:
         """End the worker, which frees the device; the next question starts another."""

@@ -14,7 +14,7 @@ from gpuprof.record.protocol import Protocol
 from gpuprof.record.variables import settings
 from gpuprof.system import environment
 from gpuprof.telemetry import all_devices
-from gpuprof.telemetry.attribute import Match, attribute
+from gpuprof.telemetry.attribute import Match, attribute, simulated
 from gpuprof.telemetry.device import Backend, Device, Lost
 from gpuprof.telemetry.patience import patiently
 
@@ -50,7 +50,7 @@ def conditions(device: Mapping[str, Any], torch: Mapping[str, Any], backends: Se
     facts = {**environment.describe(), **torch}
     if isinstance(match, Match):
         facts |= _sensed(match.device.attributed())  # as a run reads them
-    return Conditions(device["name"], isinstance(match, Match) and match.device.simulated, _facts(facts))
+    return Conditions(device["name"], simulated(device["name"], match), _facts(facts))
 
 
 def _facts(known: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from gpuprof.absent import Absent
 from gpuprof.config.configuration import Configuration
-from gpuprof.messages import Inspect, Measure
+from gpuprof.messages import Measure
 from gpuprof.record.protocol import Protocol as Limits
 from gpuprof.record.repeat import Phase, Repeat, RepeatTelemetry
 from gpuprof.record.run import RunRecord
@@ -50,7 +50,8 @@ class _Run:
     station: Station
     watcher: Watcher
     unsupported: set[str] = field(default_factory=set)
-    hung: dict[str, str] = field(default_factory=dict)  # cases that took too long once, and when: that is enough
+    # Cases that are not started any more: they took too long once, or their check found that they cannot run here.
+    given_up: dict[str, WorkerFailed] = field(default_factory=dict)
     stuck: str = ""  # why nothing more may be started on this device
 
     def case(self, spec: CaseSpec, fallback_of: str | None = None) -> None:
@@ -65,17 +66,13 @@ class _Run:
         """Counts, precision probe and correctness gate of one case, or `failed` with the reason. Writes nothing yet."""
         self.watcher.checking(spec.case_id)
         try:
-            findings = self.inspector.ask(
-                Inspect(case=plan.resolved(spec, physical_cores()), device=self.device["index"]),
-                self.protocol.timeout_s, alone=spec.case_id if spec.variant == "compile" else "",
-            )  # fmt: skip
+            return self.inspector.check(spec, self.device["index"], self.protocol.timeout_s)[0]
         except WorkerFailed as error:
-            findings = {"failed": f"the check failed: {error.outcome.replace('_', ' ')}: {error.reason}"}
             if error.outcome == "timeout":
-                self.hung[spec.case_id] = "its check took too long"
-        if findings.pop("shaken", False):
-            self.inspector.close()  # an error on the device may have left a process that fails whatever comes next
-        return findings
+                self.given_up[spec.case_id] = WorkerFailed("timeout", "not started: its check took too long")
+            elif error.outcome == "unsupported":
+                self.given_up[spec.case_id] = error
+            return {"failed": f"the check failed: {error.outcome.replace('_', ' ')}: {error.reason}"}
 
     def checked(self, case_id: str, findings: dict[str, Any]) -> None:
         """Enter what `check` found."""
@@ -86,6 +83,8 @@ class _Run:
         """The case without fused kernels, entered, where it passes the checks that the fused one fails; else None."""
         correctness = findings.get("correctness") or {}
         if not spec.params.get("fused") or correctness.get("verdict") in ("pass", "drift"):
+            return None
+        if spec.case_id in self.given_up and self.given_up[spec.case_id].outcome == "unsupported":
             return None
         instead = replace(spec, params=spec.params | {"fused": False})
         if any(instead.case_id == planned.case_id for planned in self.configuration.cases):
@@ -113,8 +112,8 @@ class _Run:
         try:
             if self.stuck:
                 raise WorkerFailed("error", f"not started: {self.stuck}")
-            if case_id in self.hung:
-                raise WorkerFailed("timeout", f"not started: {self.hung[case_id]}")
+            if case_id in self.given_up:
+                raise self.given_up[case_id]
             worker = WorkerProcess(case.threads or 1, kernel_place(self.cache, case_id))
             result = worker.ask(request, self.protocol.timeout_s, watch.pause)
         except WorkerFailed as error:
@@ -131,7 +130,7 @@ class _Run:
         repeat = _repeat(index, order, started_at, time.monotonic() - started, result, telemetry, failure)
         self.journal.append({"type": "repeat", "case_id": case_id, "repeat": repeat.model_dump(), "raw": raw})
         if repeat.outcome == "timeout":
-            self.hung.setdefault(case_id, f"repeat {index + 1} took too long")
+            self.given_up.setdefault(case_id, WorkerFailed("timeout", f"not started: repeat {index + 1} took too long"))
         if repeat.outcome == "unsupported":
             self.unsupported.add(case_id)  # as it would be in any other process
         self.watcher.measured(case_id, repeat)

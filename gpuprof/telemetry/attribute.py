@@ -24,6 +24,11 @@ class Match:
     by: str
 
 
+def simulated(name: str, match: Match | Absent) -> bool:
+    """Whether a simulator stands for the device, which says so in its name, or for its sensors."""
+    return "simulated" in name.casefold().split() or (isinstance(match, Match) and match.device.simulated)
+
+
 def attribute(
     devices: Sequence[Device], identity: Mapping[str, Any], variables: Mapping[str, str] = os.environ
 ) -> Match | Absent:

@@ -16,7 +16,7 @@ from gpuprof.record.protocol import Protocol
 from gpuprof.record.repeat import Energy, Phase, RepeatTelemetry
 from gpuprof.record.run import TelemetrySource
 from gpuprof.telemetry import energy, summary, window
-from gpuprof.telemetry.attribute import Match, attribute
+from gpuprof.telemetry.attribute import Match, attribute, simulated
 from gpuprof.telemetry.device import LASTING, Backend, Device, Lost, NoReading, ThrottleCounters, reading
 from gpuprof.telemetry.energy import Bracket, Draw, WindowEnergy
 from gpuprof.telemetry.sampler import DEFAULT_HZ, Feed, Sampler
@@ -41,7 +41,7 @@ class Station(AbstractContextManager["Station"]):
         self, backends: Sequence[Backend], device: Mapping[str, Any], *, hz: float = DEFAULT_HZ,
         clock: Callable[[], int] = time.monotonic_ns, wait: Callable[[float], None] = time.sleep,
     ) -> None:  # fmt: skip
-        self._clock, self._wait = clock, wait
+        self._clock, self._wait, self._device = clock, wait, device
         self.match = _match(backends, device)
         matched = [] if isinstance(self.match, Absent) else [self.match.device]
         self._version = next((b.version for b in backends if matched and b.vendor == matched[0].vendor), "")
@@ -76,8 +76,8 @@ class Station(AbstractContextManager["Station"]):
 
     @property
     def simulated(self) -> bool:
-        """Whether the sensors are a simulator's."""
-        return not isinstance(self.match, Absent) and self.match.device.simulated
+        """Whether the device or its sensors are a simulator's."""
+        return simulated(self._device["name"], self.match)
 
     @property
     def device(self) -> Device:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_map
 
+from gpuprof.absent import Absent
 from gpuprof.record.case import Correctness
 from gpuprof.worker import precision, seeded
 from gpuprof.worker.device import ComputeDevice
@@ -190,6 +191,21 @@ def judge(
         "reference": source,
         "absent": absent,
     }
+
+
+def joined(found: dict[str, Any], batch_error: float | Absent) -> dict[str, Any]:
+    """The fields of `Correctness` with what the second gate found (`worker.consistency`): the worse verdict counts."""
+    if isinstance(batch_error, Absent):
+        return found | {"batch_error": None, "absent": found["absent"] | {"batch_error": batch_error.reason}}
+    verdict, finite = found["verdict"], math.isfinite(batch_error)
+    if not finite or batch_error > found["wrong_above"]:
+        verdict = "wrong"
+    elif batch_error > found["tolerance"] and verdict == "pass":
+        verdict = "drift"
+    absent = {} if finite else {"batch_error": "not finite, or against a reference of zero"}
+    return found | {
+        "verdict": verdict, "batch_error": batch_error if finite else None, "absent": found["absent"] | absent,
+    }  # fmt: skip
 
 
 def not_checked(reason: str) -> dict[str, Any]:

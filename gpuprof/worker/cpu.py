@@ -27,7 +27,10 @@ class CpuUse:
         wall, used, waited = time.perf_counter() - self._started, time.process_time() - self._used, _run_delay_s()
         (stolen, ticks), (stolen_before, ticks_before) = _stolen_ticks(), self._stolen
         capacity = wall * self._threads
-        waiting = None if waited is None or self._waited is None else max(0.0, waited - self._waited) / capacity
+        delay = None if waited is None or self._waited is None else max(0.0, waited - self._waited)
+        # torch has more threads than those that do the work, and they wait as well: so never more than the share of the
+        # time in which any could run.
+        waiting = None if delay is None else delay / max(capacity, used + delay)
         share = (stolen - stolen_before) / (ticks - ticks_before) if ticks > ticks_before else None
         reasons = {
             "waiting": None if waiting is not None else "this kernel does not record scheduling delays",

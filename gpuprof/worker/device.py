@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import time
+import warnings
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +16,32 @@ from torch.utils._pytree import tree_map
 
 from gpuprof.worker.channel import Unsupported
 
+_LONGEST = 300  # characters of what torch says
+# Releases whose handles of hipBLASLt belong to streams, so that the first product of a capture may wait for ever.
+_HANGS = ((2, 12), (2, 14))
+_BLAS = re.compile(r"/lib(cublas|cublasLt|rocblas|hipblaslt)\.so\.([0-9.]*[0-9])")
+
+
+def _release() -> tuple[int, ...]:
+    """First two numbers of torch's version."""
+    return tuple(int(number) for number in re.findall(r"\d+", torch.__version__)[:2])
+
 
 def build() -> str:
     """cpu, cuda or rocm: what this torch was built for."""
     return "rocm" if torch.version.hip else "cuda" if torch.version.cuda else "cpu"
 
 
-def gpu_count() -> int:
-    """GPUs that torch can really use; 0 where the driver is missing, whatever the build."""
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+def gpu_count() -> tuple[int, str]:
+    """GPUs that torch can really use, and where there are none, what it says of that ("" if nothing)."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        available = torch.cuda.is_available()
+    if available:
+        return torch.cuda.device_count(), ""
+    reason = " ".join(" ".join(str(warning.message).split()) for warning in said)[:_LONGEST]
+    # The driver of a machine whose GPUs are joined by NVSwitch refuses to start without it (CUDA Runtime API: 802).
+    return 0, f"{reason} Start nvidia-fabricmanager." if "Error 802" in reason else reason
 
 
 def describe_gpu(index: int) -> dict[str, Any]:
@@ -59,8 +80,24 @@ def library_versions() -> dict[str, str]:
     except RuntimeError as error:  # its own check of versions and devices; a CPU can be profiled all the same
         dnn = f"unusable: {str(error).splitlines()[0]}"
     name = "miopen" if torch.version.hip else "cudnn"
-    versions = {"cuda": torch.version.cuda, "hip": torch.version.hip, name: dnn}
+    versions = {"cuda": torch.version.cuda, "hip": torch.version.hip, name: dnn, **_blas_versions()}
     return {name: str(version) for name, version in versions.items() if version is not None}
+
+
+def _blas_versions() -> dict[str, str]:
+    """Versions of the libraries of matrix products that this process has loaded, as their files name them.
+
+    A file of a Python package has only the first number in its name; the package knows the rest.
+    """
+    found = {}
+    with contextlib.suppress(OSError):
+        for library, version in _BLAS.findall(Path("/proc/self/maps").read_text("utf-8", "replace")):
+            found[library.lower()] = version
+    for package in ("nvidia-cublas", "nvidia-cublas-cu12"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            known = metadata.version(package)
+            found |= {library: known for library in ("cublas", "cublaslt") if "." not in found.get(library, ".")}
+    return found
 
 
 class ComputeDevice:
@@ -96,35 +133,62 @@ class ComputeDevice:
         if not self.is_gpu:
             return ()
         stats = torch.cuda.memory_stats()
-        return (stats.get("segment.all.allocated", 0), stats.get("num_alloc_retries", 0))
+        # Segments that can grow (expandable_segments) are not allocated again: what they hold grows.
+        names = ("segment.all.allocated", "reserved_bytes.all.allocated", "num_alloc_retries")
+        return tuple(stats.get(name, 0) for name in names)
 
     def peak_memory(self) -> dict[str, Any]:
-        """Peak since the start of the process, as fields of `record.repeat.Memory`."""
+        """Peak since the start of the process, as fields of `record.repeat.Memory`. Takes BLAS's workspaces away."""
         if self.is_gpu:
+            peak, workspace = torch.cuda.max_memory_allocated(), self._workspace_bytes()
+            unknown = f"torch {torch.__version__} cannot be asked for it"
             return {
-                "peak_bytes": torch.cuda.max_memory_allocated(),
+                "peak_bytes": peak,
                 "scope": "device memory allocated by torch, the rotating input batches included",
+                "workspace_bytes": workspace,
                 "reserved_bytes": torch.cuda.max_memory_reserved(),
                 "alloc_retries": torch.cuda.memory_stats().get("num_alloc_retries", 0),
+                "absent": {} if workspace is not None else {"workspace_bytes": unknown},
             }
         peak = _peak_resident_bytes()
         reason = "the CPU allocator has no such counter"
-        absent = {"reserved_bytes": reason, "alloc_retries": reason}
+        absent = {"reserved_bytes": reason, "alloc_retries": reason, "workspace_bytes": "libraries of a CPU have none"}
         return {
             "peak_bytes": peak,
             "scope": "resident set of the whole process, torch's libraries included",
+            "workspace_bytes": None,
             "reserved_bytes": None,
             "alloc_retries": None,
             "absent": absent if peak is not None else absent | {"peak_bytes": "this kernel reports no VmHWM"},
         }
 
+    def _workspace_bytes(self) -> int | None:
+        """What matrix products were given to work in, in bytes; None where torch cannot say.
+
+        torch allocates it once for each handle and stream, some tens of MiB each, so that it is most of what a small
+        network takes. It is taken away, since only then its size can be seen.
+        """
+        clear = getattr(torch._C, "_cuda_clearCublasWorkspaces", None)
+        if clear is None:
+            return None
+        self.synchronize()
+        before = torch.cuda.memory_allocated()
+        clear()
+        return before - torch.cuda.memory_allocated()
+
     def capture(self, step: Callable[[], Any], graphs: int) -> tuple[Callable[[], Any], float]:
         """Record `graphs` successive steps as device graphs; returns a step that replays them in turn, and seconds.
 
-        Raises Unsupported on a device without graphs.
+        One stream for all of it: each further one would be given a workspace of its own for matrix products, and on
+        ROCm a handle of a library that may not be made while capturing. Raises Unsupported on a device without graphs.
         """
         if not self.is_gpu:
             raise Unsupported("variant graph needs a GPU: a CPU has no device graphs")
+        if torch.version.hip and torch.is_grad_enabled() and _HANGS[0] <= _release() <= _HANGS[1]:
+            raise Unsupported(
+                f"torch {torch.__version__} can hang when it captures training on ROCm (pytorch #179053, #187745); "
+                "use another release"
+            )
         started = time.perf_counter()
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
@@ -136,7 +200,7 @@ class ComputeDevice:
         for _ in range(graphs):
             graph = torch.cuda.CUDAGraph()
             try:
-                with torch.cuda.graph(graph, pool=recorded[0][0].pool() if recorded else None):
+                with torch.cuda.graph(graph, pool=recorded[0][0].pool() if recorded else None, stream=side):
                     output = step()
             except RuntimeError as error:
                 # Ending a capture that failed raises in its turn, and hides what went wrong in it.

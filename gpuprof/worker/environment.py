@@ -14,6 +14,7 @@ from gpuprof.worker.channel import Channel
 
 def describe(request: Environment, channel: Channel) -> dict[str, Any]:
     """torch's version and build, the libraries below it and the GPUs that it can use."""
+    count, why = device.gpu_count()  # before anything else wakes CUDA: torch says only once why it cannot
     libraries = device.library_versions()
     for package in ("numpy", "torchvision", "triton"):
         try:
@@ -25,5 +26,6 @@ def describe(request: Environment, channel: Channel) -> dict[str, Any]:
         "torch_build": device.build(),
         "libraries": libraries,
         "architectures": torch.cuda.get_arch_list(),
-        "gpus": [device.describe_gpu(index) for index in range(device.gpu_count())],
+        "gpus": [device.describe_gpu(index) for index in range(count)],
+        "no_gpu": why,
     }

@@ -11,7 +11,7 @@ import torch
 
 from gpuprof.absent import Absent
 from gpuprof.messages import Inspect
-from gpuprof.worker import correctness, flops, precision
+from gpuprof.worker import compiled, consistency, correctness, flops, precision
 from gpuprof.worker.channel import Channel, Unsupported
 from gpuprof.worker.device import ComputeDevice
 from gpuprof.worker.network import build_network, definition
@@ -36,6 +36,8 @@ def inspect(request: Inspect, channel: Channel) -> dict[str, Any]:
     precision.switch(case.precision)
     precision.fused_recurrent(case.params.get("fused", True))
     probes = precision.probe(device, case.precision)
+    if why := precision.refused(probes, workload.operations):
+        raise Unsupported(f"no kernel for precision {case.precision} on this device: {why}")
     effective = precision.effective(probes, workload.operations)
     if not isinstance(effective, Absent) and effective != case.precision:
         warnings.append(f"precision {case.precision} was requested, but this device used {effective}")
@@ -43,9 +45,12 @@ def inspect(request: Inspect, channel: Channel) -> dict[str, Any]:
     weights = build_network(case, ComputeDevice(None), case.seed)[1]
     if weights.source == "random" and params.model_dump().get("weights", "random") != "random":
         warnings.append(weights.note)
-    verdict = _gate(case, device, [probes[name]["effective"] for name in workload.operations])
+    verdict, unsupported = _gate(case, device, [probes[name]["effective"] for name in workload.operations])
+    if verdict["verdict"] is not None:
+        compiled.some(case)
     return {
         # After an error on a device, this process may fail whatever comes next.
+        "unsupported": unsupported,
         "shaken": any(p["effective"] is None for p in probes.values()) or verdict["verdict"] is None,
         "trainable_parameters": trainable,
         "parameters": everything,
@@ -68,12 +73,23 @@ def inspect(request: Inspect, channel: Channel) -> dict[str, Any]:
     }
 
 
-def _gate(case: CaseSpec, device: ComputeDevice, arithmetic: list[str | None]) -> dict[str, Any]:
+def _gate(case: CaseSpec, device: ComputeDevice, arithmetic: list[str | None]) -> tuple[dict[str, Any], bool]:
+    """The fields of `Correctness`, and whether the case cannot run here at all."""
     try:
-        return correctness.check(case, device, arithmetic)
+        found = correctness.check(case, device, arithmetic)
     except Unsupported as error:
-        return correctness.not_checked(str(error))
+        return correctness.not_checked(str(error)), True
     except Exception as error:  # noqa: BLE001 - a case that cannot run is a finding; its counts still stand
-        traceback.print_exc()
-        lines = str(error).strip().splitlines() or ["no message"]
-        return correctness.not_checked(f"the correctness gate could not run: {type(error).__name__}: {lines[0][:200]}")
+        return correctness.not_checked(f"the correctness gate could not run: {_said(error)}"), False
+    batch_error: float | Absent
+    try:
+        batch_error = consistency.error(case, device)
+    except Exception as error:  # noqa: BLE001 - a batch of that size may not even fit
+        batch_error = Absent(f"the batch could not be checked: {_said(error)}")
+    return correctness.joined(found, batch_error), False
+
+
+def _said(error: Exception) -> str:
+    traceback.print_exc()
+    lines = str(error).strip().splitlines() or ["no message"]
+    return f"{type(error).__name__}: {lines[0][:200]}"

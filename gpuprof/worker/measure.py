@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +14,9 @@ from torch.utils._pytree import tree_leaves
 from gpuprof.messages import Measure
 from gpuprof.record.repeat import Cold, Cpu, DeviceSpan, Memory, Percentiles, Phase, Throughput
 from gpuprof.stats import quantile, quantile_upper_bound
+from gpuprof.worker import compiled
 from gpuprof.worker.batches import random_batches
-from gpuprof.worker.channel import Channel, Unsupported
+from gpuprof.worker.channel import Channel
 from gpuprof.worker.cpu import CpuUse
 from gpuprof.worker.device import ComputeDevice
 from gpuprof.worker.network import build_network
@@ -32,7 +32,6 @@ from gpuprof.worker.timing import (
     warm_up,
 )  # fmt: skip
 from gpuprof.worker.yardstick import yardstick
-from gpuprof.workloads.case import CaseSpec
 
 MAX_SETTLE_STEPS = 20
 TOTALS_GAP = 0.02
@@ -62,13 +61,12 @@ def measure(request: Measure, channel: Channel) -> dict[str, Any]:
             # Capturing a graph runs the step for the first time; its replay alone would hide what a user waits for.
             first_step_s = (stepper.capture_s or 0.0) + meter.request()[0]
             settle_steps, settle_s = _settle(meter, device)
-        if case.variant == "compile" and not _compilations():
-            raise Unsupported(_not_compiled())
+        compiled.some(case)
     with stepper.context:
         channel.wait_for_go("warmup", phases)
         with _phase("warmup", phases):
             warmup, steps_per_block = warm_up(meter, plan)
-        settled = (device.counters(), _compilations())
+        settled = (device.counters(), compiled.graphs())
         # The supervisor knows by now how long the window must be for the energy to be known well; it is set beforehand.
         go = channel.wait_for_go("throughput", phases)
         if go.min_s is not None:
@@ -80,7 +78,7 @@ def measure(request: Measure, channel: Channel) -> dict[str, Any]:
         with _phase("latency", phases):
             requests, submits = measure_requests(meter, plan)
         channel.wait_for_go("end", phases)
-        disturbed = settled != (device.counters(), _compilations())
+        disturbed = settled != (device.counters(), compiled.graphs())
         finite = all(bool(torch.isfinite(tensor).all()) for tensor in tree_leaves(stepper.step()))
     memory = Memory(**device.peak_memory())
     throughput = _throughput(blocks, case.batch_size)
@@ -108,7 +106,7 @@ def measure(request: Measure, channel: Channel) -> dict[str, Any]:
         "phases": _marks(phases),
         "warnings": [
             *_warnings(throughput, cpu.result, device, disturbed, finite),
-            *_compiled_in_part(case),
+            *compiled.in_part(case),
         ],
         "raw": {
             "block_step_s": blocks.wall_s,
@@ -124,16 +122,10 @@ def _settle(meter: Meter, device: ComputeDevice) -> tuple[int, float]:
     """Step until allocator and compiler counters stand still."""
     started = meter.clock()
     steps, before = 0, None
-    while steps < MAX_SETTLE_STEPS and before != (now := (device.counters(), _compilations())):
+    while steps < MAX_SETTLE_STEPS and before != (now := (device.counters(), compiled.graphs())):
         meter.request()
         steps, before = steps + 1, now
     return steps, meter.clock() - started
-
-
-def _compilations() -> int:
-    """Graphs that torch.compile has made in this process; 0 while nothing has imported its counters."""
-    dynamo = sys.modules.get("torch._dynamo.utils")
-    return 0 if dynamo is None else int(dynamo.counters["stats"]["unique_graphs"])
 
 
 def _throughput(blocks: Blocks, batch_size: int) -> Throughput:
@@ -193,24 +185,6 @@ def _warnings(throughput: Throughput, cpu: Cpu, device: ComputeDevice, disturbed
         yield "memory was allocated or code was compiled during the timed windows"
     if not finite:
         yield "the last step produced a value that is not finite"
-
-
-def _not_compiled() -> str:
-    """Why torch.compile left everything as it is. It does so silently, and the times would be those of eager."""
-    dynamo = sys.modules.get("torch._dynamo.utils")
-    causes = [*dynamo.counters["unimplemented"], *dynamo.counters["graph_break"]] if dynamo is not None else []
-    switched_off = "it is switched off, for example by TORCHDYNAMO_DISABLE"
-    reason = " ".join(str(causes[0]).split())[:160] if causes else switched_off
-    return f"torch.compile compiled no part of this network: {reason}"
-
-
-def _compiled_in_part(case: CaseSpec) -> Iterator[str]:
-    """torch.compile silently leaves out what it cannot trace, such as recurrent layers."""
-    dynamo = sys.modules.get("torch._dynamo.utils")
-    breaks = sum(dynamo.counters["graph_break"].values()) if dynamo is not None else 0
-    if case.variant == "compile" and breaks:
-        reason = " ".join(next(iter(dynamo.counters["graph_break"])).split())  # type: ignore[union-attr]
-        yield f"only partly compiled, {breaks} graph breaks: {reason[:120]}"
 
 
 def _marks(phases: list[Phase]) -> list[dict[str, Any]]:

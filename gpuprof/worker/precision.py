@@ -15,10 +15,19 @@ from torch import nn
 from gpuprof.absent import Absent
 from gpuprof.worker.device import ComputeDevice
 
+# torch 2.9 and newer: the name in the record, and torch's own. Asked for by these rather than as attributes, since
+# `torch.backends.cudnn.rnn` is a module as soon as a recurrent layer has run (pytorch #166557).
+_SWITCHES = {
+    "matmul": ("cuda", "matmul"), "cudnn.conv": ("cuda", "conv"), "cudnn.rnn": ("cuda", "rnn"),
+    "mkldnn.matmul": ("mkldnn", "matmul"), "mkldnn.conv": ("mkldnn", "conv"), "mkldnn.rnn": ("mkldnn", "rnn"),
+}  # fmt: skip
+_NAMED = hasattr(torch._C, "_set_fp32_precision_setter")
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
-# Relative error of a dot product against float64, by bits of mantissa: float32 about 1e-7, tf32 and fp16 (10 bits)
-# about 3e-4, bf16 (7 bits) about 2e-3. The limits lie between them on a logarithmic scale.
-_IEEE_BELOW, _TEN_BITS_BELOW = 1e-5, 9e-4
+# Relative error of a product of float32 operands against float64: in IEEE arithmetic about 1e-7, and up to some 1e-5
+# by Winograd's algorithm for convolutions; in tf32 3e-4 where operands are rounded, 8e-4 where they are cut off, 1.3e-3
+# on the MI300X, which cuts both; in bfloat16, which some switch may choose for it, 2.3e-3.
+_IEEE_BELOW, _TF32_BELOW = 5e-5, 1.7e-3
+_TYPES = {"float16": "fp16", "bfloat16": "bf16"}
 
 
 def switch(precision: str) -> None:
@@ -26,9 +35,8 @@ def switch(precision: str) -> None:
     # The older switches first and to the same effect: parts of torch still read them, and raise where the two differ.
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
-    if hasattr(torch.backends.cudnn, "conv"):  # torch 2.9 and newer
-        for backend in _backends():
-            backend.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+    for backend, operation in _SWITCHES.values() if _NAMED else ():
+        torch._C._set_fp32_precision_setter(backend, operation, "tf32" if precision == "tf32" else "ieee")
 
 
 def flags() -> dict[str, Any]:
@@ -45,18 +53,12 @@ def flags() -> dict[str, Any]:
     matmul = torch.backends.cuda.matmul
     for name in ("allow_fp16_reduced_precision_reduction", "allow_bf16_reduced_precision_reduction"):
         read[f"matmul.{name}"] = str(getattr(matmul, name, None))
-    if hasattr(torch.backends.cudnn, "conv"):
-        names = ("matmul", "cudnn.conv", "cudnn.rnn", "mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn")
-        read |= {f"fp32_precision.{n}": b.fp32_precision for n, b in zip(names, _backends(), strict=True)}
+    if _NAMED:
+        read |= {f"fp32_precision.{n}": torch._C._get_fp32_precision_getter(*s) for n, s in _SWITCHES.items()}
     else:
         read["matmul.allow_tf32"] = matmul.allow_tf32
         read["cudnn.allow_tf32"] = torch.backends.cudnn.allow_tf32
     return read
-
-
-def _backends() -> tuple[Any, ...]:
-    b = torch.backends
-    return (b.cuda.matmul, b.cudnn.conv, b.cudnn.rnn, b.mkldnn.matmul, b.mkldnn.conv, b.mkldnn.rnn)
 
 
 def fused_recurrent(enabled: bool) -> None:
@@ -129,14 +131,21 @@ def _probe_one(
 
 
 def classify(error: float, dtype: str) -> str:
-    """Name the arithmetic from its error against float64 and the type of its result."""
+    """Name the arithmetic from the type of its result, and in float32 from its error against float64."""
     if error > 0.05:
         return "wrong"
-    if error < _IEEE_BELOW:
-        return "ieee"
-    if error < _TEN_BITS_BELOW:
-        return "fp16" if dtype == "float16" else "tf32"
-    return "bf16"
+    if dtype in _TYPES:
+        return _TYPES[dtype]
+    return "ieee" if error < _IEEE_BELOW else "tf32" if error < _TF32_BELOW else "bf16"
+
+
+def refused(probes: dict[str, dict[str, Any]], operations: tuple[str, ...]) -> str:
+    """Why a library has no kernel at all for these operations in the precision asked for, in its words; else "".
+
+    hipBLASLt has none in tf32 for devices without such units (pytorch #193345): nothing is broken there.
+    """
+    reasons = (probes[name]["absent"]["effective"] for name in operations if probes[name]["effective"] is None)
+    return next((reason for reason in reasons if "NOT_SUPPORTED" in reason), "")
 
 
 def effective(probes: dict[str, dict[str, Any]], operations: tuple[str, ...]) -> str | Absent:

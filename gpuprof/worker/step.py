@@ -98,7 +98,11 @@ class Stepper:
 
         ValueError where a loss gives its group no gradient: it would train nothing.
         """
-        before, norms = kept(self.network), []
+        return [math.sqrt(float(each.double().square().sum())) for each in self.gradients(batch)]
+
+    def gradients(self, batch: Any) -> list[torch.Tensor]:
+        """As `gradient_norms`, the gradients themselves: by loss, those of all parameters in a row, on the CPU."""
+        before, found = kept(self.network), []
         for group, loss in turns(self._workload, self.network, batch, self._autocast):
             optimizer, leaves = self._trained[group]
             scale = 1.0
@@ -110,10 +114,10 @@ class Stepper:
             gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
             if not gradients:
                 raise ValueError(f"a loss of group {group!r} gives no gradient to any of its parameters")
-            norms.append(math.sqrt(sum(float(g.detach().cpu().double().square().sum()) for g in gradients)) / scale)
+            found.append(torch.cat([g.detach().cpu().float().flatten() for g in gradients]) / scale)
             optimizer.zero_grad()
         put_back(self.network, before)
-        return norms
+        return found
 
     def _infer(self) -> torch.Tensor:
         with self._autocast:

@@ -180,15 +180,25 @@ def lead_in(meter: Meter, steps: int = 20, longest_s: float = 0.2) -> None:
 
 
 def measure_requests(meter: Meter, plan: Plan) -> tuple[list[float], list[float]]:
-    """The latency window: seconds of single requests and of their submission, in the order they ran."""
+    """The latency window: seconds of single requests and of their submission, in the order they ran.
+
+    Short requests are many: whenever twice `latency_max_requests` are kept, every second one is let go, and from then
+    on only every second (fourth, ...) is kept. So those kept come from the whole window, evenly.
+    """
     times: list[float] = []
     submits: list[float] = []
+    number, stride = 0, 1
     started = meter.clock()
     while True:
         wall, submit = meter.request()
-        times.append(wall)
-        submits.append(submit)
+        if number % stride == 0:
+            times.append(wall)
+            submits.append(submit)
+        number += 1
+        if len(times) >= 2 * plan.latency_max_requests:
+            del times[1::2], submits[1::2]
+            stride *= 2
         elapsed = meter.clock() - started
         enough = elapsed >= plan.latency_min_s and len(times) >= plan.latency_min_requests
-        if enough or len(times) >= plan.latency_max_requests or elapsed >= plan.latency_max_s:
+        if enough or elapsed >= plan.latency_max_s:
             return times, submits

@@ -33,9 +33,17 @@ def test_emulated_arithmetic_is_named_by_its_error(bits, name):
     assert precision.classify(error, "float32") == name
 
 
-def test_ten_bits_in_half_precision_are_fp16_and_rubbish_is_wrong():
-    assert precision.classify(3e-4, "float16") == "fp16"
-    assert precision.classify(0.5, "float32") == "wrong"
+@pytest.mark.parametrize(
+    ("error", "dtype", "name"),
+    [
+        (3e-4, "float16", "fp16"), (2e-3, "float16", "fp16"), (4e-4, "bfloat16", "bf16"), (3e-3, "bfloat16", "bf16"),
+        (2e-5, "float32", "ieee"),  # Winograd's algorithm
+        (7.7e-4, "float32", "tf32"), (1.3e-3, "float32", "tf32"),  # operands cut off: one, both
+        (2.3e-3, "float32", "bf16"), (0.5, "float32", "wrong"), (0.5, "float16", "wrong"),
+    ],
+)  # fmt: skip
+def test_arithmetic_is_named_by_the_results_type_and_in_float32_by_its_error(error, dtype, name):
+    assert precision.classify(error, dtype) == name
 
 
 @pytest.mark.parametrize("asked", ["ieee", "tf32", "bf16"])

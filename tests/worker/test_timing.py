@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import dataclass, field
 
@@ -161,8 +162,20 @@ def test_requests_are_synchronised_one_by_one_and_enough_for_a_p99():
     assert submits == [pytest.approx(world.submit_s)] * 299
     assert len(times) == world.synchronisations == 299
     assert times[0] == pytest.approx(8e-3, rel=0.01)
-    assert len(measure_requests(meter(World(steadily(1e-4))), FULL)[0]) == FULL.latency_max_requests
     assert len(measure_requests(meter(World(steadily(3.0))), FULL)[0]) == 4
+
+
+@pytest.mark.parametrize("step_s", [1e-4, 1e-5])
+def test_short_requests_fill_the_window_and_are_kept_evenly(step_s):
+    """Requests that get slower as time goes by: the first and the last of the window are among those kept."""
+    world = World(())
+    world._iterator = (step_s * (1 + world.now) for _ in itertools.count())
+    times, submits = measure_requests(meter(world), FULL)
+    assert FULL.latency_min_s <= world.now < 1.1 * FULL.latency_min_s
+    assert FULL.latency_max_requests <= len(times) == len(submits) < 2 * FULL.latency_max_requests
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert times[-1] > 1.9 * times[0]
+    assert max(gaps) < 0.01 * times[-1]
 
 
 def test_great_noise_is_called_noisy_and_never_steady():

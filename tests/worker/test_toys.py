@@ -12,8 +12,8 @@ from gpuprof.record.case import Correctness
 from gpuprof.worker import correctness, flops
 from gpuprof.worker.batches import random_batches
 from gpuprof.worker.channel import Unsupported
+from gpuprof.worker.compiled import graphs
 from gpuprof.worker.device import ComputeDevice
-from gpuprof.worker.measure import _compilations
 from gpuprof.worker.network import build_network, turns
 from gpuprof.worker.optimizers import optimizers
 from gpuprof.worker.step import Stepper
@@ -141,10 +141,10 @@ def test_each_module_that_is_called_is_compiled_in_place(monkeypatch):
         compile_module(module, backend="aot_eager")
 
     monkeypatch.setattr(torch.nn.Module, "compile", without_inductor)
-    request, before = case("toygan", variant="compile"), _compilations()
+    request, before = case("toygan", variant="compile"), graphs()
     assert correctness.check(request, CPU, ["ieee"])["verdict"] == "pass"
     assert [len(module) for module in compiled] == [4, 3]
-    assert _compilations() >= before + 2
+    assert graphs() >= before + 2
 
 
 @pytest.mark.parametrize("arithmetic", ["ieee", "fp16"])

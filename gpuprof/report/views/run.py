@@ -253,6 +253,8 @@ def _verdict(case: Case, *, wide: bool = True) -> RenderableType:
     if wide and worst is not None:
         limit = f"pass limit {correctness.tolerance:g}"
         text.append(f"   at batch {correctness.batch_size}: largest error {worst:.1e} ({limit})", "dim")
+    if wide and correctness.batch_error is not None:
+        text.append(f"; at batch {case.batch_size} against a few rows: {correctness.batch_error:.1e}", "dim")
     return text
 
 

@@ -1,0 +1,76 @@
+"""`gpuprof run --check`: the gates of each case, without timing."""
+
+from __future__ import annotations
+
+import pytest
+
+from support import on_cuda
+from support.running import CONFIGS, gpuprof
+from support.toys import package_with_toys
+
+pytestmark = pytest.mark.slow
+BOTH = ("--set", "sweep.variant=[eager,graph]")
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory):
+    place = tmp_path_factory.mktemp("check")
+    done = gpuprof("run", CONFIGS / "rnn.yaml", "--device", "cpu", "--check", *BOTH, cwd=place)
+    return done, place
+
+
+def test_what_runs_and_what_does_not_stands_in_a_table(checked):
+    done, place = checked
+    assert done.code == 0, done.err
+    rows = [line.split() for line in done.out.splitlines()]
+    assert ["rnn-train-ieee-b32-t100-eager", "pass", "ieee"] in [row[:3] for row in rows]
+    assert ["rnn-train-ieee-b32-t100-graph", "unsupported", "ieee"] in [row[:3] for row in rows]
+    assert done.out.splitlines()[-1] == "2 checked: 1 pass, 1 unsupported"
+    assert "[1/2] rnn-train-ieee-b32-t100-eager: pass   (" in done.err
+    assert list(place.iterdir()) == [], "nothing is stored"
+
+
+def test_a_machine_gets_all_of_it(cuda_libraries, tmp_path):
+    env = on_cuda.environment(cuda_libraries)
+    done = gpuprof(
+        "run", CONFIGS / "lstm.yaml", "--check", "--json", *BOTH, "--set", "precision=bf16", cwd=tmp_path, env=env
+    )
+    assert done.code == 0, done.err
+    assert done.json["planned"] == 2
+    eager, graph = done.json["cases"]
+    assert (eager["state"], graph["state"]) == ("pass", "pass")
+    assert eager["precision"] == {"requested": "bf16", "effective": "mixed(rnn=fp16, matmul=bf16)"}
+    assert 0 < eager["error"] < 0.05
+    assert eager["correctness"]["batch_error"] is not None
+    assert graph["device"].startswith("Simulated")
+
+
+@pytest.fixture(scope="module")
+def toys(tmp_path_factory):
+    place = tmp_path_factory.mktemp("toys")
+    (place / "fault.yaml").write_text("workload: toyfault\nbatch_size: 32\n")
+    return place, package_with_toys(place)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "says"), [("none", 0, "1 pass"), ("size", 1, "1 wrong"), ("crash", 1, "1 failed"),
+                                ("hang", 1, "1 failed")]
+)  # fmt: skip
+def test_the_exit_code_says_whether_something_is_wrong(toys, fault, code, says):
+    place, env = toys
+    done = gpuprof("run", "fault.yaml", "--device", "cpu", "--check", "--set", f"params.fault={fault}", "--set",
+                   f"timeout_s={10 if fault == 'hang' else 100}", cwd=place, env=env)  # fmt: skip
+    assert done.code == code, done.out + done.err
+    assert done.out.splitlines()[-1] == f"1 checked: {says}"
+
+
+def test_where_nothing_can_run_the_device_is_to_blame(tmp_path):
+    done = gpuprof("run", CONFIGS / "rnn.yaml", "--device", "cpu", "--check", "--set", "variant=graph", cwd=tmp_path)
+    assert done.code == 3
+    assert "a CPU has no device graphs" in done.out
+
+
+@pytest.mark.parametrize("option", ["--resume", "--dry-run", "--quick"])
+def test_options_of_measuring_are_refused(tmp_path, option):
+    done = gpuprof("run", CONFIGS / "rnn.yaml", "--check", option, cwd=tmp_path)
+    assert done.code == 2
