@@ -14,11 +14,13 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_map
 
+from gpuprof.absent import Absent
 from gpuprof.worker.channel import Unsupported
 
 _LONGEST = 300  # characters of what torch says
 # Releases whose handles of hipBLASLt belong to streams, so that the first product of a capture may wait for ever.
 _HANGS = ((2, 12), (2, 14))
+_ANEW = (2, 15)  # the first release that gives each matrix product a workspace of its own (pytorch #194311)
 _BLAS = re.compile(r"/lib(cublas|cublasLt|rocblas|hipblaslt)\.so\.([0-9.]*[0-9])")
 
 
@@ -141,14 +143,14 @@ class ComputeDevice:
         """Peak since the start of the process, as fields of `record.repeat.Memory`. Takes BLAS's workspaces away."""
         if self.is_gpu:
             peak, workspace = torch.cuda.max_memory_allocated(), self._workspace_bytes()
-            unknown = f"torch {torch.__version__} cannot be asked for it"
+            known = not isinstance(workspace, Absent)
             return {
                 "peak_bytes": peak,
                 "scope": "device memory allocated by torch, the rotating input batches included",
-                "workspace_bytes": workspace,
+                "workspace_bytes": workspace if known else None,
                 "reserved_bytes": torch.cuda.max_memory_reserved(),
                 "alloc_retries": torch.cuda.memory_stats().get("num_alloc_retries", 0),
-                "absent": {} if workspace is not None else {"workspace_bytes": unknown},
+                "absent": {"workspace_bytes": workspace.reason} if isinstance(workspace, Absent) else {},
             }
         peak = _peak_resident_bytes()
         reason = "the CPU allocator has no such counter"
@@ -162,19 +164,27 @@ class ComputeDevice:
             "absent": absent if peak is not None else absent | {"peak_bytes": "this kernel reports no VmHWM"},
         }
 
-    def _workspace_bytes(self) -> int | None:
-        """What matrix products were given to work in, in bytes; None where torch cannot say.
+    def _workspace_bytes(self) -> int | Absent:
+        """What matrix products were given to work in, in bytes.
 
         torch allocates it once for each handle and stream, some tens of MiB each, so that it is most of what a small
-        network takes. It is taken away, since only then its size can be seen.
+        network takes. It is taken away, since only then its size can be seen. Where each product gets it anew, no part
+        of the peak can be told from the rest, and 0 would be wrong.
         """
         clear = getattr(torch._C, "_cuda_clearCublasWorkspaces", None)
         if clear is None:
-            return None
+            return Absent(f"torch {torch.__version__} cannot be asked for it")
         self.synchronize()
         before = torch.cuda.memory_allocated()
         clear()
-        return before - torch.cuda.memory_allocated()
+        held: int = before - torch.cuda.memory_allocated()
+        if held == 0 and _release() >= _ANEW:
+            size = torch._C._cuda_getCublasWorkspaceSize()
+            return Absent(
+                f"torch {torch.__version__} gives each product {size:,} bytes of its own and takes them back: "
+                "the peak has them if a product ran at that moment"
+            )
+        return held
 
     def capture(self, step: Callable[[], Any], graphs: int) -> tuple[Callable[[], Any], float]:
         """Record `graphs` successive steps as device graphs; returns a step that replays them in turn, and seconds.
@@ -201,11 +211,12 @@ class ComputeDevice:
             graph = torch.cuda.CUDAGraph()
             try:
                 with torch.cuda.graph(graph, pool=recorded[0][0].pool() if recorded else None, stream=side):
-                    output = step()
+                    # Detached at once: a loss holds what was captured for it until the next capture is over.
+                    output = tree_map(torch.Tensor.detach, step())
             except RuntimeError as error:
                 # Ending a capture that failed raises in its turn, and hides what went wrong in it.
                 raise error.__context__ or error from None
-            recorded.append((graph, tree_map(torch.Tensor.detach, output)))
+            recorded.append((graph, output))
         position = -1
 
         def replay() -> Any:

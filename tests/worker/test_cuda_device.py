@@ -35,7 +35,7 @@ def test_of_the_peak_it_is_said_what_products_worked_in(cuda_libraries):
     from gpuprof.worker.device import ComputeDevice
     device, network = ComputeDevice(0), torch.ones(2**20, device="cuda")
     workspaces = [torch.empty(2**23, dtype=torch.uint8, device="cuda")]
-    torch._C._cuda_clearCublasWorkspaces = workspaces.clear
+    torch._C._cuda_clearCublasWorkspaces = workspaces.clear  # as torch before 2.15, which keeps them
     said["memory"] = device.peak_memory()
     """
     memory = on_cuda.run(cuda_libraries, code)["memory"]
@@ -43,6 +43,42 @@ def test_of_the_peak_it_is_said_what_products_worked_in(cuda_libraries):
     gone = on_cuda.run(cuda_libraries, code.replace("= workspaces.clear", "= None"))["memory"]
     assert gone["workspace_bytes"] is None
     assert "cannot be asked" in gone["absent"]["workspace_bytes"]
+
+
+@pytest.mark.parametrize("version", ["2.14.0", "2.15.0"])
+def test_a_workspace_that_each_product_gets_anew_is_unknown_and_not_zero(cuda_libraries, version):
+    """As torch 2.15 does it: nothing is left to take away after the last product."""
+    code = f"""
+    from gpuprof.worker.device import ComputeDevice
+    torch.__version__ = {version!r}
+    torch._C._cuda_clearCublasWorkspaces = lambda: None
+    torch._C._cuda_getCublasWorkspaceSize = lambda: 2**25
+    said["memory"] = ComputeDevice(0).peak_memory()
+    """
+    memory = on_cuda.run(cuda_libraries, code)["memory"]
+    if version == "2.14.0":
+        assert memory["workspace_bytes"] == 0  # a network without matrix products
+        return
+    assert memory["workspace_bytes"] is None
+    assert "gives each product 33,554,432 bytes of its own" in memory["absent"]["workspace_bytes"]
+
+
+def test_what_was_captured_for_one_graph_is_let_go_before_the_next(cuda_libraries):
+    code = """
+    import weakref
+    from gpuprof.worker.device import ComputeDevice
+    x, losses, held = torch.ones(8, device="cuda", requires_grad=True), [], []
+
+    def step():
+        held.append(sum(loss() is not None for loss in losses))
+        loss = (x * 2).sum()
+        losses.append(weakref.ref(loss))
+        return [loss]
+
+    ComputeDevice(0).capture(step, 3)
+    said["held"] = held
+    """
+    assert on_cuda.run(cuda_libraries, code)["held"] == [0] * 6
 
 
 def test_segments_that_grow_are_seen(cuda_libraries):
