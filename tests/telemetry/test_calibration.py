@@ -62,6 +62,7 @@ def test_the_tick_is_found(libraries, tmp_path, model):
     assert found["counter"]["tick_s"] == pytest.approx(tick_s, abs=0.002)
     assert found["counter"]["power_w"] == pytest.approx(100, rel=0.02)
     assert found["simulated"]
+    assert all(found["calls_s"]), "a call without a signal"
 
 
 def test_one_reading_of_an_h100_is_short_and_the_other_a_second_long(libraries, tmp_path):
