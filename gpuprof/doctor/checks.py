@@ -10,7 +10,8 @@ from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from gpuprof.absent import Absent
-from gpuprof.doctor.facts import FILTERS, FIRST_FILTER, NOT_ASKED, TITLES, Facts, Library, Seen, Torch
+from gpuprof.doctor.facts import FILTERS, FIRST_FILTER, LIBCUDA, NOT_ASKED, TITLES, Facts, Library, Seen, Torch
+from gpuprof.telemetry.attribute import simulated as is_simulated
 
 Status = Literal["ok", "note", "warning", "problem", "skipped"]
 STATUSES: tuple[Status, ...] = ("ok", "note", "warning", "problem", "skipped")
@@ -44,6 +45,10 @@ _GIVE = {
 # First entries that hide every GPU. NoDevFiles is what Slurm sets for a job without device files of GPUs.
 _NO_GPU = ("", "-1", "NoDevFiles")
 _FIT = "pip uninstall amdsmi, then use the amdsmi of the installed ROCm: export PYTHONPATH=/opt/rocm/share/amd_smi"
+_COMPILE = {
+    "": "apt-get install g++ python3-dev   (or what your distribution calls them)",
+    LIBCUDA: "sudo ldconfig   (or export TRITON_LIBCUDA_PATH=FOLDER, the one that has libcuda.so.1)",
+}
 _TWICE = (
     f"{FIRST_FILTER} filters first and renumbers from 0; the others then index what remains, which may be nothing. "
     "Slurm sets several of them on AMD nodes."
@@ -78,11 +83,13 @@ def hardware(facts: Facts) -> Iterator[Finding]:
 
 
 def simulated(facts: Facts) -> Iterator[Finding]:
-    """A simulator's library is loaded in place of a vendor's."""
-    ids = ", ".join(gpu.id for gpu in facts.gpus if gpu.simulated)
-    if ids:
+    """A simulator's library is loaded in place of a vendor's, or of the one that torch computes with."""
+    gpus = () if isinstance(facts.torch, Absent) else facts.torch.gpus
+    computing = [f"gpu:{gpu['index']} {gpu['name']}" for gpu in gpus if is_simulated(gpu["name"])]
+    if ids := ", ".join([*(gpu.id for gpu in facts.gpus if gpu.simulated), *computing]):
         why = "Names, sensor readings and energies are made up; results measured with them are marked as simulated."
         fix = "remove the simulated libraries from LD_LIBRARY_PATH, ROCM_HOME and ROCM_PATH"
+        fix += " (those of torch from LD_PRELOAD)" if computing else ""
         yield warning(f"simulated GPUs, not real hardware: {ids}", why, fix)
 
 
@@ -446,8 +453,8 @@ def compiler(facts: Facts) -> Iterator[Finding]:
     """What torch.compile needs beside torch."""
     if facts.compile_lacks:
         why = "It builds code on this machine; cases with `variant: compile` fail without it."
-        fix = "apt-get install g++ python3-dev   (or what your distribution calls them)"
-        yield note(f"torch.compile finds no {' and no '.join(facts.compile_lacks)}", why, fix)
+        fixes = {_COMPILE.get(lack, _COMPILE[""]): None for lack in facts.compile_lacks}  # each once, in this order
+        yield note(f"torch.compile finds no {' and no '.join(facts.compile_lacks)}", why, "\n".join(fixes))
 
 
 def cpu_energy(facts: Facts) -> Iterator[Finding]:

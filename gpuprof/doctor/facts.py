@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -31,6 +32,7 @@ FILTERS = {
     "nvidia": ("CUDA_VISIBLE_DEVICES",),
     "amd": (FIRST_FILTER, "HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL"),
 }
+LIBCUDA = "libcuda.so.1"
 VARIABLES = {*FILTERS["amd"], "NVIDIA_DRIVER_CAPABILITIES", "HSA_OVERRIDE_GFX_VERSION"}
 
 
@@ -153,16 +155,32 @@ def gather(quick: bool, root: Path = Path("/")) -> Facts:
         packages=dict(_packages("torch", "nvidia-ml-py", "pynvml", "amdsmi")),
         container=environment.describe()["container"],
         wsl="microsoft" in _read(root / "proc/sys/kernel/osrelease").lower(),
-        compile_lacks=tuple(_compile_lacks()),
+        compile_lacks=tuple(_compile_lacks(nvidia=(root / "dev/nvidiactl").exists())),
     )
 
 
-def _compile_lacks() -> Iterator[str]:
-    """torch.compile builds C++ for a CPU, and for a GPU a small extension of Python that launches its kernels."""
+def _compile_lacks(*, nvidia: bool) -> Iterator[str]:
+    """torch.compile builds C++ for a CPU, and for a GPU a small extension of Python that launches its kernels.
+
+    That extension is linked with the NVIDIA driver's library, which Triton looks for in the linker's cache, and in
+    LD_LIBRARY_PATH where the cache has none: one that a container was given beside both is not found.
+    """
     if not any(map(shutil.which, filter(None, (os.environ.get("CXX"), os.environ.get("CC"), "g++", "gcc", "clang")))):
         yield "C++ compiler"
     if not Path(sysconfig.get_paths()["include"], "Python.h").is_file():
         yield "Python.h"
+    if nvidia and not _has_libcuda():
+        yield LIBCUDA
+
+
+def _has_libcuda() -> bool:
+    if "TRITON_LIBCUDA_PATH" in os.environ:
+        return True
+    listed = ""
+    with suppress(OSError, subprocess.SubprocessError):
+        listed = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, timeout=10, check=True).stdout
+    folders = os.environ.get("LD_LIBRARY_PATH", "").split(":")
+    return LIBCUDA in listed or any(Path(folder, LIBCUDA).exists() for folder in folders if folder)
 
 
 def _ask_torch(devices: Sequence[Device], variables: Mapping[str, str]) -> Torch | Absent:

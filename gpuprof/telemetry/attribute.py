@@ -24,7 +24,7 @@ class Match:
     by: str
 
 
-def simulated(name: str, match: Match | Absent) -> bool:
+def simulated(name: str, match: Match | Absent | None = None) -> bool:
     """Whether a simulator stands for the device, which says so in its name, or for its sensors."""
     return "simulated" in name.casefold().split() or (isinstance(match, Match) and match.device.simulated)
 

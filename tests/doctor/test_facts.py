@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+
+import pytest
+
 from gpuprof import doctor
 from gpuprof.doctor.facts import NOT_ASKED, Card
 
@@ -32,3 +36,29 @@ def test_cards_and_device_files_are_read_from_the_system(tmp_path):
     assert facts.wsl
     assert facts.torch == NOT_ASKED
     assert "torch" in facts.packages
+
+
+@pytest.mark.parametrize(
+    ("cache", "variables", "lacks"),
+    [
+        ("\tlibcuda.so.1 (libc6,x86-64) => /lib/libcuda.so.1", {}, False),
+        ("\tlibc.so.6 (libc6,x86-64) => /lib/libc.so.6", {}, True),
+        ("", {"LD_LIBRARY_PATH": "/nowhere:{folder}"}, False),
+        ("", {"LD_LIBRARY_PATH": "/nowhere"}, True),
+        ("", {"TRITON_LIBCUDA_PATH": "/anywhere"}, False),
+    ],
+)
+def test_triton_looks_for_the_drivers_library_in_the_linkers_cache(tmp_path, monkeypatch, cache, variables, lacks):
+    def listing(command, **options):
+        return subprocess.CompletedProcess(command, 0, cache, "")
+
+    monkeypatch.setattr(subprocess, "run", listing)
+    for name in ("LD_LIBRARY_PATH", "TRITON_LIBCUDA_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value.format(folder=tmp_path))
+    (tmp_path / "libcuda.so.1").touch()
+    assert "libcuda.so.1" not in doctor.gather(True, tmp_path).compile_lacks  # a machine without NVIDIA's driver
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/nvidiactl").touch()
+    assert ("libcuda.so.1" in doctor.gather(True, tmp_path).compile_lacks) is lacks
