@@ -145,7 +145,9 @@ def _card(case: Case, planned: int, source: TelemetrySource | None) -> Renderabl
         if metric.key == "latency_p99_s" and case.latency_s is not None and case.latency_s.p99_upper95 is not None:
             text.append(f"   95% upper bound {show(case.latency_s.p99_upper95, 's')} (worst process)", "dim")
         if metric.key == "peak_memory_bytes" and (memory := next((r.memory for r in case.repeats if r.memory), None)):
-            text.append(f"   {memory.scope}", "dim")
+            work = memory.workspace_bytes
+            of_it = f"; {show(work, 'B')} of it for products to work in" if work else ""
+            text.append(f"   {memory.scope}{of_it}", "dim")
         table.add_row(metric.title, text)
     if case.throughput_per_s is not None and case.flops_per_sample is not None:
         rate = case.throughput_per_s.value * case.flops_per_sample

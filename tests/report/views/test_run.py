@@ -53,6 +53,15 @@ def test_items_stand_beside_the_samples_that_hold_them():
     assert (before.item, before.items_per_sample) == ("sample", 1)
 
 
+def test_what_products_work_in_stands_beside_the_peak():
+    lines = journal(repeat(0), repeat(1))
+    for line in lines:
+        if line["type"] == "repeat":
+            line["repeat"]["memory"]["workspace_bytes"] = 2**20
+    record = assemble(lines, NOW)[0]
+    assert re.search(r"peak memory +1001 B   test; 1\.00\d MiB of it for products to work in", rendered(record, width=200))
+
+
 def test_a_card_for_one_case_and_a_row_each_for_many():
     record = assemble(journal(repeat(0), repeat(1)), NOW)[0]
     text = rendered(record)
