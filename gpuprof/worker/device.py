@@ -36,12 +36,17 @@ def build() -> str:
 
 def gpu_count() -> tuple[int, str]:
     """GPUs that torch can really use, and where there are none, what it says of that ("" if nothing)."""
+    words: list[str] = []
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        available = torch.cuda.is_available()
-    if available:
-        return torch.cuda.device_count(), ""
-    reason = " ".join(" ".join(str(warning.message).split()) for warning in said)[:_LONGEST]
+        try:
+            if torch.cuda.is_available():
+                torch.cuda.init()  # PYTORCH_NVML_BASED_CUDA_CHECK asks the driver's library alone, which sees more
+                return torch.cuda.device_count(), ""
+        except RuntimeError as error:
+            words.append(str(error))
+    words += [str(warning.message) for warning in said]
+    reason = " ".join(" ".join(words).split())[:_LONGEST]
     # The driver of a machine whose GPUs are joined by NVSwitch refuses to start without it (CUDA Runtime API: 802).
     return 0, f"{reason} Start nvidia-fabricmanager." if "Error 802" in reason else reason
 

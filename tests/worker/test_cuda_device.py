@@ -128,6 +128,20 @@ def test_torchs_own_reason_for_seeing_no_gpu_is_passed_on(cuda_libraries):
     assert done.code == 3
 
 
+def test_what_torch_says_where_only_the_drivers_library_sees_a_gpu(cuda_libraries):
+    """As with PYTORCH_NVML_BASED_CUDA_CHECK=1: the CPU can be profiled all the same."""
+    code = """
+    from gpuprof.messages import Environment
+    from gpuprof.worker import environment
+    torch.cuda.is_available, torch.cuda.device_count = lambda: True, lambda: 1
+    said["machine"] = environment.describe(Environment(), None)
+    """
+    machine = on_cuda.run(cuda_libraries, code, init_error=cuda.FABRIC_MANAGER_NOT_RUNNING)["machine"]
+    assert machine["gpus"] == []
+    assert "Error 802" in machine["no_gpu"]
+    assert "Start nvidia-fabricmanager" in machine["no_gpu"]
+
+
 def test_a_driver_that_says_nothing_leaves_the_usual_causes(cuda_libraries):
     env = on_cuda.environment(cuda_libraries, init_error=100)  # no device
     done = gpuprof("run", "configs/cnn.yaml", "--device", "gpu", env=env)

@@ -59,7 +59,8 @@ def test_what_products_work_in_stands_beside_the_peak():
         if line["type"] == "repeat":
             line["repeat"]["memory"]["workspace_bytes"] = 2**20
     record = assemble(lines, NOW)[0]
-    assert re.search(r"peak memory +1001 B   test; 1\.00\d MiB of it for products to work in", rendered(record, width=200))
+    told = rendered(record, width=200)
+    assert re.search(r"peak memory +1001 B   test; 1\.00\d MiB of it for products to work in", told)
 
 
 def test_a_card_for_one_case_and_a_row_each_for_many():
