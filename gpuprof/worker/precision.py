@@ -16,7 +16,7 @@ from gpuprof.absent import Absent
 from gpuprof.worker.device import ComputeDevice
 
 # torch 2.9 and newer: the name in the record, and torch's own. Asked for by these rather than as attributes, since
-# `torch.backends.cudnn.rnn` is a module as soon as a recurrent layer has run (pytorch #166557).
+# `torch.backends.cudnn.rnn` is a module as soon as a recurrent layer has run (2.9 and 2.10; pytorch #166557).
 _SWITCHES = {
     "matmul": ("cuda", "matmul"), "cudnn.conv": ("cuda", "conv"), "cudnn.rnn": ("cuda", "rnn"),
     "mkldnn.matmul": ("mkldnn", "matmul"), "mkldnn.conv": ("mkldnn", "conv"), "mkldnn.rnn": ("mkldnn", "rnn"),
