@@ -29,10 +29,12 @@ def loaded(load: str, start_ns: int, end_ns: int) -> float:
 def measured(request, tmp_path_factory, libraries, cuda_libraries):
     """A record of the LSTM, eager and as a graph, on a GPU of either vendor; and what its sensor followed."""
     place = tmp_path_factory.mktemp(request.param)
-    env = machine(request.param, libraries, cuda_libraries, place, path=[ROOT])
+    (place / "counts").mkdir()
+    env = machine(request.param, libraries, cuda_libraries, place, counts=place / "counts", path=[ROOT])
     done = gpuprof("run", CONFIGS / "lstm.yaml", *QUICK, "--set", "sweep.variant=[eager,graph]", "--json", "--store",
                    place / "store", env=env)  # fmt: skip
     assert done.code == 0, done.err
+    assert sum(each.illegal for each in cuda.Counts.of(place / "counts")) == 0, "a capture was given what it forbids"
     return request.param, done.json, (place / "load.txt").read_text()
 
 

@@ -68,7 +68,7 @@ from gpuprof.worker.step import Stepper
 from torch._dynamo.utils import counters
 from pathlib import Path
 
-(case,) = suite.load([Path("configs/cnn.yaml")], {sets})[0].cases
+(case,) = suite.load([Path("configs/{network}.yaml")], {sets})[0].cases
 case, device = plan.resolved(case, 1), ComputeDevice(0)
 stepper = Stepper(case, device, build_network(case, device, 0)[0], random_batches(case, device))
 with stepper.context:
@@ -82,12 +82,15 @@ said["graphs"] = counters["stats"]["unique_graphs"]
 """
 
 
-@pytest.mark.parametrize("mode", ["train", "infer"])
-@pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_what_torch_compile_makes_is_launched(cuda_libraries, tmp_path, monkeypatch, mode, precision):
+@pytest.mark.parametrize(
+    ("network", "mode", "precision"),
+    [("cnn", "train", "bf16"), ("cnn", "train", "fp16"), ("cnn", "infer", "bf16"), ("cnn", "infer", "fp16"),
+     ("lstm", "train", "ieee")],
+)  # fmt: skip
+def test_what_torch_compile_makes_is_launched(cuda_libraries, tmp_path, monkeypatch, network, mode, precision):
     """Its kernels are compiled for the device and launched; what they would compute is not known here."""
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     sets = ["variant=compile", f"mode={mode}", f"precision={precision}", "batch_size=4"]
-    said = on_cuda.run(cuda_libraries, COMPILED.replace("{sets}", repr(sets)))
+    said = on_cuda.run(cuda_libraries, COMPILED.replace("{sets}", repr(sets)).replace("{network}", network))
     assert said["graphs"] >= 1
     assert said["launches"] > 0
