@@ -38,7 +38,9 @@ def command(*arguments: str) -> list[str]:
 
 
 def variables(**extra: str) -> dict[str, str]:
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("GPUPROF_", "NO_COLOR", "COLUMNS"))}
+    # Keras hides every GPU from this process (tests/workloads/networks/test_keras.py), simulated ones too.
+    ours = ("GPUPROF_", "NO_COLOR", "COLUMNS", "CUDA_VISIBLE_DEVICES")
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     return {**clean, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **extra}
 
 

@@ -36,6 +36,7 @@ def checks(network: str, precisions: tuple[str, ...]) -> Iterator[tuple[Any, dic
 @pytest.fixture
 def on_gpu(cuda_libraries, monkeypatch):
     """The workers of this process find a simulated GPU."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     for name, value in on_cuda.environment(cuda_libraries).items():
         monkeypatch.setenv(name, value)
 
