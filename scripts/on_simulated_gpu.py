@@ -2,7 +2,7 @@
 
     python scripts/on_simulated_gpu.py h100 python -m gpuprof run configs/cnn.yaml --quick --device gpu
     python scripts/on_simulated_gpu.py mi300x_spx python -m gpuprof devices
-    python scripts/on_simulated_gpu.py h100 --kernel-ns 0 python scripts/bench/vs_bare.py --device cuda
+    python scripts/on_simulated_gpu.py --kernel-ns 0 h100 python scripts/bench/vs_bare.py --device cuda
 
 PyTorch's own CUDA build runs on a simulated runtime, and the real nvidia-ml-py or amdsmi over a simulated library; the
 MI300X has the shape of PyTorch's ROCm build (tests/support/simulators). Whatever is measured so is measured of no
