@@ -63,9 +63,9 @@ class Progress:
         if (verdict := correctness.get("verdict")) is None:
             self._say(f"checked {case_id}: no verdict: {why}")
         else:
-            self._say(
-                f"checked {case_id}: effective precision {findings['precision']['effective']}, correctness {verdict}"
-            )
+            effective = findings["precision"]["effective"]
+            at_size = " in a batch of this size" if correctness.get("found_by") == "batch" else ""
+            self._say(f"checked {case_id}: effective precision {effective}, correctness {verdict}{at_size}")
 
     def case_added(self, case_id: str, reason: str, repeats: int) -> None:
         """Print the reason, and count the case's processes too."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from gpuprof.cli.common import console, json_option, print_json, print_rendered, recover_hint, say, store_option
 from gpuprof.errors import EXIT_INTERRUPTED, EXIT_NO_DEVICE, EXIT_OK, EXIT_RUN_FAILED, UsageError
@@ -109,8 +110,8 @@ def command(
         configurations = _part(configurations, shard, as_json)
     if dry_run and resume:
         raise UsageError("--resume looks at the device and --dry-run does not: leave one of them out")
-    if check and (dry_run or resume or quick):
-        raise UsageError("--check measures nothing: leave out --dry-run, --resume and --quick")
+    if check and (typed := _of_measuring()):
+        raise UsageError(f"--check measures and stores nothing: leave out {', '.join(typed)}")
     if dry_run:
         return _dry_run(configurations, quick, as_json)
 
@@ -123,6 +124,16 @@ def command(
     return _start(
         configurations, device, store, quick=quick, resume=resume, check=check, hz=telemetry_hz, as_json=as_json
     )
+
+
+def _of_measuring() -> list[str]:
+    """The options on the command line that only measuring has a use for."""
+    names = {"quick", "resume", "dry_run", "store", "telemetry_hz"}
+    context = click.get_current_context()
+    return [
+        option.opts[0] for option in context.command.params
+        if option.name in names and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+    ]  # fmt: skip
 
 
 def _start(

@@ -67,6 +67,9 @@ class Correctness(Part):
     batch_error: NonNegative | None = Field(
         None, description="a batch of the case's own size against the few rows that it repeats"
     )
+    found_by: Literal["reference", "batch"] | None = Field(
+        None, description="what a verdict other than `pass` comes from: the small batch, or that of the case's own size"
+    )
     loss_curve: list[float | None] = Field(
         default_factory=list, description="all losses of all steps, in the order computed"
     )

@@ -316,10 +316,13 @@ def _run_outcome(cases: list[Case], interrupted: str | None, fault: str | None) 
 
 
 def _warnings(repeats: list[Repeat], measured: dict[str, Any], correctness: dict[str, Any]) -> Iterable[str]:
+    at_size = correctness.get("found_by") == "batch"
     if correctness.get("verdict") == "wrong":
-        yield "WRONG RESULTS: this case's times are kept, but it is left out of comparisons"
+        where = " in a batch of this size" if at_size else ""
+        yield f"WRONG RESULTS{where}: this case's times are kept, but it is left out of comparisons"
     elif correctness.get("verdict") == "drift":
-        yield "results drift from the float64 reference by more than this precision explains"
+        source = "those of a few rows" if at_size else "the float64 reference"
+        yield f"results drift from {source} by more than this precision explains"
     rates = [r.throughput.samples_per_s for r in repeats if r.throughput is not None]
     if len(rates) > 1 and max(rates) / min(rates) > DIFFERENT:
         low, high = min(rates), max(rates)

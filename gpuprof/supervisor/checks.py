@@ -21,7 +21,7 @@ class Checked:
     device: str
     case: CaseSpec
     state: State
-    why: str  # it is unsupported or failed; "" otherwise
+    why: str  # it is unsupported or failed, or which gate it does not pass; "" otherwise
     seconds: float
     findings: dict[str, Any]  # fields of `record.case.Case`; empty where the worker gave none
 
@@ -58,7 +58,13 @@ def check(jobs: Iterable[Job], inspector: Inspector) -> Iterator[Checked]:
             try:
                 findings, state = inspector.check(spec, job.device["index"], timeout_s)
                 if state in ("unsupported", "failed"):
-                    why = findings["correctness"]["absent"]["verdict"]
+                    absent = findings["correctness"]["absent"]
+                    why = absent.get("verdict") or absent["batch_error"]
+                elif state != "pass":
+                    gate = findings["correctness"]
+                    at_size = f"a batch of {spec.batch_size} against a few rows"
+                    small = f"a batch of {gate['batch_size']} against float64"
+                    why = at_size if gate["found_by"] == "batch" else small
             except WorkerFailed as error:
                 state = "unsupported" if error.outcome == "unsupported" else "failed"
                 why = error.reason if state == "unsupported" else f"{error.outcome.replace('_', ' ')}: {error.reason}"

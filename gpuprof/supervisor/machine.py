@@ -98,7 +98,10 @@ class Inspector:
         findings = self.ask(request, timeout_s, alone=spec.case_id if spec.variant == "compile" else "")
         if findings.pop("shaken", False):
             self.close()  # an error on the device may have left a process that fails whatever comes next
-        unsupported, verdict = findings.pop("unsupported", False), findings["correctness"]["verdict"]
+        unsupported, fails_at_size = findings.pop("unsupported", False), findings.pop("fails_at_size", False)
+        verdict = findings["correctness"]["verdict"]
+        if fails_at_size and verdict != "wrong":
+            verdict = None  # of a smaller batch: the record has it, with what came of this one
         return findings, verdict or ("unsupported" if unsupported else "failed")
 
     def machine(self) -> Machine:

@@ -195,17 +195,26 @@ def judge(
 
 def joined(found: dict[str, Any], batch_error: float | Absent) -> dict[str, Any]:
     """The fields of `Correctness` with what the second gate found (`worker.consistency`): the worse verdict counts."""
+    verdict, found_by = found["verdict"], "reference"
+    known = not isinstance(batch_error, Absent) and math.isfinite(batch_error)
+    absent = dict(found["absent"])
     if isinstance(batch_error, Absent):
-        return found | {"batch_error": None, "absent": found["absent"] | {"batch_error": batch_error.reason}}
-    verdict, finite = found["verdict"], math.isfinite(batch_error)
-    if not finite or batch_error > found["wrong_above"]:
-        verdict = "wrong"
-    elif batch_error > found["tolerance"] and verdict == "pass":
-        verdict = "drift"
-    absent = {} if finite else {"batch_error": "not finite, or against a reference of zero"}
+        absent["batch_error"] = batch_error.reason
+    else:
+        if not known:
+            absent["batch_error"] = "not finite, or against a reference of zero"
+        if verdict != "wrong" and (not known or batch_error > found["wrong_above"]):
+            verdict, found_by = "wrong", "batch"
+        elif verdict == "pass" and batch_error > found["tolerance"]:
+            verdict, found_by = "drift", "batch"
+    if verdict == "pass":
+        absent["found_by"] = "nothing was found"
     return found | {
-        "verdict": verdict, "batch_error": batch_error if finite else None, "absent": found["absent"] | absent,
-    }  # fmt: skip
+        "verdict": verdict,
+        "found_by": None if verdict == "pass" else found_by,
+        "batch_error": batch_error if known else None,
+        "absent": absent,
+    }
 
 
 def not_checked(reason: str) -> dict[str, Any]:

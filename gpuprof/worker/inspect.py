@@ -45,13 +45,15 @@ def inspect(request: Inspect, channel: Channel) -> dict[str, Any]:
     weights = build_network(case, ComputeDevice(None), case.seed)[1]
     if weights.source == "random" and params.model_dump().get("weights", "random") != "random":
         warnings.append(weights.note)
-    verdict, unsupported = _gate(case, device, [probes[name]["effective"] for name in workload.operations])
+    arithmetic = [probes[name]["effective"] for name in workload.operations]
+    verdict, unsupported, fails_at_size = _gate(case, device, arithmetic)
     if verdict["verdict"] is not None:
         compiled.some(case)
     return {
         # After an error on a device, this process may fail whatever comes next.
         "unsupported": unsupported,
-        "shaken": any(p["effective"] is None for p in probes.values()) or verdict["verdict"] is None,
+        "shaken": (any(p["effective"] is None for p in probes.values()) or verdict["verdict"] is None or fails_at_size),
+        "fails_at_size": fails_at_size,
         "trainable_parameters": trainable,
         "parameters": everything,
         "flops": {
@@ -73,20 +75,21 @@ def inspect(request: Inspect, channel: Channel) -> dict[str, Any]:
     }
 
 
-def _gate(case: CaseSpec, device: ComputeDevice, arithmetic: list[str | None]) -> tuple[dict[str, Any], bool]:
-    """The fields of `Correctness`, and whether the case cannot run here at all."""
+def _gate(case: CaseSpec, device: ComputeDevice, arithmetic: list[str | None]) -> tuple[dict[str, Any], bool, bool]:
+    """The fields of `Correctness`, whether the case cannot run here at all, and whether its own batch failed to."""
     try:
         found = correctness.check(case, device, arithmetic)
     except Unsupported as error:
-        return correctness.not_checked(str(error)), True
+        return correctness.not_checked(str(error)), True, False
     except Exception as error:  # noqa: BLE001 - a case that cannot run is a finding; its counts still stand
-        return correctness.not_checked(f"the correctness gate could not run: {_said(error)}"), False
-    batch_error: float | Absent
+        return correctness.not_checked(f"the correctness gate could not run: {_said(error)}"), False, False
+    if found["verdict"] == "wrong":
+        return correctness.joined(found, Absent("the small batch is wrong already")), False, False
     try:
-        batch_error = consistency.error(case, device)
+        return correctness.joined(found, consistency.error(case, device, found["tolerance"])), False, False
     except Exception as error:  # noqa: BLE001 - a batch of that size may not even fit
-        batch_error = Absent(f"the batch could not be checked: {_said(error)}")
-    return correctness.joined(found, batch_error), False
+        failed = Absent(f"the batch could not be checked: {_said(error)}")
+        return correctness.joined(found, failed), False, True
 
 
 def _said(error: Exception) -> str:

@@ -119,9 +119,13 @@ class Stepper:
         put_back(self.network, before)
         return found
 
-    def _infer(self) -> torch.Tensor:
+    def predict(self, batch: Any) -> torch.Tensor:
+        """What the network answers to `batch`, in the case's precision."""
         with self._autocast:
-            return self._workload.predict(self.network, next(self._batches))
+            return self._workload.predict(self.network, batch)
+
+    def _infer(self) -> torch.Tensor:
+        return self.predict(next(self._batches))
 
     def _rewind(self, before: list[torch.Tensor], scale: dict[str, Any] | None) -> None:
         """Undo the steps that capturing took, in place: the graph holds the addresses.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from support import on_cuda
-from support.running import CONFIGS, gpuprof
+from support.running import CONFIGS, SHORT, gpuprof
 from support.toys import package_with_toys
 
 pytestmark = pytest.mark.slow
@@ -54,7 +56,7 @@ def toys(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("fault", "code", "says"), [("none", 0, "1 pass"), ("size", 1, "1 wrong"), ("crash", 1, "1 failed"),
-                                ("hang", 1, "1 failed")]
+                                ("hang", 1, "1 failed"), ("raise", 1, "1 failed")]
 )  # fmt: skip
 def test_the_exit_code_says_whether_something_is_wrong(toys, fault, code, says):
     place, env = toys
@@ -70,7 +72,41 @@ def test_where_nothing_can_run_the_device_is_to_blame(tmp_path):
     assert "a CPU has no device graphs" in done.out
 
 
-@pytest.mark.parametrize("option", ["--resume", "--dry-run", "--quick"])
+def test_a_wrong_case_says_by_how_much_and_in_which_batch(toys):
+    place, env = toys
+    done = gpuprof("run", "fault.yaml", "--device", "cpu", "--check", "--set", "params.fault=size", cwd=place, env=env)
+    assert re.search(r"wrong +ieee +\d\.\de[-+]\d\d, a batch of 32 against a few rows", done.out), done.out
+
+
+def test_a_case_whose_own_batch_cannot_run_is_no_pass(toys):
+    place, env = toys
+    done = gpuprof("run", "fault.yaml", "--device", "cpu", "--check", "--json", "--set", "params.fault=raise",
+                   cwd=place, env=env)  # fmt: skip
+    (case,) = done.json["cases"]
+    assert case["state"] == "failed"
+    assert case["why"] == "the batch could not be checked: RuntimeError: can't allocate memory"
+    assert case["correctness"]["verdict"] == "pass", "of the small batch"
+
+
+def test_a_run_says_in_which_batch_its_results_are_wrong(toys):
+    place, env = toys
+    done = gpuprof("run", "fault.yaml", *SHORT, "--set", "params.fault=wrap", "--store", "store", "--json",
+                   cwd=place, env=env)  # fmt: skip
+    assert done.code == 1
+    (case,) = done.json["cases"]
+    assert (case["correctness"]["verdict"], case["correctness"]["found_by"]) == ("wrong", "batch")
+    assert "WRONG RESULTS in a batch of this size" in case["warnings"][0]
+    assert "correctness wrong in a batch of this size" in done.err
+
+
+@pytest.mark.parametrize("option", ["--resume", "--dry-run", "--quick", "--store=there", "--telemetry-hz=5"])
 def test_options_of_measuring_are_refused(tmp_path, option):
     done = gpuprof("run", CONFIGS / "rnn.yaml", "--check", option, cwd=tmp_path)
     assert done.code == 2
+    assert f"leave out {option.partition('=')[0]}" in done.err
+
+
+def test_a_store_named_by_the_environment_is_no_option(tmp_path):
+    done = gpuprof("run", CONFIGS / "rnn.yaml", "--check", "--device", "cpu", "--set", "variant=graph", cwd=tmp_path,
+                   env={"GPUPROF_STORE": "there"})  # fmt: skip
+    assert done.code == 3

@@ -30,12 +30,13 @@ def table(checked: Sequence[Mapping[str, Any]]) -> Table:
         rows.add_column(name, overflow="fold")
     for each in checked:
         ran, why = each["precision"]["effective"] or "", each["why"] or ""
-        error = "" if each["error"] is None else f"{each['error']:.1e}"
+        error = "not finite" if each["error"] is None else f"{each['error']:.1e}"
+        said = [] if each["state"] in ("unsupported", "failed") else [error]
         rows.add_row(
             Text(printable(each["case_id"])), *([Text(printable(each["device"]))] if devices else []),
             Text(each["state"], _STYLES[each["state"]]),
             Text(printable(ran), "" if ran == each["precision"]["requested"] else "yellow"),
-            Text(printable(shortened(why or error, _LONGEST)), "dim" if why else ""),
+            Text(printable(shortened(", ".join((*said, *([why] if why else ()))), _LONGEST)), "" if said else "dim"),
         )  # fmt: skip
     return rows
 

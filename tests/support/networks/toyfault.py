@@ -12,8 +12,8 @@ SIZE = 8
 
 
 class FaultParams(Params):
-    fault: str = "none"  # none, item, stream, stale or device; size or backward: wrong results above a batch of 16;
-    # crash, hang: of the process
+    fault: str = "none"  # none, item, stream, stale or device; above a batch of 16, size or backward: wrong
+    # results, wrap: of another row, raise: none; coupled: rows that see each other; crash, hang: of the process
 
 
 class ToyFault(Network):
@@ -42,6 +42,12 @@ class ToyFault(Network):
                 out = super().forward(x)
                 if len(x) > 16 and params.fault == "backward" and out.requires_grad:
                     out.register_hook(lambda gradient: gradient * torch.arange(len(gradient))[:, None])
+                if len(x) > 16 and params.fault == "raise":
+                    raise RuntimeError("can't allocate memory")
+                if len(x) > 16 and params.fault == "wrap":
+                    out = torch.cat([out[:16], out[: len(out) - 16]])
+                if params.fault == "coupled":
+                    out = out - out.sum() / 8
                 if len(x) > 16 and params.fault == "size":
                     out = torch.cat([out[:-1], out[-1:] + 1])  # one row of many
                 return out
