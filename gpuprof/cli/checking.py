@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def check(jobs: Sequence[Job], inspector: Inspector, *, as_json: bool) -> int:
     """Check all cases and print what was found; the exit code. After Ctrl-C it prints what there is."""
-    from gpuprof.report.views.checks import summary, table
+    from gpuprof.report.views.checks import reasons, summary, table
     from gpuprof.supervisor import checks
 
     found: list[dict[str, Any]] = []
@@ -35,6 +35,8 @@ def check(jobs: Sequence[Job], inspector: Inspector, *, as_json: bool) -> int:
     elif found:
         out = console()
         out.print(table(found))
+        for reason in reasons(found):
+            out.print(reason, soft_wrap=not out.is_terminal)
         say(out, summary(found))
     if interrupted:
         return EXIT_INTERRUPTED

@@ -62,8 +62,8 @@ def check(jobs: Iterable[Job], inspector: Inspector) -> Iterator[Checked]:
                     why = absent.get("verdict") or absent["batch_error"]
                 elif state != "pass":
                     gate = findings["correctness"]
-                    at_size = f"a batch of {spec.batch_size} against a few rows"
-                    small = f"a batch of {gate['batch_size']} against float64"
+                    at_size = f"its batch of {spec.batch_size} and the few rows that it repeats disagree"
+                    small = f"its batch of {gate['batch_size']} and the float64 reference disagree"
                     why = at_size if gate["found_by"] == "batch" else small
             except WorkerFailed as error:
                 state = "unsupported" if error.outcome == "unsupported" else "failed"

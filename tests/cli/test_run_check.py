@@ -75,7 +75,8 @@ def test_where_nothing_can_run_the_device_is_to_blame(tmp_path):
 def test_a_wrong_case_says_by_how_much_and_in_which_batch(toys):
     place, env = toys
     done = gpuprof("run", "fault.yaml", "--device", "cpu", "--check", "--set", "params.fault=size", cwd=place, env=env)
-    assert re.search(r"wrong +ieee +\d\.\de[-+]\d\d, a batch of 32 against a few rows", done.out), done.out
+    assert re.search(r"toyfault-train-ieee-b32-eager-fault=size +wrong +ieee +\d\.\de[-+]\d\d", done.out), done.out
+    assert "fault=size: its batch of 32 and the few rows that it repeats disagree" in done.out
 
 
 def test_a_case_whose_own_batch_cannot_run_is_no_pass(toys):
