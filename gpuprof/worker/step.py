@@ -51,10 +51,11 @@ class Stepper:
         self.context: contextlib.AbstractContextManager[Any] = (
             contextlib.nullcontext() if case.mode == "train" else torch.inference_mode()
         )
-        # In place: the parameters stay the same objects, of which the optimizers are made next.
+        # In place: the parameters stay the same objects, of which the optimizers are made next. Not by
+        # `Module.compile`, which up to torch 2.11 leaves modules of torch's own, such as Sequential, as they are.
         if case.variant == "compile":
             for module in self._workload.called(network):
-                module.compile()
+                module.forward = torch.compile(module.forward)
         if case.mode == "train":
             scaled = precision.needs_scaler(case.precision)
             self._trained = optimizers(

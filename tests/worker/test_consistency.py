@@ -71,8 +71,8 @@ def test_a_remainder_is_part_of_the_batch_that_infers():
 @pytest.mark.parametrize("variant", ["compile", "graph"])
 @pytest.mark.parametrize("mode", ["train", "infer"])
 def test_every_variant_is_looked_at(variant, mode, monkeypatch):
-    compile_module, device = torch.nn.Module.compile, Capturing(None)  # without inductor, which takes ten seconds
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compile_module(module, backend="eager"))
+    compiled, device = torch.compile, Capturing(None)  # without inductor, which takes ten seconds
+    monkeypatch.setattr(torch, "compile", lambda forward: compiled(forward, backend="eager"))
     adam = torch.optim.Adam  # capturable on GPUs only
     monkeypatch.setattr(torch.optim, "Adam", lambda *a, capturable=False, **options: adam(*a, **options))
     request = case("toyfault", mode=mode, variant=variant, batch_size=32, params={"fault": "size"})

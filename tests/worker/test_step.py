@@ -43,3 +43,16 @@ def test_weights_and_batches_depend_on_the_seed_alone(name):
     first, second = (list(map(tree_leaves, random_batches(request, device, 2))) for _ in range(2))
     assert all(map(torch.equal, first[1], second[1]))
     assert not all(map(torch.equal, first[0], first[1]))
+
+
+def test_a_module_of_torchs_own_is_compiled_as_well(monkeypatch):
+    """`Module.compile` compiles nothing of a Sequential up to torch 2.11, and says nothing."""
+    asked = []
+    monkeypatch.setattr(torch, "compile", lambda forward: asked.append(forward) or forward)
+    device, request = ComputeDevice(None), case("cnn", variant="compile")
+    network, _ = build_network(request, device, seed=3)
+    assert isinstance(network, torch.nn.Sequential)
+    own = network.forward
+    Stepper(request, device, network, random_batches(request, device))
+    assert asked == [own]
+    assert network.forward is asked[0]
