@@ -26,6 +26,7 @@ from gpuprof.worker.step import Stepper
 from gpuprof.workloads.case import CaseSpec
 
 _MOST_ROWS = 4
+_ORDERS = 1021  # different ones, before they recur; a prime, so that no power of two is a multiple
 _AT_ONCE = 1 << 22  # numbers that are compared in one piece, in double precision
 
 
@@ -119,12 +120,11 @@ def _batches(case: CaseSpec, device: ComputeDevice, rows: int) -> _Batches | Non
     few = workload.batch(params, case.lengths, rows, seeded.Seeded(SEED))
     if any(leaf.shape[:1] != (rows,) for leaf in tree_leaves(few)):
         return None
-    generator = torch.Generator().manual_seed(SEED)
-    times, rest = divmod(case.batch_size, rows)
-    orders = [torch.randperm(rows, generator=generator) for _ in range(times + 1)]
-    orders[-1] = orders[-1][:rest]
-    order = torch.cat(orders).to(device.torch)
     small = tree_map(lambda leaf: leaf.to(device.torch), few)
+    tree_map(lambda leaf: leaf.new_empty((case.batch_size, *leaf.shape[1:])), small)  # what does not fit fails at once
+    generator = torch.Generator().manual_seed(SEED)
+    orders = torch.cat([torch.randperm(rows, generator=generator) for _ in range(_ORDERS)])
+    order = orders.repeat(-(-case.batch_size // len(orders)))[: case.batch_size].to(device.torch)
     return _Batches(tree_map(lambda leaf: leaf[order], small), small, order)
 
 

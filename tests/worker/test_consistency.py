@@ -56,11 +56,11 @@ def test_one_wrong_row_of_many_is_found_in_training_too():
     assert consistency.error(request, CPU, 0.05) > 0.5
 
 
-@pytest.mark.parametrize("distance", [1, 2, 4, 16, 64, 96, 100, 256])
+@pytest.mark.parametrize("distance", [1, 2, 4, 16, 64, 96, 100, 256, 4096, 65_536])
 def test_the_repetitions_hide_no_row_that_stands_for_another(distance):
-    order = consistency._batches(case("toyfault", batch_size=512), CPU, 4).order
+    order = consistency._batches(case("toyfault", batch_size=4 * distance + 512), CPU, 4).order
     assert float((order[distance:] == order[:-distance]).double().mean()) < 0.4
-    assert order.bincount().tolist() == [128] * 4
+    assert len(set(order.bincount().tolist())) == 1, "of batches that the rows divide"
 
 
 def test_a_remainder_is_part_of_the_batch_that_infers():
