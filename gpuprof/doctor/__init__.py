@@ -3,7 +3,8 @@
 `gather` collects plain facts, and the functions in CHECKS judge them; nothing is decided anywhere else.
 """
 
-from gpuprof.doctor.checks import CHECKS, STATUSES, Finding, examine, verdict
+from gpuprof.doctor.checks import CHECKS, examine, verdict
 from gpuprof.doctor.facts import Facts, gather
+from gpuprof.doctor.findings import STATUSES, Finding
 
 __all__ = ["CHECKS", "STATUSES", "Facts", "Finding", "examine", "gather", "verdict"]

@@ -19,11 +19,11 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "gpuprof"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LONGEST_FILE, LONGEST_FUNCTION, MOST_AT_THE_TOP = 400, 80, 12
-# One ordered list of checks; a vendor's library, which is one thing.
 LOADS_BY_NAME = {
     "cli/app.py", "export/__init__.py", "telemetry/vendors/amd_library.py", "worker/main.py", "workloads/__init__.py"
 }  # fmt: skip
-LONG = {"doctor/checks.py", "telemetry/vendors/nvidia.py"}
+# A vendor's library, which is one thing.
+LONG = {"telemetry/vendors/nvidia.py"}
 
 
 def name(path: Path) -> str:
