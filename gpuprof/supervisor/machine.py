@@ -96,13 +96,9 @@ class Inspector:
         """
         request = Inspect(case=plan.resolved(spec, physical_cores()), device=index)
         findings = self.ask(request, timeout_s, alone=spec.case_id if spec.variant == "compile" else "")
-        if findings.pop("shaken", False):
+        if findings.pop("shaken"):
             self.close()  # an error on the device may have left a process that fails whatever comes next
-        unsupported, fails_at_size = findings.pop("unsupported", False), findings.pop("fails_at_size", False)
-        verdict = findings["correctness"]["verdict"]
-        if fails_at_size and verdict != "wrong":
-            verdict = None  # of a smaller batch: the record has it, with what came of this one
-        return findings, verdict or ("unsupported" if unsupported else "failed")
+        return findings, findings.pop("state")
 
     def machine(self) -> Machine:
         """What torch says of this machine. Raises DeviceError where torch cannot be used at all."""

@@ -46,14 +46,13 @@ def inspect(request: Inspect, channel: Channel) -> dict[str, Any]:
     if weights.source == "random" and params.model_dump().get("weights", "random") != "random":
         warnings.append(weights.note)
     arithmetic = [probes[name]["effective"] for name in workload.operations]
-    verdict, unsupported, fails_at_size = _gate(case, device, arithmetic)
+    verdict, state = _gate(case, device, arithmetic)
     if verdict["verdict"] is not None:
         compiled.some(case)
     return {
+        "state": state,
         # After an error on a device, this process may fail whatever comes next.
-        "unsupported": unsupported,
-        "shaken": (any(p["effective"] is None for p in probes.values()) or verdict["verdict"] is None or fails_at_size),
-        "fails_at_size": fails_at_size,
+        "shaken": state in ("unsupported", "failed") or any(p["effective"] is None for p in probes.values()),
         "trainable_parameters": trainable,
         "parameters": everything,
         "flops": {
@@ -75,21 +74,24 @@ def inspect(request: Inspect, channel: Channel) -> dict[str, Any]:
     }
 
 
-def _gate(case: CaseSpec, device: ComputeDevice, arithmetic: list[str | None]) -> tuple[dict[str, Any], bool, bool]:
-    """The fields of `Correctness`, whether the case cannot run here at all, and whether its own batch failed to."""
+def _gate(case: CaseSpec, device: ComputeDevice, arithmetic: list[str | None]) -> tuple[dict[str, Any], str]:
+    """The fields of `Correctness`, and in a word what came of both gates: the verdict, `unsupported` or `failed`.
+
+    A batch of the case's own size that fails to run leaves the verdict of the small one in the fields.
+    """
     try:
         found = correctness.check(case, device, arithmetic)
     except Unsupported as error:
-        return correctness.not_checked(str(error)), True, False
+        return correctness.not_checked(str(error)), "unsupported"
     except Exception as error:  # noqa: BLE001 - a case that cannot run is a finding; its counts still stand
-        return correctness.not_checked(f"the correctness gate could not run: {_said(error)}"), False, False
+        return correctness.not_checked(f"the correctness gate could not run: {_said(error)}"), "failed"
     if found["verdict"] == "wrong":
-        return correctness.joined(found, Absent("the small batch is wrong already")), False, False
+        return correctness.joined(found, Absent("the small batch is wrong already")), "wrong"
     try:
-        return correctness.joined(found, consistency.error(case, device, found["tolerance"])), False, False
+        both = correctness.joined(found, consistency.error(case, device, found["tolerance"]))
     except Exception as error:  # noqa: BLE001 - a batch of that size may not even fit
-        failed = Absent(f"the batch could not be checked: {_said(error)}")
-        return correctness.joined(found, failed), False, True
+        return correctness.joined(found, Absent(f"the batch could not be checked: {_said(error)}")), "failed"
+    return both, both["verdict"]
 
 
 def _said(error: Exception) -> str:

@@ -42,7 +42,7 @@ def _check_computed(module: Any) -> None:
             with computed():
                 return plain(request, *rest)
         found = plain(request, *rest)  # compiled and launched, which under the mode it would not be
-        return found | {"correctness": module.correctness.not_checked(UNCHECKED), "shaken": False}
+        return found | {"correctness": module.correctness.not_checked(UNCHECKED), "state": "failed", "shaken": False}
 
     module.inspect = inspect
 
