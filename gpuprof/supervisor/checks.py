@@ -27,7 +27,6 @@ class Checked:
 
     def as_json(self) -> dict[str, Any]:
         """Plain data for a machine."""
-        precision = self.findings.get("precision") or {}
         return {
             "case_id": self.case.case_id,
             "device": self.device,
@@ -35,7 +34,7 @@ class Checked:
             "why": self.why or None,
             "error": self._error,
             "seconds": round(self.seconds, 2),
-            "precision": {"requested": self.case.precision, "effective": precision.get("effective")},
+            "precision": self.findings.get("precision") or {"requested": self.case.precision, "effective": None},
             "correctness": self.findings.get("correctness"),
             "warnings": self.findings.get("warnings", []),
         }

@@ -41,7 +41,9 @@ def test_a_machine_gets_all_of_it(cuda_libraries, tmp_path):
     assert done.json["planned"] == 2
     eager, graph = done.json["cases"]
     assert (eager["state"], graph["state"]) == ("pass", "pass")
-    assert eager["precision"] == {"requested": "bf16", "effective": "mixed(rnn=fp16, matmul=bf16)"}
+    assert eager["precision"]["requested"] == "bf16"
+    assert eager["precision"]["effective"] == "mixed(rnn=fp16, matmul=bf16)"
+    assert eager["precision"]["probe"]["matmul"]["error"] > 0
     assert 0 < eager["error"] < 0.05
     assert eager["correctness"]["batch_error"] is not None
     assert graph["device"].startswith("Simulated")
