@@ -104,9 +104,10 @@ class Comparison:
 
     @property
     def failures(self) -> dict[str, str]:
-        """What a gate may fail on, each with its cause: `slower` by `least` or more, overall or in some claim;
-        `no-verdict` where the overall claim was not tested, or shows no difference and leaves `least` possible, or
-        where a case that the baseline measured is in no verdict.
+        """What a gate may fail on, each with its cause in words.
+
+        `slower` by `least` or more, overall or in some claim. `no-verdict` where the overall claim was not tested, or
+        shows no difference and leaves `least` possible, or where a case that the baseline measured is in no verdict.
         """
         found = {}
         slower = [
@@ -115,11 +116,11 @@ class Comparison:
             and abs(math.log(claim_.ratio or 1.0)) >= math.log1p(self.least) * (1 - 1e-9)
         ]  # fmt: skip
         if slower:
-            found["slower"] = f"slower by {self.least:.3g} or more: {listed(list(dict.fromkeys(slower)))}"
+            found["slower"] = f"slower by {100 * self.least:.3g}% or more: {listed(list(dict.fromkeys(slower)))}"
         interval = self.overall.interval
         wide = interval is None or max(abs(math.log(end)) for end in interval) > math.log1p(self.least)
         if self.overall.verdict is None or (self.overall.verdict == "no difference shown" and wide):
-            found["no-verdict"] = f"the overall ratio does not rule out a difference of {self.least:.3g}"
+            found["no-verdict"] = f"the overall ratio does not rule out a difference of {100 * self.least:.3g}%"
         elif self.lost:
             found["no-verdict"] = f"cases of the baseline in no verdict: {listed(self.lost)}"
         return found

@@ -74,9 +74,10 @@ def _differences(case: CaseSpec, device: ComputeDevice) -> dict[str, float] | Ab
     rows = _rows(case)
     if isinstance(rows, Absent):
         return rows
-    if any(isinstance(module, torch.nn.modules.dropout._DropoutNd) for module in on_meta(case).modules()):
-        return Absent("its dropout draws anew in every pass")
-    if case.mode == "train":  # of a batch that no such number divides, as much as is full of them
+    if case.mode == "train":
+        if any(isinstance(module, torch.nn.modules.dropout._DropoutNd) for module in on_meta(case).modules()):
+            return Absent("its dropout draws anew in every pass")
+        # Of a batch that no such number divides, as much as is full of them.
         case = replace(case, batch_size=case.batch_size // rows * rows)
     batches = _batches(case, device, rows)
     if batches is None:

@@ -184,10 +184,9 @@ class ComputeDevice:
         clear()
         held: int = before - torch.cuda.memory_allocated()
         if held == 0 and _release() >= _ANEW:
-            size = torch._C._cuda_getCublasWorkspaceSize()
             return Absent(
-                f"torch {torch.__version__} gives each product {size:,} bytes of its own and takes them back: "
-                "the peak has them if a product ran at that moment"
+                f"torch {torch.__version__} gives each product room of its own and takes it back: "
+                "the peak has it if a product ran at that moment"
             )
         return held
 

@@ -38,7 +38,7 @@ def place(tmp_path_factory) -> Path:
         data["environment"]["hostname"] = host
         data["environment"]["variables"] = {"SLURM_JOB_ID": "7654321", "LD_PRELOAD": "/home/gaston/lib/x.so"}
         data["config"] |= {
-            "file": "/home/gaston/work/cnn.yaml",
+            "file": "/home/gaston/nets/cnn.yaml",
             "text": "workload: cnn  # confidential\n# of bertrand\n",
         }
         data["warnings"] = [f"{host} was busy: /home/gaston/log"]
