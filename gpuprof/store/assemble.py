@@ -308,6 +308,8 @@ def _run_outcome(cases: list[Case], interrupted: str | None, fault: str | None) 
         return "partial" if good else "failed", fault
     bad = [case for case in cases if case.outcome in ("failed", "not_run")]
     lost = sum(repeat.outcome not in ("ok", "unsupported") for case in cases for repeat in case.repeats)
+    if cases and all(case.outcome == "unsupported" for case in cases):
+        return "failed", "nothing of it is supported here"
     if not good:
         return "failed", next((case.reason for case in cases if case.reason), "nothing was measured")
     if lost:

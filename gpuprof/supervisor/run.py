@@ -72,6 +72,7 @@ class _Run:
                 self.given_up[spec.case_id] = WorkerFailed("timeout", "not started: its check took too long")
             elif error.outcome == "unsupported":
                 self.given_up[spec.case_id] = error
+                return {"failed": f"unsupported: {error.reason}"}
             return {"failed": f"the check failed: {error.outcome.replace('_', ' ')}: {error.reason}"}
 
     def checked(self, case_id: str, findings: dict[str, Any]) -> None:

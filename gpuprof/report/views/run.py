@@ -162,7 +162,8 @@ def _card(case: Case, planned: int, source: TelemetrySource | None) -> Renderabl
     asked = f"requested {case.precision.requested}, effective "
     if case.outcome == "ok":
         table.add_row("precision", Text.assemble(asked, (ran, "" if same else "yellow")))
-    table.add_row("correctness", _verdict(case))
+    if case.outcome != "unsupported":
+        table.add_row("correctness", _verdict(case))
     if case.throttled_share is not None:
         slow = _throttled(case)
         table.add_row("throttled", Text(slow, "yellow" if slow != "no" else ""))
@@ -299,11 +300,11 @@ def _warnings(record: RunRecord) -> Iterator[RenderableType]:
         yield Text(f"warning: {warning}", "yellow")
     names = _headings(record.cases)[1]
     for case, name in zip(record.cases, names, strict=True):
-        if case.outcome in ("unsupported", "failed", "not_run"):
+        if case.outcome != "ok" and len(record.cases) > _MOST_CARDS:  # a card says it itself
             which = f"{name}: " if name else ""
             yield Text(f"{case.outcome.replace('_', ' ')}: {which}{case.reason}", "yellow")
-            if case.outcome == "unsupported":
-                continue
+        if case.outcome == "unsupported":
+            continue
         for warning in _grouped(case.warnings):
             prefix = f"{name}: " if len(record.cases) > 1 else ""
             yield Text(f"warning: {prefix}{warning}", "yellow")
