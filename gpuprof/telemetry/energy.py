@@ -2,8 +2,9 @@
 
 A counter moves in ticks (some 100 ms on current NVIDIA GPUs), so the difference of two readings at any two moments is
 off by up to a tick of power at each end. gpuprof therefore reads at the *edges*, the moments at which the counter
-moves: there its value is fresh. A window is bracketed by an edge before and an edge after it, both on the idle (or at
-least steady) device, and what was drawn between edge and window is taken off with the power measured there.
+moves: there its value is fresh, or as old as it ever is. A window is bracketed by an edge before and edges after it,
+all on the idle (or at least steady) device, and what was drawn between edge and window is taken off with the power
+measured there; settling.py takes apart what is counted after the window.
 """
 
 from __future__ import annotations
@@ -16,14 +17,13 @@ from itertools import pairwise
 
 from gpuprof.absent import Absent
 from gpuprof.telemetry.device import NoReading
+from gpuprof.telemetry.settling import LONGEST_LAG_S, settled
 
 POLL_S = 0.002
 # The slack of an edge to plan with: polling, two calls and a sleep that ends late.
 SLACK_S = 0.003
 # A fast counter is polled for this long, so that its power is not taken from edges a moment apart.
 LEAST_S = 0.05
-# A counter may publish what was drawn this much later.
-LAG_S = 0.02
 # The slowest counters known move every 100 ms; one that stands still for this long is broken or not there.
 STUCK_S = 1.5
 # The worker's marks lie this close to the true begin and end of its work.
@@ -31,6 +31,10 @@ MARK_S = 1e-4
 # Integrated power over counted energy; beyond these bounds one of the two is wrong.
 AGREEMENT = (0.8, 1.25)
 _PARTS = 4
+_REST_S = 0.15
+# A device that comes to rest may change its draw by so much of it in a second; less where it was watched for longer.
+_SLOPE_PER_S, _SLOPE_S = 0.8, 0.06
+_OPEN_SLACKS, _OPEN_SLACKS_A_TICK = 1.5, 25.0
 _UNIFORM = 1 / math.sqrt(12)  # standard deviation of a uniform distribution of width 1
 
 
@@ -53,15 +57,30 @@ class Draw:
 
 @dataclass(frozen=True)
 class Bracket:
-    """An edge, and the draw next to it on the side away from the window.
-
-    `tail_j` is what was counted right after the window beyond that draw. It is the window's where the counter lags or
-    the device did not come to rest at once, so it counts in full, and as uncertainty.
-    """
+    """The last edge before a window, and the draw at that edge, with its slope while the device is still cooling."""
 
     edge: Edge
     draw: Draw
-    tail_j: float = 0.0
+    slope_w_per_s: float = 0.0
+    slope_error_w_per_s: float = 0.0
+    half_s: float = 0.0  # the draw was measured around so long before the edge
+
+    def error_j(self, seconds: float) -> float:
+        """Standard error of `drawn_j`: a slope counts in full, since no draw falls along a parabola for long.
+
+        Slack and sigma_P are added, not squared first: the edge is one of the two that the draw was measured between.
+        """
+        slope = abs(self.slope_w_per_s) + self.slope_error_w_per_s
+        falls_s = min(seconds, LONGEST_LAG_S)
+        bent_j = slope * (self.half_s + falls_s / 2) * falls_s
+        return math.hypot(_UNIFORM * self.edge.slack_s * self.draw.power_w + self.draw.error_w * seconds, bent_j)
+
+    def drawn_j(self, seconds: float) -> float:
+        """What is drawn in so many seconds from the edge on, by power and slope; never less than at half the power."""
+        falls_s = min(seconds, math.inf if self.slope_w_per_s >= 0 else -0.5 * self.draw.power_w / self.slope_w_per_s)
+        return (
+            self.draw.power_w + self.slope_w_per_s * (falls_s / 2 + seconds - falls_s) * falls_s / seconds
+        ) * seconds
 
 
 @dataclass(frozen=True)
@@ -169,47 +188,71 @@ def _power(first: Edge, last: Edge) -> tuple[float, float]:
 
 
 def opening(edges: Sequence[Edge]) -> Bracket:
-    """Before a window: the last edge, with the draw over all of them. Raises ValueError for fewer than two."""
-    return Bracket(edges[-1], draw(edges))
+    """Before a window: the last edge, with the draw there. Raises ValueError for fewer than two.
 
-
-def closing(edges: Sequence[Edge], end_ns: int, tick_s: float) -> Bracket:
-    """After a window: not the first edge, which may lack the window's end where the counter lags.
-
-    The first one that is 1.5 ticks (20 ms at least) after the end, with the draw from there on; where all are earlier,
-    the last but one. Raises ValueError for fewer than two edges.
+    The device may still be cooling from what it did before. So the draw over all edges goes on with the slope that a
+    parabola through their energies has, as far as it is more than what the edges' errors make of a steady draw.
     """
-    settled_ns = end_ns + int(max(1.5 * tick_s, LAG_S) * 1e9)
-    index = next((i for i, edge in enumerate(edges) if edge.t_ns >= settled_ns), len(edges) - 2)
-    index = max(0, min(index, len(edges) - 2))
-    beside = draw(edges[index:])
-    gap_s = (edges[index].t_ns - edges[0].t_ns) / 1e9
-    tail_j = edges[index].energy_j - edges[0].energy_j - beside.power_w * gap_s
-    return Bracket(edges[index], beside, tail_j)
+    level = draw(edges)
+    slope, error = _slope(edges)
+    half_s = (edges[-1].t_ns - edges[0].t_ns) / 2e9
+    likely = level.power_w * min(_SLOPE_PER_S, _SLOPE_S / (2 * half_s) ** 2)
+    slope, error = slope * likely**2 / (likely**2 + error**2), likely / math.hypot(1, likely / error)
+    power, by_slack = _power(edges[0], edges[-1])
+    return Bracket(edges[-1], Draw(max(power + slope * half_s, power / 2), by_slack), slope, error, half_s)
 
 
-def by_counter(before: Bracket, after: Bracket, start_ns: int, end_ns: int, idle: Draw | None) -> WindowEnergy | Absent:
-    """Energy of [start, end] from the bracketing edges, or what is wrong; `idle` is the draw that counts as the floor.
+def _slope(edges: Sequence[Edge]) -> tuple[float, float]:
+    """(slope of the power, its standard error) in W/s, from a least squares parabola; (0, inf) where it is not seen."""
+    if len(edges) < 4:
+        return 0.0, math.inf
+    import numpy as np
 
-    total = (E_after - E_before) - P_before * (start - t_before) - P_after * (t_after - end)
-    variance = sum over both ends of (slack * P / sqrt 12 + sigma_P * gap)^2 + (mark * P_window)^2 + (tail / sqrt 12)^2
+    t = np.array([(edge.t_ns - edges[-1].t_ns) / 1e9 for edge in edges])
+    y = np.array([edge.energy_j - edges[-1].energy_j for edge in edges])
+    design = np.stack([np.ones_like(t), t, t**2 / 2], axis=1)
+    inverse = np.linalg.inv(design.T @ design)
+    found = inverse @ design.T @ y
+    rest = y - design @ found
+    by_slack = statistics.fmean((_UNIFORM * edge.slack_s * float(found[1])) ** 2 for edge in edges)
+    variance = max(by_slack, float(rest @ rest) / max(1, len(edges) - 3))
+    return float(found[2]), math.sqrt(variance * float(inverse[2, 2]))
 
-    Slack and sigma_P are added and not squared first: the edge is one of the two that its draw was measured between.
+
+def resting(edges: Sequence[Edge], end_ns: int) -> Sequence[Edge]:
+    """Those of the edges after a window that no lag of the counter reaches; the last two at least."""
+    settled_ns = end_ns + int(LONGEST_LAG_S * 1e9)
+    first = next((i for i, edge in enumerate(edges) if edge.t_ns >= settled_ns), len(edges))
+    return edges[max(0, min(first, len(edges) - 2)) :]
+
+
+def closing_s(tick_s: float) -> float:
+    """How long to watch the counter after a window: beyond any lag, and then for long enough to see the rest."""
+    return LONGEST_LAG_S + max(3 * tick_s, _REST_S)
+
+
+def by_counter(
+    before: Bracket, after: Sequence[Edge], start_ns: int, end_ns: int, idle: Draw | None,
+    lag_s: tuple[float, float] | None = None,
+) -> WindowEnergy | Absent:  # fmt: skip
+    """Energy of [start, end] from the edge before it and all edges `after` it, or what is wrong.
+
+    `idle` is the draw that counts as the floor, `lag_s` are the bounds of the counter's lag where it was calibrated.
+    The window's part of what was counted after it is `settling.settled`'s; to its variance come that of the opening and
+    of the marks, 2 * (mark * P_window)^2. Raises ValueError for fewer than two edges after the window.
     """
+    if len(after) < 2:
+        raise ValueError(f"the end of a window needs two counter edges, not {len(after)}")
+    if (fell := before.edge.energy_j - after[-1].energy_j) > 0:
+        return Absent(f"the energy counter was reset: it went backwards by {fell:.3f} J")
     seconds = (end_ns - start_ns) / 1e9
-    total = after.edge.energy_j - before.edge.energy_j
-    if total < 0:
-        return Absent(f"the energy counter was reset: it went backwards by {-total:.3f} J")
-    variance = 0.0
-    gaps_s = (start_ns - before.edge.t_ns) / 1e9, (after.edge.t_ns - end_ns) / 1e9
-    for bracket, gap_s in zip((before, after), gaps_s, strict=True):
-        total -= bracket.draw.power_w * gap_s
-        variance += (_UNIFORM * bracket.edge.slack_s * bracket.draw.power_w + bracket.draw.error_w * gap_s) ** 2
-        variance += (_UNIFORM * bracket.tail_j) ** 2
-    variance += 2 * (MARK_S * max(total, 0.0) / seconds) ** 2
-    above = None if idle is None else total - idle.power_w * seconds
-    above_error = None if idle is None else math.sqrt(variance + (idle.error_w * seconds) ** 2)
-    return WindowEnergy("counter", seconds, total, math.sqrt(variance), above, above_error)
+    window = settled(before, after, start_ns, end_ns, lag_s)
+    gap_s = (start_ns - before.edge.t_ns) / 1e9 + window.lag_s
+    marked_j = math.sqrt(2) * MARK_S * max(window.energy_j, 0.0) / seconds
+    error_j = math.hypot(window.error_j, before.error_j(gap_s), marked_j)
+    above = None if idle is None else window.energy_j - idle.power_w * seconds
+    above_error = None if idle is None else math.hypot(error_j, idle.error_w * seconds)
+    return WindowEnergy("counter", seconds, window.energy_j, error_j, above, above_error)
 
 
 def idle_of(before: Draw | None, after: Draw | None) -> Draw | None:
@@ -229,16 +272,13 @@ def idle_of(before: Draw | None, after: Draw | None) -> Draw | None:
 def seconds_for(target: float, idle: Draw, load_w: float, tick_s: float, *, above_idle: bool = True) -> float:
     """Length of a window whose energy, or whose part above idle, has the relative standard error `target`.
 
-    Solves (target * power * T)^2 = ends^2 + (floor error * T)^2 for T, with the terms of `by_counter` as they are to be
-    expected; the opening gap and the tail count as 0. Infinite where no length is enough: nothing is drawn above idle,
-    or the floor's own error, which grows with the window, is too large already.
+    Solves (target * power * T)^2 = ends^2 + (floor error * T)^2 for T, for a device that rests at once after its work.
+    Infinite where no length is enough: nothing is drawn above idle, or the floor's own error, which grows with the
+    window, is too large already.
     """
     slack_j = _UNIFORM * SLACK_S * idle.power_w
-    # The closing edge lies up to 2.5 ticks after the end: `closing` waits for 1.5, then the counter has to move.
-    # The draw beside it covers a tick at least, or what `watch` polls of a fast counter less its lag. It lies between
-    # two edges: sigma_P = sqrt(2) * slack / span.
-    gap_s, span_s = max(2.5 * tick_s, LAG_S + POLL_S), max(tick_s, LEAST_S - LAG_S)
-    closing_j = slack_j * (1 + math.sqrt(2) * gap_s / span_s)
+    # What the edges after a window leave open, in slacks: by scripts/bench/energy.py, more where they are few.
+    closing_j = slack_j * (_OPEN_SLACKS + _OPEN_SLACKS_A_TICK * tick_s)
     ends_j2 = slack_j**2 + closing_j**2 + 2 * (MARK_S * load_w) ** 2
     power_w = load_w - idle.power_w if above_idle else load_w
     floor_error_w = idle.error_w if above_idle else 0.0

@@ -17,7 +17,7 @@ from gpuprof.system.clock import utc_now
 from gpuprof.system.interrupts import undisturbed
 from gpuprof.telemetry import energy, summary, window
 from gpuprof.telemetry.device import Device, Lost, NoReading, ThrottleCounters, reading
-from gpuprof.telemetry.energy import Bracket, Edge
+from gpuprof.telemetry.energy import Edge
 from gpuprof.telemetry.sampler import Feed, Sampler
 
 SCHEMA = "gpuprof.monitor/1"
@@ -50,7 +50,10 @@ def monitor(devices: Sequence[Device], hz: float, run: Callable[[Sampler], int |
         end_ns = time.monotonic_ns()
         cpu_share = sampler.cpu_share if devices else None
         with undisturbed():  # what the command drew is not lost to a second Ctrl-C
-            after = _reads(sampler, _AFTER_EDGES, throttle_first=True)
+            slowest_s = max(
+                (energy.tick_s(r.edges) for r in before.values() if not isinstance(r.edges, Absent)), default=0
+            )
+            after = _reads(sampler, _AFTER_EDGES, throttle_first=True, least_s=energy.closing_s(slowest_s))
         documents = [
             _device(feed, name, before[name], after[name], sampler, start_ns, end_ns)
             for name, feed in sampler.feeds.items()
@@ -107,14 +110,14 @@ def _signals_to(process: subprocess.Popen[bytes]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _reads(sampler: Sampler, edges: int, *, throttle_first: bool) -> dict[str, Reads]:
+def _reads(sampler: Sampler, edges: int, *, throttle_first: bool, least_s: float = energy.LEAST_S) -> dict[str, Reads]:
     """All counters of all devices; a library that hangs costs the values, not the command."""
     devices = {name: feed.device for name, feed in sampler.feeds.items()}
     readers = {name: _energy_reader(device) for name, device in devices.items()}
 
     def read() -> dict[str, Reads]:
         throttle = {name: _throttle(device) for name, device in devices.items()} if throttle_first else {}
-        moves = energy.watch(readers, sampler.clock, time.sleep, count=edges)
+        moves = energy.watch(readers, sampler.clock, time.sleep, count=edges, least_s=least_s)
         throttle = throttle or {name: _throttle(device) for name, device in devices.items()}
         return {name: Reads(moves[name], throttle[name]) for name in devices}
 
@@ -152,7 +155,7 @@ def _device(
     except Lost:
         identity = {}
     signal_ = summary.chosen(columns, summary.POWER)
-    judged = window.judge(feed, signal_, start_ns, end_ns, _brackets(before, after, end_ns), None)
+    judged = window.judge(feed, signal_, start_ns, end_ns, _brackets(before, after), None)
     best = None if isinstance(judged.best, Absent) else judged.best
     integrated = None if isinstance(judged.trapezoid, Absent) else judged.trapezoid
     sources = dict.fromkeys(("energy_j", "energy_error_j", "energy_method", "power_mean_w"), judged.best)
@@ -193,13 +196,13 @@ def _device(
     }
 
 
-def _brackets(before: Reads, after: Reads, end_ns: int) -> tuple[Bracket, Bracket] | Absent:
-    """The energy counter's opening and closing bracket around the command, or why it has none."""
+def _brackets(before: Reads, after: Reads) -> window.Brackets | Absent:
+    """The energy counter before the command and after it, or why there is none."""
     if isinstance(before.edges, Absent):
         return before.edges
     if isinstance(after.edges, Absent):
         return after.edges
-    return energy.opening(before.edges), energy.closing(after.edges, end_ns, energy.tick_s(before.edges))
+    return energy.opening(before.edges), after.edges
 
 
 def live(

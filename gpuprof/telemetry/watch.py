@@ -18,7 +18,7 @@ from gpuprof.record.run import TelemetrySource
 from gpuprof.telemetry import energy, summary, window
 from gpuprof.telemetry.attribute import Match, attribute, simulated
 from gpuprof.telemetry.device import LASTING, Backend, Device, Lost, NoReading, ThrottleCounters, reading
-from gpuprof.telemetry.energy import Bracket, Draw, WindowEnergy
+from gpuprof.telemetry.energy import Bracket, Draw, Edge, WindowEnergy
 from gpuprof.telemetry.sampler import DEFAULT_HZ, Feed, Sampler
 from gpuprof.telemetry.window import Judged
 
@@ -31,7 +31,7 @@ _JUST_ENDED = {"warmup": "cold", "throughput": "warmup", "latency": "throughput"
 _IDLE_AT = {"warmup": 0, "end": 1}
 _TICKS = 6
 _UNCOUNTED = NoReading("throttle counters were not read", "transient")
-_OPENING_EDGES, _CLOSING_EDGES = 2, 4  # two for a power; `energy.closing` takes two from 1.5 ticks on
+_OPENING_EDGES, _CLOSING_EDGES = 2, 4  # two for a power; what follows a window takes more
 
 
 class Station(AbstractContextManager["Station"]):
@@ -95,9 +95,9 @@ class Station(AbstractContextManager["Station"]):
         """The averaging time of the sensor behind `power_signal`."""
         return window.power_window_s(self.feed, self.power_signal)
 
-    def edges(self, count: int) -> list[energy.Edge] | Absent:
+    def edges(self, count: int, least_s: float = energy.LEAST_S) -> list[Edge] | Absent:
         """The next `count` moves of the energy counter or more, or its fault. To be called in the sampling thread."""
-        return energy.watch({"": self.device.energy_j}, self._clock, self._wait, count=count)[""]
+        return energy.watch({"": self.device.energy_j}, self._clock, self._wait, count=count, least_s=least_s)[""]
 
     def source(self) -> TelemetrySource | Absent:
         """For the record of the run: the sensors, or why there are none."""
@@ -149,7 +149,7 @@ class Watch:
         self._station, self._sampler, self._protocol = station, sampler, protocol
         self._clock, self._wait = clock, wait
         self._opening: dict[str, Bracket] = {}
-        self._closing: dict[str, Bracket] = {}
+        self._closing: dict[str, Sequence[Edge]] = {}
         self._idle: list[Draw | None] = [None, None]  # before the warm-up, after the last phase
         self._throttle: list[ThrottleCounters | NoReading] = []
         self._missed = sampler.missed
@@ -205,11 +205,17 @@ class Watch:
         openings of latency and end.
         """
         ended = _JUST_ENDED.get(coming)
-        edges = self._station.edges(_CLOSING_EDGES if ended is not None else _OPENING_EDGES)
-        if isinstance(edges, Absent):
-            return edges
         if ended is not None and phases:
-            self._closing[ended] = energy.closing(edges, phases[-1].end_ns, tick_s)
+            after = self._station.edges(_CLOSING_EDGES, energy.closing_s(tick_s))
+            if isinstance(after, Absent):
+                return after
+            self._closing[ended] = after
+            edges = energy.resting(after, phases[-1].end_ns)
+        else:
+            opening = self._station.edges(_OPENING_EDGES)
+            if isinstance(opening, Absent):
+                return opening
+            edges = opening
         if coming in _IDLE_AT and self._protocol.idle_s > 0:
             first = edges[-1]
             self._wait(self._protocol.idle_s)
@@ -256,7 +262,7 @@ class Watch:
             station.feed, station.power_signal, phase.start_ns, phase.end_ns, self._brackets(phase.name), idle
         )
 
-    def _brackets(self, phase: str) -> tuple[Bracket, Bracket] | Absent:
+    def _brackets(self, phase: str) -> window.Brackets | Absent:
         if phase in self._opening and phase in self._closing:
             return self._opening[phase], self._closing[phase]
         if isinstance(self._tick_s, Absent):

@@ -10,10 +10,11 @@ from gpuprof.absent import Absent
 from gpuprof.record.part import SensorReading, Summary
 from gpuprof.telemetry import energy, summary
 from gpuprof.telemetry.device import LASTING, NoReading, ThrottleCounters, reading
-from gpuprof.telemetry.energy import Bracket, Draw, WindowEnergy
+from gpuprof.telemetry.energy import Bracket, Draw, Edge, WindowEnergy
 from gpuprof.telemetry.sampler import Feed
 from gpuprof.throttling import NONE, throttled
 
+Brackets = tuple[Bracket, Sequence[Edge]]  # the counter before a window and after it
 _CACHED_J = 5.0  # vendor libraries may answer from a cache of some milliseconds
 THROTTLED = 0.01  # a reason that held for less of the window is not worth a warning
 SLOW = 0.8  # of the rate asked for
@@ -33,13 +34,13 @@ class Judged:
 
 
 def judge(
-    feed: Feed, power_signal: str | None, start_ns: int, end_ns: int, brackets: tuple[Bracket, Bracket] | Absent,
+    feed: Feed, power_signal: str | None, start_ns: int, end_ns: int, brackets: Brackets | Absent,
     idle: Draw | None,
 ) -> Judged:  # fmt: skip
     """The energy of [start, end], by both estimators.
 
-    `power_signal` is the signal to integrate, None where the device has none; `brackets` are the counter's opening and
-    closing one; `idle` is the floor, None where it is not known.
+    `power_signal` is the signal to integrate, None where the device has none; `brackets` are the counter's edge before
+    the window and all edges after it; `idle` is the floor, None where it is not known.
     """
     counted = _counted(feed, brackets, start_ns, end_ns, idle)
     integrated: WindowEnergy | Absent = Absent("this device reports no power")
@@ -60,16 +61,16 @@ def judge(
 
 
 def _counted(
-    feed: Feed, brackets: tuple[Bracket, Bracket] | Absent, start_ns: int, end_ns: int, idle: Draw | None
+    feed: Feed, brackets: Brackets | Absent, start_ns: int, end_ns: int, idle: Draw | None
 ) -> WindowEnergy | Absent:
     if isinstance(brackets, Absent):
         return brackets
     return _fell(feed, *brackets) or energy.by_counter(*brackets, start_ns, end_ns, idle)
 
 
-def _fell(feed: Feed, opening: Bracket, closing: Bracket) -> Absent | None:
+def _fell(feed: Feed, opening: Bracket, after: Sequence[Edge]) -> Absent | None:
     """The fault of a counter that was reset. It may end above its beginning all the same: the samples show the fall."""
-    low, high = opening.edge, closing.edge
+    low, high = opening.edge, after[-1]
     between = feed.between(low.t_ns, high.t_ns).get("energy_j", [])
     readings = [low.energy_j, *(joules for joules in between if joules == joules), high.energy_j]
     fell = max(a - b for a, b in pairwise(readings))

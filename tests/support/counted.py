@@ -79,8 +79,10 @@ def steady_gpu(tick_s: float, watts: float = 400.0, **more) -> tuple[World, Gpu]
     return world, Gpu(world, Constant(watts), tick_s=tick_s, phase_s=0.0137, **more)
 
 
-def watched(world: World, gpu: Gpu, count: int, wait: Callable[[float], None] | None = None) -> list[Edge]:
-    edges = energy.watch({"": gpu.read}, world.now, wait or world.wait, count=count)[""]
+def watched(
+    world: World, gpu: Gpu, count: int, wait: Callable[[float], None] | None = None, least_s: float = energy.LEAST_S
+) -> list[Edge]:
+    edges = energy.watch({"": gpu.read}, world.now, wait or world.wait, count=count, least_s=least_s)[""]
     assert not isinstance(edges, Absent), edges
     return edges
 
@@ -111,10 +113,10 @@ def measure(
     gpu.switch(end / 1e9 - rng.uniform(0, energy.MARK_S), around)
     truth = gpu.joules(end / 1e9) - gpu.joules(start / 1e9)
     wait(1e-3)
-    edges = watched(world, gpu, 4, wait)
+    edges = watched(world, gpu, 4, wait, energy.closing_s(tick_s))
     idle = None
     if idle_s:
         wait(idle_s)
         idle = energy.idle_of(floor, energy.draw([edges[-1], *watched(world, gpu, 1, wait)]))
-    found = energy.by_counter(before, energy.closing(edges, end, tick_s), start, end, idle)
+    found = energy.by_counter(before, edges, start, end, idle)
     return found, truth, (end - start) / 1e9

@@ -146,7 +146,8 @@ def test_by_counter_has_no_bias_and_its_error_covers_the_truth(name, tick_s, idl
     assert max(map(abs, z)) < 4.5
     rms = math.sqrt(statistics.fmean(one * one for one in z))
     # With a tick far below the polling interval the edge is known better than is claimed.
-    assert (0.2 if tick_s < energy.POLL_S else 0.5) < rms < 1.5
+    # What could not be seen, a short tail between two slow ticks, is in the claim as well.
+    assert (0.2 if tick_s < energy.POLL_S else 0.33) < rms < 1.5
     assert all(found.method == "counter" and found.seconds == seconds for found, _, seconds in trials)
 
 
@@ -159,7 +160,7 @@ def test_energy_above_idle_and_its_error(tick_s):
         z.append((found.above_idle_j - (truth - IDLE_W * seconds)) / found.above_idle_error_j)
         assert found.above_idle_error_j > found.error_j
     assert abs(statistics.fmean(z)) < 0.3
-    assert 0.5 < math.sqrt(statistics.fmean(one * one for one in z)) < 1.5
+    assert 0.33 < math.sqrt(statistics.fmean(one * one for one in z)) < 1.5
 
 
 @pytest.mark.parametrize(("tick_s", "seconds"), [(0.1, 1.0), (0.1, 5.0), (0.02, 1.0)])
@@ -202,7 +203,8 @@ def test_a_counter_that_lags_gives_no_bias(lag_s, tick_s):
         world.wait(2.0)
         end = world.now()
         gpu.switch(end / 1e9, Constant(100))
-        found = energy.by_counter(before, energy.closing(watched(world, gpu, 4), end, tick_s), start, end, None)
+        after = watched(world, gpu, 4, least_s=energy.closing_s(tick_s))
+        found = energy.by_counter(before, after, start, end, None)
         errors.append(found.energy_j / 1000.0 - 1)
     assert abs(statistics.fmean(errors)) < 2e-3
     assert max(map(abs, errors)) < 6e-3
@@ -211,13 +213,20 @@ def test_a_counter_that_lags_gives_no_bias(lag_s, tick_s):
 def test_a_counter_that_was_reset_inside_the_window_gives_no_energy():
     """A negative energy, or one that is too small by all that was counted before, is worse than none."""
     before = Bracket(Edge(10 * S, 50_000.0, 0.002), Draw(100.0, 1.0))
-    after = Bracket(Edge(16 * S, 900.0, 0.002), Draw(100.0, 1.0))
+    after = [Edge(16 * S, 900.0, 0.002), Edge(16 * S + 100 * MS, 910.0, 0.002)]
     found = energy.by_counter(before, after, 10 * S + 50 * MS, 15 * S, None)
     assert isinstance(found, Absent)
     assert "backwards" in found.reason
 
 
-@pytest.mark.parametrize("fold", [energy.draw, energy.opening, lambda edges: energy.closing(edges, 15 * S, 0.1)])
+@pytest.mark.parametrize(
+    "fold",
+    [
+        energy.draw,
+        energy.opening,
+        lambda edges: energy.by_counter(Bracket(edges[0], Draw(100.0, 1.0)), edges, 15 * S, 16 * S, None),
+    ],
+)
 def test_power_takes_two_edges(fold):
     with pytest.raises(ValueError, match="needs two counter edges, not 1"):
         fold([Edge(16 * S, 900.0, 0.002)])
