@@ -186,6 +186,7 @@ def _device(
         "gain_error": device.power.gain_error,
         "scope": device.power.scope,
         "throttled_share": shares,
+        "throttle_unsampled": window.unsampled(before.throttle, after.throttle, columns),
         "metrics": metrics,
         "samples": len(columns["t_ns"]),
         "checks": list(window.checks(feed, judged, shares, rate, seconds, sampler.hz, start_ns)),

@@ -305,6 +305,7 @@ class Watch:
             window=signals,
             window_absent=missing,
             throttled_share=shares,
+            throttle_unsampled=window.unsampled(before, after, columns),
             before=self._facts[0],
             after=self._facts[-1],
             checks=[

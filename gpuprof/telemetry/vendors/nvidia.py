@@ -258,15 +258,14 @@ class NvidiaDevice(Device):
         rates = self._nvml.module.c_nvmlUtilization_t()
         shares = functools.partial(_shares, type(rates))
         use = self._raw(("nvmlDeviceGetUtilizationRates",), rates)
-        counted = not isinstance(self.throttle_counters(), NoReading)
         return [
             *self._power_probes(),
             Probe(("gpu_utilization_pct", "memory_utilization_pct"), use, _SLOWLY, shares),
             Probe(("core_clock_hz",), self._clock(1), _SELDOM, _clock),
             Probe(("memory_clock_hz",), self._clock(2), _SLOWLY, _clock),
             self._temperature(),
-            # The driver counts most reasons; the sampled bits are for the others.
-            Probe(("throttle",), self._throttle(), _SLOWLY if counted else _OFTEN, _reasons),
+            # Often, although the driver counts most reasons: a reason that it counts and no sample has is none.
+            Probe(("throttle",), self._throttle(), _OFTEN, _reasons),
         ]
 
     def _raw(self, names: tuple[str, ...], out: Any, *before: Any) -> Callable[[], bytes | NoReading]:
