@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 READ_BEFORE = ("power_limit_w", "power_limit_default_w", "ecc_enabled", "core_clock_max_hz", "memory_clock_max_hz")
 COUNTED = ("items_per_sample", "parameters", "trainable_parameters", "flops_per_sample", "bytes_per_sample")
 IDENTITY = ("driver_version", "vbios_version", "partition")
+UNKNOWN_MANY = "an unknown number"  # in place of how many share a sensor, where they cannot be seen
 
 
 def _plain(digest: Any) -> dict[str, Any]:
@@ -128,7 +129,7 @@ def digest(record: RunRecord, where: str = "") -> Digest:
     if telemetry is not None:
         facts |= {
             "scope": telemetry.scope,
-            "shared_by": telemetry.shared_by,
+            "shared_by": UNKNOWN_MANY if telemetry.shared_by is None else telemetry.shared_by,
             "gain_error": telemetry.gain_error,
             "power_signal": telemetry.power_signal,
             "telemetry_hz": telemetry.hz,

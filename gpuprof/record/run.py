@@ -28,7 +28,9 @@ class TelemetrySource(Part):
     device: str = Field(description="as `gpuprof devices` names it")
     attributed_by: str
     scope: str = Field(description="what power and energy cover")
-    shared_by: Annotated[int, Field(ge=1, le=LARGEST)]
+    shared_by: Annotated[int, Field(ge=1, le=LARGEST)] | None = Field(
+        description="devices or partitions whose power and energy these are, together; null: with others that are not seen"
+    )
     power_signal: str | None = Field(description="the signal used as power_w")
     temperature_signal: str | None = Field(description="the signal used as temperature_c")
     gain_error: NonNegative | None = Field(

@@ -115,7 +115,9 @@ def unsampled(
     return {name: share for name, share in throttled(counted).items() if name not in sampled}
 
 
-def _counted_share(before: ThrottleCounters | NoReading, after: ThrottleCounters | NoReading) -> dict[str, float] | None:
+def _counted_share(
+    before: ThrottleCounters | NoReading, after: ThrottleCounters | NoReading
+) -> dict[str, float] | None:
     both = isinstance(before, ThrottleCounters) and isinstance(after, ThrottleCounters)
     return summary.counted_share(before, after) if both else None  # type: ignore[arg-type]
 
@@ -171,5 +173,5 @@ def checks(
         gap = judged.trapezoid.energy_j / best.energy_j - 1
         if not energy.AGREEMENT[0] <= 1 + gap <= energy.AGREEMENT[1]:
             yield f"integrated power differs from the energy counter by {gap:+.0%}: one of them is wrong"
-    if feed.device.power.shared_by > 1:
+    if feed.device.power.shared_by != 1:
         yield f"power and energy are for the {feed.device.power.scope}"

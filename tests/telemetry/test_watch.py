@@ -168,6 +168,17 @@ def test_a_part_of_a_package_is_told_the_packages_energy_as_such(watched):
 
 
 @needs_libraries
+def test_a_mig_instance_in_a_container_is_told_the_whole_gpus_energy_as_such(watched):
+    mig = [{"uuid": "MIG-3a000000-1111-2222-3333-444455556666", "name": "MIG 3g.40gb", "memory_bytes": 1 << 35}]
+    said = watched({**NVIDIA, "like": "h100_mig", "mig": mig, "throttle_bits": 0})
+    source = TelemetrySource.model_validate(said["source"])
+    shared = "board, shared with an unknown number of MIG instances that cannot be seen from here"
+    assert source.shared_by is None
+    assert source.scope == source.absent["shared_by"] == shared
+    assert f"power and energy are for the {shared}" in said["result"]["checks"]
+
+
+@needs_libraries
 def test_a_worker_on_another_device_gets_no_telemetry_of_this_one(watched):
     other = torch_says(simulators.load("two_and_two")["gpus"][1])
     said = watched(NVIDIA, worker=other)

@@ -63,6 +63,7 @@ _FIELDS = {
     "energy_j": (_ENERGY, 1e-3, "energy", 2**64 - 1),
     "temperature_memory_c": (_MEMORY_TEMPERATURE, 1.0, "memory temperature", _ONES),
 }
+_POWER = ("power_instant_w", "power_average_w")
 _NEVER_ZERO = ("power", "energy", "memory temperature")  # while the GPU answers at all
 _SCOPE_GPU, _SCOPE_MODULE = 0, 1
 # nvmlDeviceGetArchitecture: from Ampere on GetPowerUsage is averaged over a second, but for GA100; before it is not.
@@ -157,11 +158,14 @@ class NvidiaDevice(Device):
         instances = self._instances() if self._mig else {}
         names = {*instances, *([] if isinstance(uuid, NoReading) else [uuid])}
         scope, self._scope_id = self._power_scope()
+        shared_by: int | None = 1
         if self._mig:
-            scope = f"{scope}, shared by {max(1, len(instances))} MIG instances"
+            shared_by = self._sharing(len(instances))
+            others = f"by {shared_by}" if shared_by else "with an unknown number of"
+            scope = f"{scope}, shared {others} MIG instances{'' if shared_by else ' that cannot be seen from here'}"
         super().__init__(
             VENDOR, index, "gpu", LIBRARY, simulated,
-            power=Power(scope, max(1, len(instances)), gain_error=_GAIN[0], gain_source=_GAIN[1]),
+            power=Power(scope, shared_by, gain_error=_GAIN[0], gain_source=_GAIN[1]),
             uuids=frozenset(name.split("-", 1)[1] if name.startswith(("GPU-", "MIG-")) else name for name in names),
             pci=address,
         )  # fmt: skip
@@ -180,6 +184,15 @@ class NvidiaDevice(Device):
                 if not isinstance(uuid, NoReading):
                     instances[uuid] = handle
         return instances
+
+    def _sharing(self, seen: int) -> int | None:
+        """How many MIG instances share the GPU, None where some may be hidden.
+
+        A container sees its own instances alone, and may not ask for the GPU's memory (nvidia_gpu_exporter's captures).
+        """
+        memory = self._ask("nvmlDeviceGetMemoryInfo")
+        restricted = isinstance(memory, NoReading) and memory.status == "no_permission"
+        return None if seen < 2 or restricted else seen
 
     def _power_scope(self) -> tuple[str, int]:
         """(scope in words, NVML's scope id). On some superchips only the whole module, CPU included, is measured."""
@@ -300,23 +313,27 @@ class NvidiaDevice(Device):
         values = self._fields(*((_FIELDS[key][0], scope) for key, scope in scopes.items()))
         answers = dict(zip(_FIELDS, values, strict=True))
         offered = [key for key, v in answers.items() if not isinstance(v, NoReading) or v.status not in LASTING]
+        often = [key for key in offered if key != "energy_j"]
         probes = []
-        if not offered or not offered[0].startswith("power"):
-            probes.append(Probe(("power_instant_w", "power_average_w"), self._older_power))
-        if often := [key for key in offered if key != "energy_j"]:
-            probes.append(self._fetch_fields(often, scopes))
+        if not often or not often[0].startswith("power"):
+            probes.append(Probe(_POWER, self._older_power))
+            probes += [self._field_probe(often, scopes)[0]] if often else []
+        elif self._scope_id == _SCOPE_GPU:
+            probes.append(self._power_or_older(often, scopes, answers))
+        else:
+            probes.append(self._field_probe(often, scopes)[0])
         # Apart and seldom: an H200's driver takes 3 ms for the counter and 0.01 ms for all the rest. A window's energy
         # is read at its ends; samples only show whether the counter ran backwards.
         if "energy_j" in offered:
-            probes.append(self._fetch_fields(["energy_j"], scopes, _SLOWLY))
+            probes.append(self._field_probe(["energy_j"], scopes, _SLOWLY)[0])
         else:
             probes.append(Probe(("energy_j",), lambda: (self.energy_j(),), _SLOWLY))
         answered = {key for probe in probes for key in probe.keys}
         missing = [key for key in _FIELDS if key not in answered]
         return [*probes, Probe(tuple(missing), lambda: [answers[key] for key in missing])]
 
-    def _fetch_fields(self, keys: Sequence[str], scopes: Mapping[str, int], every: int = 1) -> Probe:
-        """A probe of these fields with one call into an array that is filled anew each time."""
+    def _field_probe(self, keys: Sequence[str], scopes: Mapping[str, int], every: int = 1) -> tuple[Probe, Any]:
+        """A probe of these fields with one call into an array that is filled anew each time, and the array."""
         kind = self._nvml.module.c_nvmlFieldValue_t * len(keys)
         fields = kind()
         for item, key in zip(fields, keys, strict=True):
@@ -330,7 +347,36 @@ class NvidiaDevice(Device):
                 for item, (factor, name, limit) in zip(items, specs, strict=True)
             ]
 
-        return Probe(tuple(keys), self._raw(("nvmlDeviceGetFieldValues",), fields, len(keys)), every, decode)
+        return Probe(tuple(keys), self._raw(("nvmlDeviceGetFieldValues",), fields, len(keys)), every, decode), fields
+
+    def _power_or_older(
+        self, keys: Sequence[str], scopes: Mapping[str, int], answers: Mapping[str, float | NoReading]
+    ) -> Probe:
+        """These fields, and the older call in each sample in which none of power has a number.
+
+        The call may succeed while its fields have errors of their own, of any code. `answers` are their first ones:
+        where none was a number, a run should not wait for one.
+        """
+        fields, items = self._field_probe(keys, scopes)
+        watts = [item for item, key in zip(items, keys, strict=True) if key in _POWER]
+        silent = all(isinstance(answers[key], NoReading) for key in _POWER)
+        all_keys = (*_POWER, *(key for key in keys if key not in _POWER))
+
+        def fetch() -> Any:
+            raw = fields.fetch()
+            failed = isinstance(raw, NoReading) or all(item.nvmlReturn for item in watts)
+            return (raw, self._older_power()) if failed else (raw, None)
+
+        def decode(fetched: Any) -> Sequence[float | NoReading]:
+            raw, older = fetched
+            values = dict(answers) | dict(zip(keys, fields.decoded(raw), strict=True))
+            if older is not None:
+                known = any(not isinstance(value, NoReading) for value in older)
+                values |= {key: value for key, value in zip(_POWER, older, strict=True)
+                           if not isinstance(value, NoReading) or (known and silent)}  # fmt: skip
+            return [values[key] for key in all_keys]
+
+        return Probe(all_keys, fetch, 1, decode)
 
     def _older_power(self) -> Sequence[float | NoReading]:
         """(instant, average) for drivers and cards without the fields: one older call, which is either of them."""

@@ -65,6 +65,22 @@ def test_mig_has_no_utilisation_and_shares_its_power(ask):
     assert signals["gpu_utilization_pct"][:2] == [None, "unsupported"] and signals["power_instant_w"][0] == 650
 
 
+IN_A_CONTAINER = {
+    "like": "h100_mig", "errors": {"nvmlDeviceGetMemoryInfo": 4, "nvmlDeviceGetMemoryInfo_v2": 4},
+    "mig": [{"uuid": "MIG-3a000000-1111-2222-3333-444455556666", "name": "MIG 3g.40gb", "memory_bytes": 1 << 35}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", [{}, {"errors": {}}, {"mig": [*IN_A_CONTAINER["mig"], *IN_A_CONTAINER["mig"]]}])
+def test_mig_in_a_container_is_shared_with_instances_that_it_does_not_see(ask, change):
+    """A container sees the instances that it was given; none of the others, and not the GPU's memory."""
+    code = "g = gpus[0]; say([g.power.scope, g.power.shared_by, plain(g.facts())['memory_used_bytes'][1]])"
+    scope, shared, memory = ask({"gpus": [IN_A_CONTAINER | change]}, code)
+    assert scope == "board, shared with an unknown number of MIG instances that cannot be seen from here"
+    assert shared is None
+    assert memory == ("ok" if change == {"errors": {}} else "no_permission")
+
+
 def test_gpu_process_whose_memory_is_not_told(ask):
     scenario = many("h100", [{"answers": {"process.0.memory": "max"}}])
     assert ask(scenario, "say(plain(gpus[0].facts())['processes'])")[0] == [{"pid": 4242, "memory_bytes": None}]
@@ -175,6 +191,43 @@ def test_nvml_fields_fail_one_by_one_while_the_call_succeeds(ask):
     for (code, status), said in zip(codes.items(), ask(scenario, "say([signals(g) for g in gpus])"), strict=True):
         assert said["power_instant_w"][:2] == said["temperature_memory_c"][:2] == [None, status], code
         assert said["power_average_w"][0] == 300 and said["energy_j"][1] == "ok"
+
+
+@pytest.mark.parametrize("code", [2, 3, 4, 6, 13, 25, 999])
+@pytest.mark.parametrize("averaged", [True, False])
+def test_power_is_that_of_the_older_call_where_neither_field_has_it(ask, code, averaged):
+    """Whatever the fields' own error is, from the first look on; and the run integrates the signal that is there."""
+    errors = {"errors": {"field.185": code, "field.186": code}, "power": {"kind": "constant", "w": 300}}
+    errors |= {"architecture": 9 if averaged else 6, "sensor": {"usage_is_average": averaged}}
+    said = ask(many("h100", [errors]), """
+feed = sampler.Feed(gpus[0], 64)
+first = feed.choose_probes()
+offered = [key for key in ("power_instant_w", "power_average_w") if key not in feed.absent]
+for i in range(10): at(10.4 + i / 10); feed.take(lambda: 1)
+columns = feed.between(1, 1)
+say([offered, shown(feed.absent.get("power_instant_w")),
+     [[w for w in columns[key] if w == w] for key in ("power_instant_w", "power_average_w")],
+     first.get("temperature_memory_c")])
+""")  # fmt: skip
+    there = "power_average_w" if averaged else "power_instant_w"
+    assert said[0] == [there]
+    assert averaged == (said[1] == ["unsupported", "this driver has only one kind of power reading"])
+    assert said[2] == [[], [300] * 10][:: 1 if averaged else -1]
+    assert said[3] == 74
+
+
+def test_power_is_that_of_the_older_call_from_the_moment_on_at_which_the_fields_fail(ask):
+    errors = {"errors": {"field.185": 999, "field.186": 999}, "errors_from_s": {"field.185": 10.85, "field.186": 10.85},
+              "power": {"kind": "constant", "w": 300}}  # fmt: skip
+    said = ask(many("h100", [errors]), """
+feed = sampler.Feed(gpus[0], 64)
+feed.choose_probes()
+for i in range(10): at(10.4 + i / 10); feed.take(lambda: 1)
+columns = feed.between(1, 1)
+say([[sum(w == w for w in columns[key]) for key in ("power_instant_w", "power_average_w")],
+     shown(feed.absent["power_instant_w"])[0]])
+""")  # fmt: skip
+    assert said == [[5, 10], "transient"]
 
 
 # ---- how often the libraries are asked
