@@ -29,7 +29,7 @@ class TelemetrySource(Part):
     attributed_by: str
     scope: str = Field(description="what power and energy cover")
     shared_by: Annotated[int, Field(ge=1, le=LARGEST)] | None = Field(
-        description="devices or partitions whose power and energy these are, together; null: with others that are not seen"
+        description="devices or partitions whose power and energy these are, together; null: others are not seen"
     )
     power_signal: str | None = Field(description="the signal used as power_w")
     temperature_signal: str | None = Field(description="the signal used as temperature_c")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from gpuprof import throttling
-from gpuprof.telemetry.vendors import nvidia
+from gpuprof.telemetry.vendors import nvml
 from support import simulators
 from support.backends import (
     COUNTED,
@@ -148,7 +151,7 @@ say([known(gpu) for gpu in gpus])
     (0x100, ["clocks_setting"]), (0x200, ["other"]), (0x8004, ["power_cap", "other"]),
 ])  # fmt: skip
 def test_nvidia_throttle_bits(mask, reasons):
-    assert throttling.reasons(int(nvidia._unified(mask))) == reasons
+    assert throttling.reasons(int(nvml.unified(mask))) == reasons
 
 
 # ---- error codes
@@ -228,6 +231,84 @@ say([[sum(w == w for w in columns[key]) for key in ("power_instant_w", "power_av
      shown(feed.absent["power_instant_w"])[0]])
 """)  # fmt: skip
     assert said == [[5, 10], "transient"]
+
+
+# ---- no GPU at all: the reason, and what helps
+
+
+NO_NVML = "say([shown(nvidia.fault), nvidia.fix, list(nvidia.unusable)])"
+
+
+def _compiled(folder: Path, source: str, *arguments: object) -> None:
+    (folder / "source.c").write_text(source)
+    subprocess.run(["cc", "-shared", "-fPIC", folder / "source.c", *arguments], check=True, cwd=folder)
+
+
+def test_a_driver_library_that_lacks_a_dependency_is_not_told_as_missing(ask, tmp_path):
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    _compiled(folder, "int f(void) { return 0; }", "-Wl,-soname,libgone.so.7", "-o", "libgone.so.7")
+    _compiled(folder, "int f(void); int g(void) { return f(); }", "-o", nvml.SONAME, folder / "libgone.so.7")
+    (folder / "libgone.so.7").unlink()
+    (status, reason), fix, _ = ask({"gpus": []}, NO_NVML, LD_LIBRARY_PATH=str(folder))
+    assert (status, reason) == ("unsupported", "libnvidia-ml.so.1 is there, but not libgone.so.7, which it needs")
+    assert "install what has libgone.so.7" in fix
+
+
+def test_a_driver_library_of_no_bytes_is_told_as_such(ask, tmp_path):
+    """As containers have it whose runtime mounted none of the driver's files over the image's placeholders."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / nvml.SONAME).touch()
+    (status, reason), fix, _ = ask({"gpus": []}, NO_NVML, LD_LIBRARY_PATH=str(tmp_path / "empty"))
+    assert status == "unsupported" and "file too short" in reason and fix.startswith("replace it")
+
+
+def test_no_library_of_the_driver_at_all():
+    reason, fix = nvml.unloadable("libnothing-of-that-name.so.1")
+    assert reason == "libnothing-of-that-name.so.1 was not found: no NVIDIA driver here"
+    assert "install NVIDIA's driver" in fix
+
+
+@pytest.mark.parametrize(("there", "says", "helps"), [
+    ([], "the NVIDIA driver is not loaded", "install NVIDIA's driver"),
+    (["sys/module/nvidia"], "its device files are not here: a container without a GPU", "--gpus all"),
+    (["sys/module/nvidia", "dev/nvidiactl"], "the NVIDIA driver is not loaded", "install NVIDIA's driver"),
+])  # fmt: skip
+def test_a_container_without_the_device_is_told_from_a_machine_without_the_driver(tmp_path, there, says, helps):
+    for path in there:
+        (tmp_path / path).mkdir(parents=True)
+    reason, fix = nvml.not_loaded(tmp_path)
+    assert says in reason and helps in fix
+
+
+@pytest.mark.parametrize(("code", "status", "says", "helps"), [
+    (4, "no_permission", "no permission to talk to the NVIDIA driver", "/dev/nvidiactl"),
+    (18, "transient", "kernel module and library differ", "restart the machine"),
+    (999, "transient", "NVML error 999", "install NVIDIA's driver"),
+])  # fmt: skip
+def test_a_driver_that_does_not_answer(ask, code, status, says, helps):
+    said = ask({"gpus": [{"like": "h100"}], "init_error": code}, NO_NVML)
+    assert said[0][0] == status and says in said[0][1] and helps in said[1]
+
+
+@pytest.mark.parametrize(("code", "status", "says", "helps"), [
+    (15, "lost", "the GPU is lost", "restart the machine; `sudo dmesg`"),
+    (16, "lost", "the GPU needs a reset", "restart the machine"),
+    (4, "no_permission", "no permission", "/dev/nvidia0"),
+])  # fmt: skip
+def test_a_machine_none_of_whose_gpus_can_be_opened_says_why(ask, code, status, says, helps):
+    errors = {"errors": {"nvmlDeviceGetHandleByIndex_v2": code}}
+    fault, fix, unusable = ask(many("h100", [errors, errors]), NO_NVML)
+    assert fault[0] == status and fault[1].startswith("NVML can open none of 2 GPUs: ") and says in fault[1]
+    assert helps in fix
+    assert [gpu[:7] for gpu in unusable] == ["GPU 0: ", "GPU 1: "]
+    one = ask(many("h100", [errors, {}]), NO_NVML)
+    assert one[0] is None and len(one[2]) == 1
+
+
+def test_a_container_that_was_given_no_gpu_lists_none(ask):
+    said = ask({"gpus": [], "init_error": {"nvidia": 0}}, NO_NVML)
+    assert said == [["unsupported", "NVML lists no GPU"], nvml.INSTALL, []]
 
 
 # ---- how often the libraries are asked
