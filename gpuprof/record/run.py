@@ -27,7 +27,8 @@ class TelemetrySource(Part):
     simulated: bool
     device: str = Field(description="as `gpuprof devices` names it")
     attributed_by: str
-    scope: str = Field(description="what power and energy cover")
+    scope: str = Field(description="what power covers")
+    energy_scope: str | None = Field(None, description="what the energy counter covers")
     shared_by: Annotated[int, Field(ge=1, le=LARGEST)] | None = Field(
         description="devices or partitions whose power and energy these are, together; null: others are not seen"
     )

@@ -74,6 +74,12 @@ class Power:
     # Gain error against external meters; None when nobody has published a comparison.
     gain_error: float | None = None
     gain_source: str = ""
+    energy_scope: str = ""  # of the energy counter, where it is not that of power
+
+    @property
+    def energy_covers(self) -> str:
+        """What the energy counter covers, in words."""
+        return self.energy_scope or self.scope
 
 
 @dataclass

@@ -185,6 +185,7 @@ def _device(
         "trapezoid_j": integrated and integrated.energy_j,
         "gain_error": device.power.gain_error,
         "scope": device.power.scope,
+        "energy_scope": device.power.energy_covers,
         "throttled_share": shares,
         "throttle_unsampled": window.unsampled(before.throttle, after.throttle, columns),
         "metrics": metrics,

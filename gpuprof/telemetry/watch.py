@@ -124,8 +124,8 @@ class Station(AbstractContextManager["Station"]):
         }
         return TelemetrySource(
             vendor=device.vendor, library=device.library, version=self._version, simulated=device.simulated,
-            device=device.id, attributed_by=self.match.by, scope=device.power.scope,
-            gain_source=device.power.gain_source, hz=self._sampler.hz, identity=self._identity(),
+            attributed_by=self.match.by, scope=device.power.scope, energy_scope=device.power.energy_covers,
+            device=device.id, gain_source=device.power.gain_source, hz=self._sampler.hz, identity=self._identity(),
             **known, absent={name: reasons[name] for name, value in known.items() if value is None},
         )  # fmt: skip
 

@@ -169,7 +169,10 @@ def checks(
     has_counter = missing is None or missing.status not in LASTING  # a counter that does not exist needs no warning
     if isinstance(judged.counted, Absent) and has_counter:
         yield f"the energy counter could not be used: {judged.counted.reason}"
-    if not isinstance(judged.trapezoid, Absent) and best.energy_j > 0:
+    covers = feed.device.power.energy_covers
+    if covers != feed.device.power.scope and best.method == "counter":
+        yield f"energy covers the {covers}, power the {feed.device.power.scope}"
+    elif not isinstance(judged.trapezoid, Absent) and best.energy_j > 0:
         gap = judged.trapezoid.energy_j / best.energy_j - 1
         if not energy.AGREEMENT[0] <= 1 + gap <= energy.AGREEMENT[1]:
             yield f"integrated power differs from the energy counter by {gap:+.0%}: one of them is wrong"

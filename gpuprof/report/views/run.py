@@ -183,8 +183,9 @@ def _beside(key: str, case: Case, source: TelemetrySource | None) -> str:
     if key == "energy_j_per_sample" and source is not None and case.energy_method is not None and error is not None:
         gain = f", sensor gain ± {source.gain_error:.0%}" if source.gain_error is not None else ""
         estimate = case.energy_j_per_sample
+        covers = (source.energy_scope if case.energy_method == "counter" else None) or source.scope
         each = "" if estimate is None else f", {show(estimate.value * case.batch_size, 'J')} per step"
-        return f"± {show(error, 'J')}{each}; {_METHODS[case.energy_method]}{gain}; covers {source.scope}"
+        return f"± {show(error, 'J')}{each}; {_METHODS[case.energy_method]}{gain}; covers {covers}"
     if key == "energy_above_idle_j_per_sample" and case.idle_power_w is not None:
         return f"idle power {show(case.idle_power_w, 'W')}"
     if key == "power_mean_w" and case.power_w is not None:

@@ -118,7 +118,8 @@ def _energy(device: Mapping[str, Any]) -> RenderableType:
     text.append(f" ± {show(device['energy_error_j'], 'J')}   mean {show(device['power_mean_w'], 'W')}")
     gain = f", sensor gain ± {device['gain_error']:.0%}" if device["gain_error"] else ""
     how = {"counter": "energy counter", "power_trapezoid": "integrated power"}[device["energy_method"]]
-    return text.append(printable(f"   {how}{gain}; covers {device['scope']}"), "dim")
+    covers = device["energy_scope" if device["energy_method"] == "counter" else "scope"]
+    return text.append(printable(f"   {how}{gain}; covers {covers}"), "dim")
 
 
 def _range(metrics: Mapping[str, Any], keys: Sequence[str], unit: str) -> str | None:

@@ -29,6 +29,9 @@ _THROTTLE_TIMES = (
     (74, "power_cap"), (75, "thermal"), (269, "thermal"), (270, "thermal"), (271, "power_brake"), (76, "sync_boost"),
 )  # fmt: skip
 _SCOPE_GPU, _SCOPE_MODULE = 0, 1
+_BOARD, _MODULE = "board", "module, CPU included"
+_CLEARLY = 1.5  # times a GPU's power, for its module's to be another
+_NEAR = 0.2  # relative: so near a power is the draw of an energy counter that covers the same
 # nvmlDeviceGetArchitecture: from Ampere on GetPowerUsage is averaged over a second, but for GA100; before it is not.
 _AMPERE = 7
 # Signals are read in one of so many samples. The driver itself averages utilisation over 1/6 s to 1 s, and each call
@@ -70,15 +73,16 @@ class NvidiaDevice(Device):
         self._mig = not isinstance(mig, NoReading) and mig[0] == 1
         instances = self._instances() if self._mig else {}
         names = {*instances, *([] if isinstance(uuid, NoReading) else [uuid])}
-        scope, self._scope_id = self._power_scope()
+        scope, energy_scope, self._scope_id = self._scopes()
         shared_by: int | None = 1
         if self._mig:
             shared_by = self._sharing(len(instances))
             others = f"by {shared_by}" if shared_by else "with an unknown number of"
-            scope = f"{scope}, shared {others} MIG instances{'' if shared_by else ' that cannot be seen from here'}"
+            others = f"shared {others} MIG instances{'' if shared_by else ' that cannot be seen from here'}"
+            scope, energy_scope = f"{scope}, {others}", energy_scope and f"{energy_scope}, {others}"
         super().__init__(
             VENDOR, index, "gpu", nvml.LIBRARY, library.simulated,
-            power=Power(scope, shared_by, gain_error=_GAIN[0], gain_source=_GAIN[1]),
+            power=Power(scope, shared_by, gain_error=_GAIN[0], gain_source=_GAIN[1], energy_scope=energy_scope),
             uuids=frozenset(name.split("-", 1)[1] if name.startswith(("GPU-", "MIG-")) else name for name in names),
             pci=address,
         )  # fmt: skip
@@ -87,7 +91,8 @@ class NvidiaDevice(Device):
     def _instances(self) -> dict[str, Any]:
         """Handles of the MIG instances by UUID."""
         instances = {}
-        for index in range(nvml.otherwise(self._gpu.ask("nvmlDeviceGetMaxMigDeviceCount"), 0)):
+        most = self._gpu.ask("nvmlDeviceGetMaxMigDeviceCount")
+        for index in range(0 if isinstance(most, NoReading) else most):
             handle = self._gpu.ask("nvmlDeviceGetMigDeviceHandleByIndex", index)
             if not isinstance(handle, NoReading):
                 uuid = self._gpu.nvml("nvmlDeviceGetUUID", handle)
@@ -104,15 +109,37 @@ class NvidiaDevice(Device):
         restricted = isinstance(memory, NoReading) and memory.status == "no_permission"
         return None if seen < 2 or restricted else seen
 
-    def _power_scope(self) -> tuple[str, int]:
-        """(scope in words, NVML's scope id). On some superchips only the whole module, CPU included, is measured."""
+    def _scopes(self) -> tuple[str, str, int]:
+        """(scope of power, that of energy where it is another, NVML's id of the first).
+
+        On some superchips only the whole module, CPU included, is measured; on others power is the GPU's, and the
+        energy counter counts the module (GH200: ml-energy/zeus#172). So where both powers are there, the counter's
+        own draw tells which of them it is.
+        """
         try:
-            gpu, module = (self._gpu.fields((nvml.POWER_INSTANT, scope))[0] for scope in (_SCOPE_GPU, _SCOPE_MODULE))
+            gpu, module = self._both_powers()
+            if isinstance(module, NoReading):
+                return _BOARD, "", _SCOPE_GPU
+            if isinstance(gpu, NoReading):
+                return (_BOARD, "", _SCOPE_GPU) if gpu.status != "unsupported" else (_MODULE, "", _SCOPE_MODULE)
+            if module < _CLEARLY * gpu:
+                return _BOARD, "", _SCOPE_GPU
+            drawn = nvml.counted_w(self.energy_j, time.monotonic_ns, time.sleep)
+            if isinstance(drawn, NoReading):
+                none = drawn.status in LASTING  # energy is integrated from power then
+                return _BOARD, "" if none else f"board or module ({drawn.reason})", _SCOPE_GPU
+            now = [w for w in self._both_powers() if not isinstance(w, NoReading)]
         except Lost:  # the next reading reports it
-            return "board", _SCOPE_GPU
-        if isinstance(gpu, NoReading) and gpu.status == "unsupported" and not isinstance(module, NoReading):
-            return "module, CPU included", _SCOPE_MODULE
-        return "board", _SCOPE_GPU
+            return _BOARD, "", _SCOPE_GPU
+        near = [name for name, w in zip((_BOARD, _MODULE), now, strict=False) if abs(drawn / w - 1) < _NEAR]
+        if len(near) != 1:
+            return _BOARD, f"board or module (the counter draws {drawn:.0f} W)", _SCOPE_GPU
+        return _BOARD, near[0] if near[0] != _BOARD else "", _SCOPE_GPU
+
+    def _both_powers(self) -> list[float | NoReading]:
+        """In watts, of the GPU and of its module."""
+        values = self._gpu.fields((nvml.POWER_INSTANT, _SCOPE_GPU), (nvml.POWER_INSTANT, _SCOPE_MODULE))
+        return [nvml.scaled(value, *nvml.FIELDS["power_instant_w"][1:]) for value in values]
 
     def _averaged(self) -> bool:
         """Whether GetPowerUsage gives the mean of a second."""

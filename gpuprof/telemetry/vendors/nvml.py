@@ -22,6 +22,7 @@ INSTALL = (
 )
 _PERMIT = "let this user read and write /dev/nvidiactl and /dev/nvidia0, 1, ... (`ls -l /dev/nvidia*`)"
 _RESTART = "restart the machine"
+_LOOKS = 200  # at a counter, every 5 ms, for it to move
 # nvml.h: what each error means for a retry; others are transient.
 _STATUS = {
     3: "unsupported", 13: "unsupported", 25: "unsupported",
@@ -236,6 +237,28 @@ def alive(value: Any) -> Any:
     return value
 
 
+def counted_w(
+    read_j: Callable[[], float | NoReading], clock: Callable[[], int], wait: Callable[[float], None]
+) -> float | NoReading:
+    """What an energy counter says is drawn now, between two of its moves that are a quarter of a second apart.
+
+    `wait` takes seconds, `clock` counts nanoseconds. Raises Lost.
+    """
+    first = moved = last = None
+    for _ in range(_LOOKS):
+        joules, now = read_j(), clock()
+        if isinstance(joules, NoReading):
+            return joules
+        if last is not None and joules != last:
+            moved = now, joules
+            first = first or moved
+            if moved[0] - first[0] > 0.25e9:
+                return (moved[1] - first[1]) / ((moved[0] - first[0]) / 1e9)
+        last = joules
+        wait(0.005)
+    return NoReading("the energy counter did not move", "transient")
+
+
 def integer(raw: bytes) -> int:
     """A C number of any size."""
     return int.from_bytes(raw, sys.byteorder)
@@ -317,11 +340,6 @@ def percent(value: int, name: str) -> float | NoReading:
     return (
         float(value) if value <= 100 else NoReading(f"the device reports no {name} (sentinel {value})", "unsupported")
     )
-
-
-def otherwise(value: Any, default: Any) -> Any:
-    """The value, or the default in place of a NoReading."""
-    return default if isinstance(value, NoReading) else value
 
 
 def process(process: Any) -> dict[str, Any]:

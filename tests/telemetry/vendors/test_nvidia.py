@@ -60,6 +60,33 @@ def test_superchip_power_is_that_of_the_module_and_says_so(ask):
     assert ask(scenario, code) == [["module, CPU included", 650, 300], ["board", 650, 300]]
 
 
+SUPERCHIP = {"kind": "shown", "instant_w": 1400, "average_w": 1400, "module_w": 2900}  # GB300: k8s-test-infra#676
+
+
+@pytest.mark.parametrize(("power", "counter", "energy"), [
+    ({"counted_w": 2900}, {}, "module, CPU included"),
+    ({"counted_w": 1400}, {}, "board"),
+    ({"counted_w": 2000}, {}, "board or module (the counter draws 2000 W)"),
+    ({"counted_w": 2900}, None, "board"),
+    ({"counted_w": 2900, "module_w": 1500}, {}, "board"),  # too near to tell, and no module to speak of
+    ({"counted_w": 2900, "module_w": None}, {}, "board"),
+])  # fmt: skip
+def test_energy_of_a_superchip_covers_what_its_counter_draws(watched, power, counter, energy):
+    gpu = {"like": "h100", "processes": [], "throttle_bits": 0, "throttle_share": None, "power": SUPERCHIP | power}
+    said = watched(gpu | {"counter": counter}, energy_error=None)
+    assert said["source"]["scope"] == "board"
+    assert said["source"]["energy_scope"].startswith(energy)
+    checks = [check for check in said["result"]["checks"] if "energy counter" not in check]
+    assert checks == ([] if energy == "board" else [f"energy covers the {energy}, power the board"])
+
+
+def test_energy_of_a_superchip_whose_counter_stands_still_may_cover_either(ask):
+    """As it does for good where the simulated clock stands."""
+    gpu = {"power": SUPERCHIP | {"counted_w": 2900}}
+    said = ask(many("h100", [gpu]), "say([gpus[0].power.scope, gpus[0].power.energy_covers])")
+    assert said == ["board", "board or module (the energy counter did not move)"]
+
+
 def test_mig_has_no_utilisation_and_shares_its_power(ask):
     said = ask("h100_mig", "g = gpus[0]; say([g.power.scope, g.power.shared_by, sorted(g.uuids), signals(g)])")
     scope, shared, uuids, signals = said

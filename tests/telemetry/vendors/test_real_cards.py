@@ -14,7 +14,7 @@ READ = "say([[readings(g), g.power.scope, g.power.shared_by, [d.vendor for d in 
 
 
 def test_there_are_cards_of_many_generations():
-    assert len(CARDS) >= 19
+    assert len(CARDS) >= 20
 
 
 @needs_libraries
@@ -42,6 +42,7 @@ def test_a_run_on_a_real_card_has_the_checks_that_it_deserves(watched, name):
     ]
     assert len(result.checks) == len(says.get("checks", [])), result.checks
     assert (source.scope, source.shared_by) == (says["scope"], says["shared_by"])
+    assert source.energy_scope == says.get("energy_scope", says["scope"])
     gpu = scenario["gpus"][0]
     grown = [share for share in (gpu["throttle_share"] or {}).values() if share and not gpu["throttle_bits"]]
     assert [*result.throttle_unsampled.values()] == [pytest.approx(share, rel=0.02) for share in grown]
