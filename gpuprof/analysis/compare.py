@@ -21,6 +21,7 @@ from gpuprof.analysis.pairing import Pair, pair
 from gpuprof.analysis.planning import Plan, plans
 from gpuprof.case_keys import WORK
 from gpuprof.index.brief import as_text
+from gpuprof.index.digest import UNKNOWN_MANY
 from gpuprof.metrics import METRICS, Metric
 from gpuprof.stats import Interval
 from gpuprof.text import listed
@@ -234,7 +235,8 @@ def _gain(p: Pair, metric: str) -> Error:
 def side(case: CaseEvidence, metric: Metric) -> Side:
     """The case's value of the metric, with an interval where its processes or runs allow one."""
     if metric.sensed and case.sharing > 1:
-        return Side(Absent(f"its sensor measures {case.sharing} devices or partitions together"), unit="run")
+        many = f"{UNKNOWN_MANY} of" if math.isinf(case.sharing) else f"{case.sharing:g}"
+        return Side(Absent(f"its sensor measures {many} devices or partitions together"), unit="run")
     level = case.level(metric.key)
     if level is not None:
         interval = level.interval(case.gain if metric.sensed else 0.0)

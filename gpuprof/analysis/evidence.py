@@ -13,7 +13,7 @@ from typing import Any
 from gpuprof.analysis.levels import FEW, Level, Scatter, level
 from gpuprof.case_keys import FIELDS
 from gpuprof.index.brief import PER_METRIC, PLAIN, Brief, Numbers, Shared, as_text, brief, static
-from gpuprof.index.digest import CaseDigest, Digest
+from gpuprof.index.digest import UNKNOWN_MANY, CaseDigest, Digest
 from gpuprof.index.sources import Choice, Chosen
 from gpuprof.metrics import INDEXED
 
@@ -40,7 +40,8 @@ class CaseEvidence:
     latest: deque[tuple[str, Callable[[], CaseDigest]]] = field(default_factory=lambda: deque(maxlen=FEW))  # run ids
     statics: set[Shared] = field(default_factory=set)  # of all runs
     gains: set[float | None] = field(default_factory=set)  # relative gain errors of the runs' sensors; None: unknown
-    sharing: int = 1  # devices or partitions whose energy the sensor measures together, at most
+    # Devices or partitions whose energy the sensor measures together, at most; infinite where nobody knows how many.
+    sharing: float = 1
     # By metric, how earlier runs of these machines scattered (`past`); nothing where none are known.
     past: dict[str, Scatter] = field(default_factory=dict)
     _levels: dict[str, Level | None] = field(default_factory=dict)
@@ -243,6 +244,7 @@ def fold(side: Evidence, run: Brief, chosen: set[str] | None, find: Callable[[],
     side.seen.append((run.head, run.facts))
     side.find = find
     gain, sharing = run.facts.data.get("gain_error"), run.facts.data.get("shared_by") or 1
+    sharing = math.inf if sharing == UNKNOWN_MANY else sharing
     for position, (shared, numbers) in enumerate(run.cases):
         if chosen is not None and shared.text not in chosen:
             continue

@@ -22,6 +22,7 @@ from gpuprof.analysis.facts import BOTH, ENERGY, MANY, Entry, Sides, Weight
 from gpuprof.analysis.levels import FEW
 from gpuprof.analysis.pairing import TOLERATED, Pair, shown
 from gpuprof.case_keys import HEADINGS
+from gpuprof.index.digest import UNKNOWN_MANY
 from gpuprof.units import show
 
 WEIGHTS: tuple[Weight, ...] = ("blocks", "weakens", "noted")
@@ -74,9 +75,11 @@ def _sides(sides: Sides) -> Iterator[Entry]:
     if not any(pair.allowed for pair in sides.pairs):
         counted = [f"{len(side.cases)} case{'s' * (len(side.cases) != 1)}" for side in both]
         yield Entry("cases", counted[0], counted[1], "blocks", NOTHING)
-    shares = [max((v for v in values if _is_number(v)), default=1) for values in sides.values("shared_by")]
+    counts = [[math.inf if v == UNKNOWN_MANY else v for v in values] for values in sides.values("shared_by")]
+    shares = [max((v for v in values if _is_number(v)), default=1) for values in counts]
     if max(shares) > 1:
-        yield Entry("sensor shared by", f"{shares[0]:g}", f"{shares[1]:g}", "weakens",
+        several = [UNKNOWN_MANY if math.isinf(share) else f"{share:g}" for share in shares]
+        yield Entry("sensor shared by", several[0], several[1], "weakens",
                     "it measures the energy of all that share it, so there is no ratio", ENERGY)  # fmt: skip
     protocols = [sorted({str(p.get("name")) for p in values if isinstance(p, dict)})
                  for values in sides.values("protocol")]  # fmt: skip

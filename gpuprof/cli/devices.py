@@ -64,6 +64,7 @@ def _described(device: Device) -> dict[str, Any]:
         "kind": device.kind,
         "simulated": device.simulated,
         "scope": device.power.scope,
+        "energy_scope": device.power.energy_covers,
         "shared_by": device.power.shared_by,
         "metrics": metrics,
     }

@@ -103,10 +103,13 @@ def partitions(facts: Facts) -> Iterator[Finding]:
 
 def _partition(gpu: Seen) -> str:
     if str(gpu.values.get("partition", "")).startswith("MIG"):
+        if gpu.shared_by is None:
+            return "MIG is on, power is shared with instances that cannot be seen from here"
         return f"MIG is on, power is shared by {plural(gpu.shared_by, 'instance')}"
-    if gpu.shared_by > 1 and "MI2" in str(gpu.values.get("name", "")):
+    several = gpu.shared_by or 1
+    if several > 1 and "MI2" in str(gpu.values.get("name", "")):
         return "dies of one board; power is for both together"
-    return f"power is shared by {gpu.shared_by} devices of one package" if gpu.shared_by > 1 else ""
+    return f"power is shared by {several} devices of one package" if several > 1 else ""
 
 
 def cpu_energy(facts: Facts) -> Iterator[Finding]:

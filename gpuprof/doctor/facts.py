@@ -78,7 +78,7 @@ class Seen:
     id: str
     values: Mapping[str, Any] = field(default_factory=dict)
     absent: Mapping[str, NoReading] = field(default_factory=dict)
-    shared_by: int = 1
+    shared_by: int | None = 1
     simulated: bool = False
 
 

@@ -20,12 +20,19 @@ from gpuprof.metrics import INDEXED
 if TYPE_CHECKING:
     from gpuprof.record.case import Case
     from gpuprof.record.part import SensorReading
-    from gpuprof.record.run import RunRecord
+    from gpuprof.record.run import RunRecord, TelemetrySource
 
 # Run-level facts of telemetry's first look, by their name in the record.
 READ_BEFORE = ("power_limit_w", "power_limit_default_w", "ecc_enabled", "core_clock_max_hz", "memory_clock_max_hz")
 COUNTED = ("items_per_sample", "parameters", "trainable_parameters", "flops_per_sample", "bytes_per_sample")
 IDENTITY = ("driver_version", "vbios_version", "partition")
+UNKNOWN_MANY = "an unknown number"  # in place of how many share a sensor, where they cannot be seen
+
+
+def _covered(telemetry: TelemetrySource) -> str:
+    """What power covers, and energy where that is something else."""
+    energy = telemetry.energy_scope or telemetry.scope
+    return telemetry.scope if energy == telemetry.scope else f"{telemetry.scope}; energy: {energy}"
 
 
 def _plain(digest: Any) -> dict[str, Any]:
@@ -127,8 +134,8 @@ def digest(record: RunRecord, where: str = "") -> Digest:
     }
     if telemetry is not None:
         facts |= {
-            "scope": telemetry.scope,
-            "shared_by": telemetry.shared_by,
+            "scope": _covered(telemetry),
+            "shared_by": UNKNOWN_MANY if telemetry.shared_by is None else telemetry.shared_by,
             "gain_error": telemetry.gain_error,
             "power_signal": telemetry.power_signal,
             "telemetry_hz": telemetry.hz,

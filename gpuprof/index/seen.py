@@ -72,8 +72,8 @@ RunSeen: Any = _seen(
     ),
     config=_seen(config.ConfigRecord, "file", "sha256"),
     telemetry=_seen(
-        run.TelemetrySource, "scope", "shared_by", "gain_error", "power_signal", "hz", "library", "version",
-        "simulated", identity=_READINGS,
+        run.TelemetrySource, "scope", "energy_scope", "shared_by", "gain_error", "power_signal", "hz", "library",
+        "version", "simulated", identity=_READINGS,
     ) | None,
     cases=list[_CASE],
 )  # fmt: skip

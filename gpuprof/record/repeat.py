@@ -127,6 +127,10 @@ class RepeatTelemetry(Part):
     window: dict[str, Summary] = Field(description="by signal, such as power_w, temperature_c, core_clock_hz")
     window_absent: dict[str, SensorReading] = Field(default_factory=dict)
     throttled_share: dict[str, NonNegative] | None = Field(description="share of the window, by reason")
+    throttle_unsampled: dict[str, NonNegative] = Field(
+        default_factory=dict,
+        description="share of the window by reason that the driver counted while no sample has it: not throttling",
+    )
     before: dict[str, SensorReading] = Field(description="facts before the process started")
     after: dict[str, SensorReading] = Field(description="facts after the process ended")
     checks: list[str] = Field(default_factory=list, description="doubts about this repeat's conditions")

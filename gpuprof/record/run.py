@@ -27,8 +27,11 @@ class TelemetrySource(Part):
     simulated: bool
     device: str = Field(description="as `gpuprof devices` names it")
     attributed_by: str
-    scope: str = Field(description="what power and energy cover")
-    shared_by: Annotated[int, Field(ge=1, le=LARGEST)]
+    scope: str = Field(description="what power covers")
+    energy_scope: str | None = Field(None, description="what the energy counter covers")
+    shared_by: Annotated[int, Field(ge=1, le=LARGEST)] | None = Field(
+        description="devices or partitions whose power and energy these are, together; null: others are not seen"
+    )
     power_signal: str | None = Field(description="the signal used as power_w")
     temperature_signal: str | None = Field(description="the signal used as temperature_c")
     gain_error: NonNegative | None = Field(

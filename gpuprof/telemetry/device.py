@@ -67,13 +67,19 @@ class Power:
     """What the device's power and energy cover, and how far they can be trusted."""
 
     scope: str = "unknown"
-    shared_by: int = 1  # devices whose power this is, taken together
+    shared_by: int | None = 1  # devices whose power this is, taken together; None where others cannot be seen
     # The time over which each power reading is averaged, as far as known: it resolves nothing shorter.
     instant_window_s: float = 0.1
     average_window_s: float = 1.0
     # Gain error against external meters; None when nobody has published a comparison.
     gain_error: float | None = None
     gain_source: str = ""
+    energy_scope: str = ""  # of the energy counter, where it is not that of power
+
+    @property
+    def energy_covers(self) -> str:
+        """What the energy counter covers, in words."""
+        return self.energy_scope or self.scope
 
 
 @dataclass

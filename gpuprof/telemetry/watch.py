@@ -111,8 +111,10 @@ class Station(AbstractContextManager["Station"]):
             "gain_error": device.power.gain_source or "no published comparison with an external meter",
             "tick_s": self.tick_s.reason if isinstance(self.tick_s, Absent) else "",
             **dict.fromkeys(("call_s", "cpu_share"), "nothing was sampled"),
+            "shared_by": device.power.scope,
         }
         known: dict[str, Any] = {
+            "shared_by": device.power.shared_by,
             "power_signal": self.power_signal,
             "temperature_signal": self.temperature_signal,
             "gain_error": device.power.gain_error,
@@ -122,9 +124,8 @@ class Station(AbstractContextManager["Station"]):
         }
         return TelemetrySource(
             vendor=device.vendor, library=device.library, version=self._version, simulated=device.simulated,
-            device=device.id, attributed_by=self.match.by, scope=device.power.scope, shared_by=device.power.shared_by,
-            gain_source=device.power.gain_source, hz=self._sampler.hz,
-            identity=self._identity(),
+            attributed_by=self.match.by, scope=device.power.scope, energy_scope=device.power.energy_covers,
+            device=device.id, gain_source=device.power.gain_source, hz=self._sampler.hz, identity=self._identity(),
             **known, absent={name: reasons[name] for name, value in known.items() if value is None},
         )  # fmt: skip
 
@@ -311,6 +312,7 @@ class Watch:
             window=signals,
             window_absent=missing,
             throttled_share=shares,
+            throttle_unsampled=window.unsampled(before, after, columns),
             before=self._facts[0],
             after=self._facts[-1],
             checks=[

@@ -67,6 +67,7 @@ PLANTED: list[tuple[str, str, Any]] = [
     ("sensor library", "telemetry.library", "another"),
     ("sensor library", "telemetry.version", "another"),
     ("what power covers", "telemetry.scope", "another"),
+    ("what power covers", "telemetry.energy_scope", "another"),
     ("sensor shared by", "telemetry.shared_by", 8),
     ("power signal", "telemetry.power_signal", "average"),
     ("sensor gain error", "telemetry.gain_error", 0.01),

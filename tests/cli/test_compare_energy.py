@@ -75,6 +75,14 @@ def test_a_sensor_that_partitions_share_gives_no_ratio(tmp_path):
     assert "Energy is not compared: its sensor measures 8 devices or partitions together." in told(b, c)
 
 
+def test_a_sensor_that_unseen_partitions_share_gives_no_ratio(tmp_path):
+    b, c = sides(tmp_path, ({}, {"shared_by": None}))
+    found = energy(document(b, c))
+    assert (found["ratio"], found["candidate"]["value"]) == (None, None)
+    assert found["candidate"]["absent"] == "its sensor measures an unknown number of devices or partitions together"
+    assert "sensor shared by 1 an unknown number" in told(b, c)
+
+
 def test_a_process_without_energy_drops_out_and_not_the_whole(tmp_path):
     b, c = sides(tmp_path, candidate=[1.0, None, 1.002, 0.998, 1.001])
     found = energy(document(b, c))

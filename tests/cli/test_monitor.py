@@ -207,8 +207,8 @@ def test_partitions_of_a_socket_count_its_energy_once(monitor):
 
 def test_throttling_is_counted_over_the_command(monitor):
     gpus = [
-        {**QUICK_H100, "throttle_share": {"power": 0.25, "hw_thermal": 0.1}},
-        {**QUICK_MI300, "throttle_share": {"ppt": 0.0, "socket_thm": 0.5}},
+        {**QUICK_H100, "throttle_share": {"power": 0.25, "hw_thermal": 0.1}, "throttle_bits": 0x44},
+        {**QUICK_MI300, "throttle_share": {"ppt": 0.0, "socket_thm": 0.5}, "throttle_bits": None},
     ]
     wait = (sys.executable, "-c", "import time; time.sleep(0.2)")
     nvidia, amd = monitor(gpus, *BOTH, "--json", "--", *wait).json["devices"]
@@ -218,6 +218,17 @@ def test_throttling_is_counted_over_the_command(monitor):
     assert any(check.startswith("throttled: power cap in 25%") for check in nvidia["checks"])
     told = monitor(gpus[:1], "--device", "nvidia", *wait).err
     assert "power cap 25%, thermal 10%" in told
+
+
+def test_a_reason_that_is_counted_and_never_sampled_is_told_and_no_throttling(monitor):
+    gpus = [{**QUICK_H100, "throttle_share": {"power": 0.25}, "throttle_bits": 0}]
+    wait = ("--hz", "50", "--", sys.executable, "-c", "import time; time.sleep(0.2)")
+    (device,) = monitor(gpus, "--device", "nvidia", "--json", *wait).json["devices"]
+    assert device["throttled_share"] == {"none": 1.0}
+    assert device["throttle_unsampled"] == {"power_cap": pytest.approx(0.25, rel=0.05)}
+    assert not any(check.startswith("throttled") for check in device["checks"])
+    told = monitor(gpus, "--device", "nvidia", *wait).err
+    assert "no   power cap counted in 25% of the time and in no sample" in told
 
 
 def test_a_rate_out_of_bounds_is_refused(monitor):

@@ -144,6 +144,7 @@ FOUND = [
     ("ecc", with_values(AMD, ecc_uncorrected=3), "warning", "amd:0: 3 uncorrectable memory errors", "wrong data"),
     ("pcie", with_values(NVIDIA, pcie_width=8), "note", "8 of 16 lanes", "under load"),
     ("partitions", with_values(NVIDIA, 2, partition="MIG"), "note", "shared by 2 instances", "all of them"),
+    ("partitions", with_values(NVIDIA, None, partition="MIG"), "note", "instances that cannot be seen", "all of them"),
     ("partitions", replace(AMD, gpus=DIES), "note", "amd:0, amd:1: dies of one board", ""),
     ("partitions", with_values(AMD, 8, partition="CPX 0"), "note", "shared by 8 devices", ""),
     ("cpu_energy", replace(NVIDIA, cpu=Seen("cpu", "cpu", {}, {"energy_j": DENIED})), "warning", "RAPL", r"chmod a\+r"),

@@ -229,6 +229,8 @@ def many(like: str, changes: Sequence[dict]) -> dict:
 def mean_w(gpu: dict, window: str) -> float | None:
     """What the sensor with this window shows at NOW_S."""
     sensor = gpu["sensor"] or {}
+    if (gpu["power"] or {}).get("kind") == "shown":
+        return gpu["power"][{"window_s": "instant_w", "average_window_s": "average_w"}[window]]
     if gpu["power"] is None or not sensor.get(window):
         return None
     update_ns, window_ns = round(sensor["update_s"] * 1e9), round(sensor[window] * 1e9)
@@ -287,7 +289,8 @@ def promised(gpu: dict, scenario: dict) -> dict[str, Any]:
     instant_w, average_w = mean_w(gpu, "window_s"), mean_w(gpu, "average_window_s")
     if gpu["vendor"] == "nvidia":
         capability = gpu["compute_capability"]
-        assert gpu["throttle_bits"] in (None, 0, 4)  # 4 is the software power cap, the third of the vocabulary
+        # 1 is an idle GPU and 4 the software power cap, the first and the third of the vocabulary.
+        assert gpu["throttle_bits"] in (None, 0, 1, 4)
         return both | {
             "serial": gpu["serial"],
             "architecture": capability and f"sm_{capability[0]}{capability[1]}",

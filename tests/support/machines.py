@@ -54,7 +54,7 @@ def without_library(facts: Facts) -> Facts:
     return replace(facts, libraries=(NO_NVML, NO_AMD_SMI), gpus=())
 
 
-def with_values(facts: Facts, shared_by: int = 1, **values) -> Facts:
+def with_values(facts: Facts, shared_by: int | None = 1, **values) -> Facts:
     gpu = facts.gpus[0]
     return replace(facts, gpus=(replace(gpu, values={**gpu.values, **values}, shared_by=shared_by),))
 

@@ -74,7 +74,8 @@ def complete(document: dict) -> None:
     for device in document["devices"]:
         assert {
             "id", "name", "uuid", "pci_bus_id", "vendor", "simulated", "energy_j", "energy_error_j", "energy_method",
-            "power_mean_w", "trapezoid_j", "gain_error", "scope", "throttled_share", "metrics", "samples", "checks",
+            "power_mean_w", "trapezoid_j", "gain_error", "scope", "throttled_share", "throttle_unsampled", "metrics",
+            "samples", "checks",
         } <= set(device)  # fmt: skip
         reasons += nulls(device, device["id"])
         for key, metric in device["metrics"].items():

@@ -50,7 +50,8 @@ asked = json.loads(sys.argv[1])
 # The same libraries that the bindings will load.
 libraries = [ctypes.CDLL("libnvidia-ml.so.1"), ctypes.CDLL(os.environ["ROCM_PATH"] + "/lib/libamd_smi.so")]
 world = World(100 * S, [lambda ns, library=library: simulators.set_time_ns(library, ns) for library in libraries])
-nvidia.time = types.SimpleNamespace(monotonic_ns=world.now)  # the time base of its throttle counters
+# The time base of its throttle counters, and in which it looks at an energy counter.
+nvidia.time = types.SimpleNamespace(monotonic_ns=world.now, sleep=world.wait)
 backends = telemetry.open_backends()
 
 station = Station(backends, asked["device"], hz=asked["hz"], clock=world.now, wait=world.wait)

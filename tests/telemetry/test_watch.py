@@ -88,11 +88,25 @@ def test_facts_before_and_after(watched):
 
 
 @needs_libraries
-@pytest.mark.parametrize(("gpu", "share"), [(NVIDIA, 0.12), (AMD, 0.08)], ids=["nvidia", "amd"])
+@pytest.mark.parametrize(
+    ("gpu", "share"), [(NVIDIA, 0.12), ({**AMD, "throttle_bits": None}, 0.08)], ids=["nvidia", "amd"]
+)
 def test_throttling_is_counted_over_the_window(watched, gpu, share):
+    """Where the device's bits say so too, or it has none, as an MI300 whose gpu_metrics are of revision 1.6."""
     result = watched(gpu)["result"]
     assert result["throttled_share"]["power_cap"] == pytest.approx(share, rel=0.02)
     assert result["throttled_share"]["none"] == pytest.approx(1 - share, rel=0.02)
+    assert result["throttle_unsampled"] == {}
+
+
+@needs_libraries
+def test_a_reason_that_is_counted_and_never_sampled_is_told_and_no_throttling(watched):
+    """As power capping is on an RTX 2080 SUPER far below its limit."""
+    gpu = {**NVIDIA, "throttle_bits": 0, "throttle_share": {"power": 0.6}}
+    result = watched(gpu)["result"]
+    assert result["throttled_share"] == {"none": 1.0}
+    assert result["throttle_unsampled"] == {"power_cap": pytest.approx(0.6, rel=0.02)}
+    assert result["checks"] == []
 
 
 @needs_libraries
@@ -119,7 +133,7 @@ def test_the_window_is_as_long_as_the_asked_error_needs(watched):
 def test_what_makes_a_repeat_doubtful(watched):
     gpu = {
         **NVIDIA, "processes": [{"pid": 4242, "memory_bytes": 1 << 30}], "power_limit_w": {"current": 500},
-        "throttle_share": {"power": 0.5, "hw_thermal": 0.005},
+        "throttle_share": {"power": 0.5, "hw_thermal": 0.005}, "throttle_bits": 0x44,
     }  # fmt: skip
     result = watched(gpu, stall_s=2.5)["result"]
     throttled, slow, before, after, limit = result["checks"]
@@ -151,6 +165,17 @@ def test_a_part_of_a_package_is_told_the_packages_energy_as_such(watched):
     assert said["source"]["shared_by"] == 8
     assert result["energy"]["throughput"]["energy_j"] == pytest.approx(truth_j(said, "throughput"), rel=0.002)
     assert any(check == "power and energy are for the socket, shared by 8 devices" for check in result["checks"])
+
+
+@needs_libraries
+def test_a_mig_instance_in_a_container_is_told_the_whole_gpus_energy_as_such(watched):
+    mig = [{"uuid": "MIG-3a000000-1111-2222-3333-444455556666", "name": "MIG 3g.40gb", "memory_bytes": 1 << 35}]
+    said = watched({**NVIDIA, "like": "h100_mig", "mig": mig, "throttle_bits": 0})
+    source = TelemetrySource.model_validate(said["source"])
+    shared = "board, shared with an unknown number of MIG instances that cannot be seen from here"
+    assert source.shared_by is None
+    assert source.scope == source.absent["shared_by"] == shared
+    assert f"power and energy are for the {shared}" in said["result"]["checks"]
 
 
 @needs_libraries

@@ -11,6 +11,7 @@ from gpuprof import case_keys
 from gpuprof.absent import Absent
 from gpuprof.case_keys import NAMED, Role
 from gpuprof.metrics import BY_KEY, METRICS, Reading
+from gpuprof.report.views.sensors import unsampled
 from gpuprof.text import cleaned, unbroken
 from gpuprof.throttling import throttled
 from gpuprof.units import show, show_interval
@@ -166,7 +167,8 @@ def _card(case: Case, planned: int, source: TelemetrySource | None) -> Renderabl
         table.add_row("correctness", _verdict(case))
     if case.throttled_share is not None:
         slow = _throttled(case)
-        table.add_row("throttled", Text(slow, "yellow" if slow != "no" else ""))
+        row = Text(slow, "yellow" if slow != "no" else "")
+        table.add_row("throttled", row.append(unsampled(_unsampled(case)), "dim"))
     if case.outcome == "ok":
         table.add_row("regime", f"{case.regime}, {'steady' if case.steady else 'not steady'}")
     table.add_row("repeats", _repeats(case, planned))
@@ -181,8 +183,9 @@ def _beside(key: str, case: Case, source: TelemetrySource | None) -> str:
     if key == "energy_j_per_sample" and source is not None and case.energy_method is not None and error is not None:
         gain = f", sensor gain ± {source.gain_error:.0%}" if source.gain_error is not None else ""
         estimate = case.energy_j_per_sample
+        covers = (source.energy_scope if case.energy_method == "counter" else None) or source.scope
         each = "" if estimate is None else f", {show(estimate.value * case.batch_size, 'J')} per step"
-        return f"± {show(error, 'J')}{each}; {_METHODS[case.energy_method]}{gain}; covers {source.scope}"
+        return f"± {show(error, 'J')}{each}; {_METHODS[case.energy_method]}{gain}; covers {covers}"
     if key == "energy_above_idle_j_per_sample" and case.idle_power_w is not None:
         return f"idle power {show(case.idle_power_w, 'W')}"
     if key == "power_mean_w" and case.power_w is not None:
@@ -198,6 +201,12 @@ def _throttled(case: Case) -> str:
     """Shares of the throughput window in which each reason held the device back; "no" for none."""
     slow = throttled(case.throttled_share or {})
     return ", ".join(f"{name.replace('_', ' ')} {share:.0%}" for name, share in slow.items()) or "no"
+
+
+def _unsampled(case: Case) -> dict[str, float]:
+    """Reasons of throttling that a device counted while no sample had them, in the process that had most of each."""
+    parts = [repeat.telemetry.throttle_unsampled for repeat in case.repeats if repeat.telemetry is not None]
+    return {name: max(part.get(name, 0.0) for part in parts) for name in sorted({n for part in parts for n in part})}
 
 
 def _table(record: RunRecord, *, narrow: bool) -> RenderableType:

@@ -100,7 +100,8 @@ def monitored(document: Mapping[str, Any]) -> Iterator[RenderableType]:
                 table.add_row(title, row)
         if device["throttled_share"] is not None:
             slow = _throttled(device["throttled_share"])
-            table.add_row("throttled", Text(slow, "yellow" if slow != "no" else ""))
+            told = Text(slow, "yellow" if slow != "no" else "")
+            table.add_row("throttled", told.append(unsampled(device["throttle_unsampled"]), "dim"))
         yield table
         for check in device["checks"]:
             if check.startswith("throttled"):  # has its row
@@ -117,7 +118,8 @@ def _energy(device: Mapping[str, Any]) -> RenderableType:
     text.append(f" ± {show(device['energy_error_j'], 'J')}   mean {show(device['power_mean_w'], 'W')}")
     gain = f", sensor gain ± {device['gain_error']:.0%}" if device["gain_error"] else ""
     how = {"counter": "energy counter", "power_trapezoid": "integrated power"}[device["energy_method"]]
-    return text.append(printable(f"   {how}{gain}; covers {device['scope']}"), "dim")
+    covers = device["energy_scope" if device["energy_method"] == "counter" else "scope"]
+    return text.append(printable(f"   {how}{gain}; covers {covers}"), "dim")
 
 
 def _range(metrics: Mapping[str, Any], keys: Sequence[str], unit: str) -> str | None:
@@ -134,6 +136,12 @@ def _throttled(shares: Mapping[str, float]) -> str:
     slow = throttled(shares)
     shown = (f"{n.replace('_', ' ')} {s:.0%}" for n, s in sorted(slow.items(), key=lambda item: -item[1]))
     return ", ".join(shown) or "no"
+
+
+def unsampled(shares: Mapping[str, float]) -> str:
+    """What stands beside the reasons of throttling: others that were counted while no sample has them; "" for none."""
+    named = ", ".join(f"{name.replace('_', ' ')} counted in {s:.0%}" for name, s in shares.items() if s >= 0.01)
+    return printable(f"   {named} of the time and in no sample") if named else ""
 
 
 def live(rows: Sequence[tuple[str, str, Mapping[str, float]]]) -> Table:

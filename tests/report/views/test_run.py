@@ -140,4 +140,14 @@ def test_energy_stands_in_the_card_with_its_error_its_scope_and_what_throttled()
     assert "idle power 80.00 W" in text
     assert "peak 650.0 W" in text
     assert "core, 55 °C at start, 61 °C at end" in text
-    assert re.search(r"throttled +power cap 12%", text)
+    assert re.search(r"throttled +power cap 12% *\n", text)
+    data["telemetry"]["energy_scope"] = "module, CPU included"
+    absent = dict.fromkeys(("achieved_hz", "tick_s", "idle_power_w", "idle_power_error_w", "throttled_share"))
+    case["repeats"][0]["absent"].pop("telemetry")
+    case["repeats"][0]["telemetry"] = {
+        "samples": 100, "missed": 0, "energy": {}, "window": {}, "before": {}, "after": {}, **absent,
+        "throttle_unsampled": {"thermal": 0.4, "sync_boost": 0.004}, "absent": dict.fromkeys(absent, "made for a test"),
+    }  # fmt: skip
+    text = rendered(type(assemble(journal(repeat(0)), NOW)[0]).model_validate(data), width=160)
+    assert "sensor gain ± 5%; covers module, CPU included" in text
+    assert re.search(r"throttled +power cap 12%   thermal counted in 40% of the time and in no sample *\n", text)

@@ -29,7 +29,7 @@ import yaml
 from . import answers
 
 HERE = Path(__file__).parent
-SCENARIOS = HERE / "scenarios"
+SCENARIOS = HERE / "scenarios"  # those in real/ are states of real cards, with their sources
 VENDORS = ("nvidia", "amd")
 DRIVER_NOT_LOADED = {"nvidia": 9, "amd": 34}
 LOST = {"nvidia": 15, "amd": 31}
@@ -107,7 +107,7 @@ def load(name_or_dict: str | dict, *, origin_ns: int | None = None) -> dict:
     """
     scenario = _read(name_or_dict) if isinstance(name_or_dict, str) else copy.deepcopy(name_or_dict)
     defaults = _read("defaults")
-    if unknown := set(scenario) - {"gpus", "system", "init_error", "noise"}:
+    if unknown := set(scenario) - {"gpus", "system", "init_error", "noise", "promises"}:
         raise ValueError(f"unknown in a scenario: {', '.join(sorted(unknown))}")
     gpus = []
     for gpu in scenario.get("gpus", []):
@@ -121,7 +121,7 @@ def load(name_or_dict: str | dict, *, origin_ns: int | None = None) -> dict:
             raise ValueError(f"unknown in the scenario of an {vendor} GPU: {', '.join(sorted(unknown))}")
         gpus.append(_merged(_merged(known, model), gpu))
     system = _merged(defaults["system"], scenario.get("system", {}))
-    return {"init_error": None, "noise": False} | scenario | {"gpus": gpus, "system": system}
+    return {"init_error": None, "noise": False, "promises": {}} | scenario | {"gpus": gpus, "system": system}
 
 
 # ---- the truth, by the same formulas as simcore.h
@@ -132,6 +132,9 @@ def _schedule(power: dict | None) -> tuple[list[tuple[float, float]], float, flo
     power = power or {"kind": "constant", "w": 0}
     if power["kind"] == "constant":
         return [(0.0, power["w"])], 0.0, 0.0
+    if power["kind"] == "shown":
+        counted = power.get("counted_w") or power["average_w"] or power["instant_w"]
+        return [(0.0, counted)], 0.0, 0.0
     if power["kind"] == "square":  # high first
         low_from_s = power["period_s"] * power.get("duty", 0.5)
         return [(0.0, power["high_w"]), (low_from_s, power["low_w"])], power["period_s"], power.get("origin_s", 0.0)

@@ -56,6 +56,9 @@ def _scaled(value: Any, factor: float) -> Any:
 
 def _readings(gpu: dict, per_w: float) -> tuple[str | None, str | None]:
     """(instantaneous, averaged) power, None for the one that this GPU does not have."""
+    if gpu["power"] and gpu["power"]["kind"] == "shown":
+        shown = (gpu["power"][f"{name}_w"] for name in ("instant", "average"))
+        return tuple(None if w is None else str(round(w * per_w)) for w in shown)
     sensor = Sections(gpu)["sensor"] if gpu["power"] else {}
     return (
         f"@instant {per_w}" if sensor.get("window_s") else None,
@@ -81,6 +84,7 @@ def _nvidia(gpu: dict, index: int) -> dict[str, Any]:
         "78": held_ns.get("low_utilisation"),
         "82": _line(temperature_c.get("memory")),
         "83": energy_mj,
+        **dict.fromkeys(("185.1", "186.1"), _scaled((gpu["power"] or {}).get("module_w"), 1e3)),
         f"185{scope}": average_mw if has_fields else None,
         f"186{scope}": instant_mw if has_fields else None,
         "187": limit_mw.get("min"),

@@ -72,7 +72,7 @@ int nvmlDeviceGetCount_v2(unsigned *out) {
 
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, Gpu **out) {
   int code = give(nth(-1, index), out, __func__);
-  return code == NOT_FOUND ? INVALID : code;
+  return code == NOT_FOUND ? INVALID : code ? code : fault(*out, __func__);
 }
 
 int nvmlDeviceGetHandleByUUID(const char *uuid, Gpu **out) {
