@@ -21,3 +21,7 @@ class Absent:
     """
 
     reason: str
+
+
+# The reason of an error that is no number: whoever shows the largest of several must not pass over it.
+NOT_FINITE = "not finite, or against a reference of zero"

@@ -119,7 +119,7 @@ def command(
         _warn_of_killed_runs(store)
     if not configurations:
         if as_json:
-            print_json([])
+            print_json({"planned": 0, "interrupted": False, "cases": []} if check else [])
         return EXIT_OK
     return _start(
         configurations, device, store, quick=quick, resume=resume, check=check, hz=telemetry_hz, as_json=as_json

@@ -63,7 +63,7 @@ class Correctness(Part):
     output_error: NonNegative | None
     loss_error: NonNegative | None
     gradient_norm_error: NonNegative | None
-    loss_curve_error: NonNegative | None = Field(description="largest difference along the curve / first loss")
+    loss_curve_error: NonNegative | None = Field(description="largest difference along the curve / largest loss")
     batch_error: NonNegative | None = Field(
         None, description="a batch of the case's own size against the few rows that it repeats"
     )

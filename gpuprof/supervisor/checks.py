@@ -7,10 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from gpuprof.absent import NOT_FINITE
 from gpuprof.supervisor import plan
 from gpuprof.supervisor.jobs import Job
 from gpuprof.supervisor.machine import Inspector, State
 from gpuprof.supervisor.worker_process import WorkerFailed
+from gpuprof.telemetry.attribute import simulated
 from gpuprof.workloads.case import CaseSpec
 
 
@@ -30,6 +32,7 @@ class Checked:
         return {
             "case_id": self.case.case_id,
             "device": self.device,
+            "simulated": simulated(self.device),
             "state": self.state,
             "why": self.why or None,
             "error": self._error,
@@ -41,13 +44,18 @@ class Checked:
 
     @property
     def _error(self) -> float | None:
-        """The largest of its relative errors; None where none was found."""
+        """The largest of its relative errors; None where none was found, or where one is not finite."""
         gates = self.findings.get("correctness") or {}
+        if any(k.endswith("_error") and why == NOT_FINITE for k, why in gates.get("absent", {}).items()):
+            return None
         return max((v for k, v in gates.items() if k.endswith("_error") and v is not None), default=None)
 
 
 def check(jobs: Iterable[Job], inspector: Inspector) -> Iterator[Checked]:
-    """Check each case of each job; a worker that dies or takes too long costs its own case."""
+    """Check each case of each job; a worker that dies or takes too long costs its own case.
+
+    It ends early where a worker could not be ended: `inspector.stuck` says why.
+    """
     for job in jobs:
         timeout_s = plan.protocol(job.configuration, quick=False).timeout_s
         for spec in job.configuration.cases:
@@ -68,3 +76,5 @@ def check(jobs: Iterable[Job], inspector: Inspector) -> Iterator[Checked]:
                 state = "unsupported" if error.outcome == "unsupported" else "failed"
                 why = error.reason if state == "unsupported" else f"{error.outcome.replace('_', ' ')}: {error.reason}"
             yield Checked(job.device["name"], spec, state, why, time.monotonic() - started, findings)
+            if inspector.stuck:  # whatever came next would be a stranger's fault
+                return

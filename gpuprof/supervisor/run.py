@@ -21,7 +21,7 @@ from gpuprof.store.assemble import assemble
 from gpuprof.store.journal import Journal
 from gpuprof.store.runs import new_run_id
 from gpuprof.supervisor import plan
-from gpuprof.supervisor.machine import Inspector, Machine, kernel_cache, kernel_place
+from gpuprof.supervisor.machine import Inspector, Machine, State, kernel_cache, kernel_place
 from gpuprof.supervisor.watcher import Watcher
 from gpuprof.supervisor.worker_process import WorkerFailed, WorkerProcess
 from gpuprof.system import environment
@@ -62,38 +62,41 @@ class _Run:
         case = {"type": "case", "case_id": spec.case_id, "request": request, "fallback_of": fallback_of, **items}
         self.journal.append(case)
 
-    def check(self, spec: CaseSpec) -> dict[str, Any]:
-        """Counts, precision probe and correctness gate of one case, or `failed` with the reason. Writes nothing yet."""
+    def check(self, spec: CaseSpec) -> tuple[dict[str, Any], State]:
+        """(counts, precision probe and gates of one case, or `failed` with the reason; what came of it in a word).
+
+        Writes nothing yet.
+        """
         self.watcher.checking(spec.case_id)
         try:
-            return self.inspector.check(spec, self.device["index"], self.protocol.timeout_s)[0]
+            return self.inspector.check(spec, self.device["index"], self.protocol.timeout_s)
         except WorkerFailed as error:
             if error.outcome == "timeout":
                 self.given_up[spec.case_id] = WorkerFailed("timeout", "not started: its check took too long")
             elif error.outcome == "unsupported":
                 self.given_up[spec.case_id] = error
-                return {"failed": f"unsupported: {error.reason}"}
-            return {"failed": f"the check failed: {error.outcome.replace('_', ' ')}: {error.reason}"}
+                return {"failed": f"unsupported: {error.reason}"}, "unsupported"
+            return {"failed": f"the check failed: {error.outcome.replace('_', ' ')}: {error.reason}"}, "failed"
 
     def checked(self, case_id: str, findings: dict[str, Any]) -> None:
         """Enter what `check` found."""
         self.journal.append({"type": "inspected", "case_id": case_id, "data": findings})
         self.watcher.checked(case_id, findings)
 
-    def fallback(self, spec: CaseSpec, findings: dict[str, Any]) -> CaseSpec | None:
+    def fallback(self, spec: CaseSpec, findings: dict[str, Any], state: State) -> CaseSpec | None:
         """The case without fused kernels, entered, where it passes the checks that the fused one fails; else None."""
         correctness = findings.get("correctness") or {}
-        if not spec.params.get("fused") or correctness.get("verdict") in ("pass", "drift"):
-            return None
-        if spec.case_id in self.given_up and self.given_up[spec.case_id].outcome == "unsupported":
+        if not spec.params.get("fused") or state not in ("wrong", "failed"):
             return None
         instead = replace(spec, params=spec.params | {"fused": False})
         if any(instead.case_id == planned.case_id for planned in self.configuration.cases):
             return None
-        its_findings = self.check(instead)
-        if (its_findings.get("correctness") or {}).get("verdict") not in ("pass", "drift"):
+        its_findings, its_state = self.check(instead)
+        if its_state not in ("pass", "drift"):
             return None
-        why = findings.get("failed") or correctness["absent"].get("verdict") or "its results are wrong"
+        absent = correctness.get("absent", {})
+        at_size = absent.get("batch_error") if state == "failed" else None
+        why = findings.get("failed") or absent.get("verdict") or at_size or "its results are wrong"
         self.watcher.case_added(instead.case_id, f"{spec.case_id} fails its check ({why})", self.protocol.repeats)
         self.case(instead, fallback_of=spec.case_id)
         self.checked(instead.case_id, its_findings)
@@ -177,12 +180,12 @@ def run(
                 running.case(spec)
             pretrained = set()
             for spec in configuration.cases:
-                findings = running.check(spec)
+                findings, state = running.check(spec)
                 running.checked(spec.case_id, findings)
                 if (findings.get("weights") or {}).get("source", "random") != "random":
                     pretrained.add(spec.case_id)
                 # Fallbacks join before anything is timed, so that they too are interleaved with the others.
-                if (instead := running.fallback(spec, findings)) is not None:
+                if (instead := running.fallback(spec, findings, state)) is not None:
                     cases[instead.case_id] = instead
             # Its context and memory must not stand beside what is timed. For another run it starts by itself.
             inspector.close()

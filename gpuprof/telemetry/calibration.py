@@ -15,10 +15,10 @@ from typing import Any
 from gpuprof.absent import Absent
 from gpuprof.system import environment
 from gpuprof.system.clock import utc_now
-from gpuprof.telemetry import energy
+from gpuprof.telemetry import ticks
 from gpuprof.telemetry.device import Device, NoReading
-from gpuprof.telemetry.energy import POLL_S
 from gpuprof.telemetry.summary import POWER
+from gpuprof.telemetry.ticks import POLL_S
 
 SCHEMA = "gpuprof.calibration/1"
 _EDGES, _CALLS = 20, 100
@@ -55,7 +55,7 @@ def calibrate(
 
 def counter(device: Device, clock: Callable[[], int], wait: Callable[[float], None]) -> dict[str, Any]:
     """The energy counter's tick, from 20 edges on the device as it is; {"absent": reason} where it has none."""
-    edges = energy.watch({"": device.energy_j}, clock, wait, count=_EDGES)[""]
+    edges = ticks.watch({"": device.energy_j}, clock, wait, count=_EDGES)[""]
     if isinstance(edges, Absent):
         return {"absent": edges.reason}
     gaps = sorted((b.t_ns - a.t_ns) / 1e9 for a, b in pairwise(edges))
@@ -66,7 +66,7 @@ def counter(device: Device, clock: Callable[[], int], wait: Callable[[float], No
         "tick_max_s": gaps[-1],
         "edges": len(edges),
         "smallest_step_j": min(steps),
-        "power_w": energy.draw(edges).power_w,
+        "power_w": ticks.draw(edges).power_w,
         "resolution_of_this_s": statistics.median(edge.slack_s for edge in edges),
     }
 

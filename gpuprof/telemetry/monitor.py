@@ -15,10 +15,10 @@ from gpuprof.absent import Absent
 from gpuprof.errors import UsageError
 from gpuprof.system.clock import utc_now
 from gpuprof.system.interrupts import undisturbed
-from gpuprof.telemetry import energy, summary, window
+from gpuprof.telemetry import summary, ticks, window
 from gpuprof.telemetry.device import Device, Lost, NoReading, ThrottleCounters, reading
-from gpuprof.telemetry.energy import Edge
 from gpuprof.telemetry.sampler import Feed, Sampler
+from gpuprof.telemetry.ticks import Edge
 
 SCHEMA = "gpuprof.monitor/1"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # exit codes, as a shell's
@@ -51,9 +51,9 @@ def monitor(devices: Sequence[Device], hz: float, run: Callable[[Sampler], int |
         cpu_share = sampler.cpu_share if devices else None
         with undisturbed():  # what the command drew is not lost to a second Ctrl-C
             slowest_s = max(
-                (energy.tick_s(r.edges) for r in before.values() if not isinstance(r.edges, Absent)), default=0
+                (ticks.tick_s(r.edges) for r in before.values() if not isinstance(r.edges, Absent)), default=0
             )
-            after = _reads(sampler, _AFTER_EDGES, throttle_first=True, least_s=energy.closing_s(slowest_s))
+            after = _reads(sampler, _AFTER_EDGES, throttle_first=True, least_s=ticks.closing_s(slowest_s))
         documents = [
             _device(feed, name, before[name], after[name], sampler, start_ns, end_ns)
             for name, feed in sampler.feeds.items()
@@ -110,14 +110,14 @@ def _signals_to(process: subprocess.Popen[bytes]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _reads(sampler: Sampler, edges: int, *, throttle_first: bool, least_s: float = energy.LEAST_S) -> dict[str, Reads]:
+def _reads(sampler: Sampler, edges: int, *, throttle_first: bool, least_s: float = ticks.LEAST_S) -> dict[str, Reads]:
     """All counters of all devices; a library that hangs costs the values, not the command."""
     devices = {name: feed.device for name, feed in sampler.feeds.items()}
     readers = {name: _energy_reader(device) for name, device in devices.items()}
 
     def read() -> dict[str, Reads]:
         throttle = {name: _throttle(device) for name, device in devices.items()} if throttle_first else {}
-        moves = energy.watch(readers, sampler.clock, time.sleep, count=edges, least_s=least_s)
+        moves = ticks.watch(readers, sampler.clock, time.sleep, count=edges, least_s=least_s)
         throttle = throttle or {name: _throttle(device) for name, device in devices.items()}
         return {name: Reads(moves[name], throttle[name]) for name in devices}
 
@@ -204,7 +204,7 @@ def _brackets(before: Reads, after: Reads) -> window.Brackets | Absent:
         return before.edges
     if isinstance(after.edges, Absent):
         return after.edges
-    return energy.opening(before.edges), after.edges
+    return ticks.opening(before.edges), after.edges
 
 
 def live(

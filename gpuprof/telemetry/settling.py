@@ -27,11 +27,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gpuprof.telemetry.energy import Bracket, Edge
+    from gpuprof.telemetry.ticks import Bracket, Edge
 
-# No card is known whose counter lags by more, and calibration says so where one does.
-LONGEST_LAG_S = 0.25
-_LAGS = (*(0.005 * i for i in range(6)), *(0.01 * i for i in range(3, 26)))
+_LAGS = (*(0.005 * i for i in range(6)), *(0.01 * i for i in range(3, 26)))  # to LONGEST_LAG_S
 _TAILS_S = tuple(0.03 * 100 ** (i / 9) for i in range(10))  # 30 ms to 3 s; measured ones take 0.1 to 2 s
 _NO_TAIL = 0.6  # prior probability
 _TAIL = 0.25  # of the power above rest: scale of the prior of A. A 3090 falls from 440 to 162 and on to 136 W

@@ -13,13 +13,14 @@ from gpuprof.absent import Absent
 from gpuprof.messages import Go, Ready
 from gpuprof.record.part import SensorReading, Summary
 from gpuprof.record.protocol import Protocol
-from gpuprof.record.repeat import Energy, Phase, RepeatTelemetry
+from gpuprof.record.repeat import Phase, RepeatTelemetry
 from gpuprof.record.run import TelemetrySource
-from gpuprof.telemetry import energy, summary, window
+from gpuprof.telemetry import energy, summary, ticks, window
 from gpuprof.telemetry.attribute import Match, attribute, simulated
 from gpuprof.telemetry.device import LASTING, Backend, Device, Lost, NoReading, ThrottleCounters, reading
-from gpuprof.telemetry.energy import Bracket, Draw, Edge, WindowEnergy
+from gpuprof.telemetry.energy import WindowEnergy
 from gpuprof.telemetry.sampler import DEFAULT_HZ, Feed, Sampler
+from gpuprof.telemetry.ticks import Bracket, Draw, Edge
 from gpuprof.telemetry.window import Judged
 
 PHASES = ("cold", "warmup", "throughput")
@@ -72,7 +73,7 @@ class Station(AbstractContextManager["Station"]):
         if "energy_j" in absent:
             return absent["energy_j"]
         edges = self.edges(_TICKS)
-        return edges if isinstance(edges, Absent) else energy.tick_s(edges)
+        return edges if isinstance(edges, Absent) else ticks.tick_s(edges)
 
     @property
     def simulated(self) -> bool:
@@ -95,9 +96,9 @@ class Station(AbstractContextManager["Station"]):
         """The averaging time of the sensor behind `power_signal`."""
         return window.power_window_s(self.feed, self.power_signal)
 
-    def edges(self, count: int, least_s: float = energy.LEAST_S) -> list[Edge] | Absent:
+    def edges(self, count: int, least_s: float = ticks.LEAST_S) -> list[Edge] | Absent:
         """The next `count` moves of the energy counter or more, or its fault. To be called in the sampling thread."""
-        return energy.watch({"": self.device.energy_j}, self._clock, self._wait, count=count, least_s=least_s)[""]
+        return ticks.watch({"": self.device.energy_j}, self._clock, self._wait, count=count, least_s=least_s)[""]
 
     def source(self) -> TelemetrySource | Absent:
         """For the record of the run: the sensors, or why there are none."""
@@ -207,11 +208,11 @@ class Watch:
         """
         ended = _JUST_ENDED.get(coming)
         if ended is not None and phases:
-            after = self._station.edges(_CLOSING_EDGES, energy.closing_s(tick_s))
+            after = self._station.edges(_CLOSING_EDGES, ticks.closing_s(tick_s))
             if isinstance(after, Absent):
                 return after
             self._closing[ended] = after
-            edges = energy.resting(after, phases[-1].end_ns)
+            edges = ticks.resting(after, phases[-1].end_ns)
         else:
             opening = self._station.edges(_OPENING_EDGES)
             if isinstance(opening, Absent):
@@ -224,8 +225,8 @@ class Watch:
             if isinstance(later, Absent):
                 return later
             edges = [first, *later]
-            self._idle[_IDLE_AT[coming]] = energy.draw(edges)
-        self._opening[coming] = energy.opening(edges)
+            self._idle[_IDLE_AT[coming]] = ticks.draw(edges)
+        self._opening[coming] = ticks.opening(edges)
         return None
 
     def _sample_idle(self, index: int) -> None:
@@ -307,7 +308,7 @@ class Watch:
             tick_s=None if isinstance(station.tick_s, Absent) else station.tick_s,
             idle_power_w=None if idle is None else idle.power_w,
             idle_power_error_w=None if idle is None else idle.error_w,
-            energy={name: _energy(best, judged[name].trapezoid) for name, best in energies.items()},
+            energy={name: window.recorded(best, judged[name].trapezoid) for name, best in energies.items()},
             energy_absent={name: j.best.reason for name, j in judged.items() if isinstance(j.best, Absent)},
             window=signals,
             window_absent=missing,
@@ -371,28 +372,6 @@ class Watch:
             if listed is not None and listed.status == "ok" and listed.value:
                 pids = ", ".join(str(process["pid"]) for process in listed.value[:5])  # type: ignore[index,union-attr,call-overload]
                 yield f"other processes used the device {when} the measurement: {len(listed.value)} (PID {pids})"  # type: ignore[arg-type]
-
-
-def _energy(best: WindowEnergy, trapezoid: WindowEnergy | Absent) -> Energy:
-    """For the record of a repeat."""
-    trapezoid_j = None if isinstance(trapezoid, Absent) else trapezoid.energy_j
-    known = {
-        "above_idle_j": best.above_idle_j,
-        "above_idle_error_j": best.above_idle_error_j,
-        "trapezoid_j": trapezoid_j,
-        "disagreement": None if trapezoid_j is None or best.energy_j <= 0 else trapezoid_j / best.energy_j - 1,
-    }
-    reasons = dict.fromkeys(("above_idle_j", "above_idle_error_j"), "idle power was not measured")
-    no_trapezoid = trapezoid.reason if isinstance(trapezoid, Absent) else "the counter did not move"
-    reasons |= dict.fromkeys(("trapezoid_j", "disagreement"), no_trapezoid)
-    return Energy(
-        method=best.method,  # type: ignore[arg-type]
-        seconds=best.seconds,
-        energy_j=best.energy_j,
-        error_j=best.error_j,
-        **known,
-        absent={name: reasons[name] for name, value in known.items() if value is None},
-    )
 
 
 def _match(backends: Sequence[Backend], identity: Mapping[str, Any]) -> Match | Absent:

@@ -8,10 +8,12 @@ from itertools import pairwise
 
 from gpuprof.absent import Absent
 from gpuprof.record.part import SensorReading, Summary
+from gpuprof.record.repeat import Energy
 from gpuprof.telemetry import energy, summary
 from gpuprof.telemetry.device import LASTING, NoReading, ThrottleCounters, reading
-from gpuprof.telemetry.energy import Bracket, Draw, Edge, WindowEnergy
+from gpuprof.telemetry.energy import WindowEnergy
 from gpuprof.telemetry.sampler import Feed
+from gpuprof.telemetry.ticks import Bracket, Draw, Edge
 from gpuprof.throttling import NONE, throttled
 
 Brackets = tuple[Bracket, Sequence[Edge]]  # the counter before a window and after it
@@ -75,6 +77,28 @@ def _fell(feed: Feed, opening: Bracket, after: Sequence[Edge]) -> Absent | None:
     readings = [low.energy_j, *(joules for joules in between if joules == joules), high.energy_j]
     fell = max(a - b for a, b in pairwise(readings))
     return Absent(f"the energy counter fell by {fell:.3f} J during the window") if fell > _CACHED_J else None
+
+
+def recorded(best: WindowEnergy, trapezoid: WindowEnergy | Absent) -> Energy:
+    """For the record of a repeat."""
+    trapezoid_j = None if isinstance(trapezoid, Absent) else trapezoid.energy_j
+    known = {
+        "above_idle_j": best.above_idle_j,
+        "above_idle_error_j": best.above_idle_error_j,
+        "trapezoid_j": trapezoid_j,
+        "disagreement": None if trapezoid_j is None or best.energy_j <= 0 else trapezoid_j / best.energy_j - 1,
+    }
+    reasons = dict.fromkeys(("above_idle_j", "above_idle_error_j"), "idle power was not measured")
+    no_trapezoid = trapezoid.reason if isinstance(trapezoid, Absent) else "the counter did not move"
+    reasons |= dict.fromkeys(("trapezoid_j", "disagreement"), no_trapezoid)
+    return Energy(
+        method=best.method,  # type: ignore[arg-type]
+        seconds=best.seconds,
+        energy_j=best.energy_j,
+        error_j=best.error_j,
+        **known,
+        absent={name: reasons[name] for name, value in known.items() if value is None},
+    )
 
 
 def power_window_s(feed: Feed, power_signal: str | None) -> float:

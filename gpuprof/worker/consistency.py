@@ -25,7 +25,7 @@ from gpuprof.worker.network import build_network, definition, on_meta
 from gpuprof.worker.step import Stepper
 from gpuprof.workloads.case import CaseSpec
 
-_MOST_ROWS = 4
+_LEAST_ROWS, _MOST_ROWS = 2, 4
 _ORDERS = 1021  # different ones, before they recur; a prime, so that no power of two is a multiple
 _AT_ONCE = 1 << 22  # numbers that are compared in one piece, in double precision
 
@@ -107,12 +107,13 @@ def _rows(case: CaseSpec) -> int | Absent:
 
     One row alone cannot be normalised when training.
     """
-    if case.batch_size > _MOST_ROWS:
-        return next((n for n in range(_MOST_ROWS, 1, -1) if case.batch_size % n == 0), _MOST_ROWS)
-    longer = case.lengths != small_lengths(case)
-    if longer and case.batch_size == _MOST_ROWS:
-        return _MOST_ROWS // 2
-    return Absent(f"a batch of {case.batch_size} is no larger than what the reference gate runs")
+    size = case.batch_size
+    if size <= definition(case)[0].gate_batch_size and case.lengths == small_lengths(case):
+        return Absent(f"a batch of {size} is no larger than what the reference gate runs")
+    if size < 2 * _LEAST_ROWS or (size < 2 * _MOST_ROWS and size % 2):
+        return Absent(f"a batch of {size} does not hold a few rows twice")
+    most = min(_MOST_ROWS, size // 2)
+    return next((n for n in range(most, 1, -1) if size % n == 0), most)
 
 
 def _batches(case: CaseSpec, device: ComputeDevice, rows: int) -> _Batches | None:

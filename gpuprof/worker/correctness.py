@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_map
 
-from gpuprof.absent import Absent
+from gpuprof.absent import NOT_FINITE, Absent
 from gpuprof.record.case import Correctness
 from gpuprof.worker import precision, seeded
 from gpuprof.worker.device import ComputeDevice
@@ -174,7 +174,7 @@ def judge(
     passes, wrong = tolerance
     verdict = "wrong" if not finite or worst > wrong else "drift" if worst > passes else "pass"
     absent = {
-        name: "not part of inference" if value is None else "not finite, or against a reference of zero"
+        name: "not part of inference" if value is None else NOT_FINITE
         for name, value in errors.items()
         if value is None or not math.isfinite(value)
     }
@@ -202,7 +202,7 @@ def joined(found: dict[str, Any], batch_error: float | Absent) -> dict[str, Any]
         absent["batch_error"] = batch_error.reason
     else:
         if not known:
-            absent["batch_error"] = "not finite, or against a reference of zero"
+            absent["batch_error"] = NOT_FINITE
         if verdict != "wrong" and (not known or batch_error > found["wrong_above"]):
             verdict, found_by = "wrong", "batch"
         elif verdict == "pass" and batch_error > found["tolerance"]:

@@ -212,14 +212,18 @@ class ComputeDevice:
         torch.cuda.current_stream().wait_stream(side)
         recorded: list[tuple[Any, Any]] = []
         for _ in range(graphs):
-            graph = torch.cuda.CUDAGraph()
+            graph, fault = torch.cuda.CUDAGraph(), None
             try:
                 with torch.cuda.graph(graph, pool=recorded[0][0].pool() if recorded else None, stream=side):
-                    # Detached at once: a loss holds what was captured for it until the next capture is over.
-                    output = tree_map(torch.Tensor.detach, step())
+                    try:
+                        # Detached at once: a loss holds what was captured for it until the next capture is over.
+                        output = tree_map(torch.Tensor.detach, step())
+                    except Exception as error:
+                        fault = error
+                        raise
             except RuntimeError as error:
                 # Ending a capture that failed raises in its turn, and hides what went wrong in it.
-                raise error.__context__ or error from None
+                raise fault or error from None
             recorded.append((graph, output))
         position = -1
 

@@ -34,8 +34,8 @@ import time
 from typing import NamedTuple
 
 from gpuprof.absent import Absent
-from gpuprof.telemetry import energy
-from gpuprof.telemetry.energy import Edge
+from gpuprof.telemetry import energy, ticks
+from gpuprof.telemetry.ticks import Edge
 
 IDLE_W, LOAD_W, LOW_W = 80.0, 500.0, 150.0
 LEAST, MOST_TIMES, NEVER_MIND = 0.90, 3.0, 0.001
@@ -74,7 +74,7 @@ class Gpu:
 
     def __init__(self, rng: random.Random, cell: Cell) -> None:
         self.rng, self.cell = rng, cell
-        fast = cell.tick_s < energy.POLL_S
+        fast = cell.tick_s < ticks.POLL_S
         self.unit_j = 2**-16 if fast else 1e-3
         self.call_s = rng.uniform(2e-5, 1e-4) if fast else rng.uniform(5e-5, 3e-3)
         self.phase_s = rng.random() * cell.tick_s
@@ -141,7 +141,7 @@ class Gpu:
         return int(self.now_s * 1e9)
 
     def edges(self, count: int, least_s: float) -> list[Edge]:
-        found = energy.watch({"": self.read}, self.clock, self.wait, count=count, least_s=least_s)[""]
+        found = ticks.watch({"": self.read}, self.clock, self.wait, count=count, least_s=least_s)[""]
         assert not isinstance(found, Absent), found.reason
         return found
 
@@ -152,13 +152,13 @@ def window(rng: random.Random, cell: Cell, lag_s: tuple[float, float] | None) ->
     gpu.wait(rng.random())
     _, warm_end = gpu.work(WARM_UP_S)
     gpu.wait(1e-3)
-    after = gpu.edges(4, energy.closing_s(cell.tick_s))
-    before = energy.opening(energy.resting(after, int(warm_end * 1e9)))
+    after = gpu.edges(4, ticks.closing_s(cell.tick_s))
+    before = ticks.opening(ticks.resting(after, int(warm_end * 1e9)))
     gpu.wait(2e-3)
     start, end = gpu.work(cell.seconds)
     truth = gpu.joules(end) - gpu.joules(start)
     gpu.wait(1e-3)
-    after = gpu.edges(4, energy.closing_s(cell.tick_s))
+    after = gpu.edges(4, ticks.closing_s(cell.tick_s))
     found = energy.by_counter(before, after, int(start * 1e9), int(end * 1e9), None, lag_s)
     assert not isinstance(found, Absent), found.reason
     return found.energy_j - truth, found.error_j, truth

@@ -26,7 +26,7 @@ def test_what_runs_and_what_does_not_stands_in_a_table(checked):
     assert done.code == 0, done.err
     rows = [line.split() for line in done.out.splitlines()]
     assert ["rnn-train-ieee-b32-t100-eager", "pass", "ieee"] in [row[:3] for row in rows]
-    assert ["rnn-train-ieee-b32-t100-graph", "unsupported", "ieee"] in [row[:3] for row in rows]
+    assert ["rnn-train-ieee-b32-t100-graph", "unsupported"] in rows  # it ran in nothing
     assert done.out.splitlines()[-1] == "2 checked: 1 pass, 1 unsupported"
     assert "[1/2] rnn-train-ieee-b32-t100-eager: pass   (" in done.err
     assert list(place.iterdir()) == [], "nothing is stored"

@@ -7,9 +7,9 @@ import random
 from collections.abc import Callable
 
 from gpuprof.absent import Absent
-from gpuprof.telemetry import energy
+from gpuprof.telemetry import energy, ticks
 from gpuprof.telemetry.device import NoReading
-from gpuprof.telemetry.energy import Bracket, Draw, Edge
+from gpuprof.telemetry.ticks import Bracket, Draw, Edge
 from support.virtual import S, World
 
 IDLE_W, LOAD_W = 80.0, 650.0
@@ -80,9 +80,9 @@ def steady_gpu(tick_s: float, watts: float = 400.0, **more) -> tuple[World, Gpu]
 
 
 def watched(
-    world: World, gpu: Gpu, count: int, wait: Callable[[float], None] | None = None, least_s: float = energy.LEAST_S
+    world: World, gpu: Gpu, count: int, wait: Callable[[float], None] | None = None, least_s: float = ticks.LEAST_S
 ) -> list[Edge]:
-    edges = energy.watch({"": gpu.read}, world.now, wait or world.wait, count=count, least_s=least_s)[""]
+    edges = ticks.watch({"": gpu.read}, world.now, wait or world.wait, count=count, least_s=least_s)[""]
     assert not isinstance(edges, Absent), edges
     return edges
 
@@ -102,7 +102,7 @@ def measure(
     if idle_s:
         wait(idle_s)
         last = watched(world, gpu, 1, wait)
-    floor = energy.draw([first[0], last[-1]])
+    floor = ticks.draw([first[0], last[-1]])
     before = Bracket(last[-1], floor)
     wait(1e-3)
     start = world.now()
@@ -113,10 +113,10 @@ def measure(
     gpu.switch(end / 1e9 - rng.uniform(0, energy.MARK_S), around)
     truth = gpu.joules(end / 1e9) - gpu.joules(start / 1e9)
     wait(1e-3)
-    edges = watched(world, gpu, 4, wait, energy.closing_s(tick_s))
+    edges = watched(world, gpu, 4, wait, ticks.closing_s(tick_s))
     idle = None
     if idle_s:
         wait(idle_s)
-        idle = energy.idle_of(floor, energy.draw([edges[-1], *watched(world, gpu, 1, wait)]))
+        idle = energy.idle_of(floor, ticks.draw([edges[-1], *watched(world, gpu, 1, wait)]))
     found = energy.by_counter(before, edges, start, end, idle)
     return found, truth, (end - start) / 1e9

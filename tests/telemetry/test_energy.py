@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuprof.absent import Absent
-from gpuprof.telemetry import energy
+from gpuprof.telemetry import energy, ticks
 from gpuprof.telemetry.device import NoReading
-from gpuprof.telemetry.energy import Bracket, Draw, Edge
+from gpuprof.telemetry.ticks import Bracket, Draw, Edge
 from support.counted import IDLE_W, LOAD_W, MS, Constant, Gpu, Square, measure, steady_gpu, watched
 from support.virtual import S, World
 
@@ -31,8 +31,8 @@ def test_edges_are_where_the_counter_moved_give_or_take_the_slack(tick_s):
         tick = round((seconds - gpu.phase_s) / tick_s) * tick_s + gpu.phase_s
         assert abs(seconds - tick) <= edge.slack_s / 2 + 1e-6
         assert edge.energy_j == pytest.approx(gpu.joules(tick), abs=2e-3)
-        assert energy.POLL_S < edge.slack_s < energy.POLL_S + 3 * gpu.latency_s
-    assert energy.tick_s(edges) == pytest.approx(tick_s, abs=energy.POLL_S)
+        assert ticks.POLL_S < edge.slack_s < ticks.POLL_S + 3 * gpu.latency_s
+    assert ticks.tick_s(edges) == pytest.approx(tick_s, abs=ticks.POLL_S)
 
 
 def test_a_slow_call_makes_the_slack_wider():
@@ -50,7 +50,7 @@ def test_stuck_backward_and_absent_counters_say_what_is_wrong():
             world.wait(seconds)
 
         before = world.now()
-        found = energy.watch({"x": gpu.read}, world.now, wait, count=5)["x"]
+        found = ticks.watch({"x": gpu.read}, world.now, wait, count=5)["x"]
         assert isinstance(found, Absent)
         assert world.now() - before < 4 * S
         return found.reason
@@ -68,7 +68,7 @@ def test_stuck_backward_and_absent_counters_say_what_is_wrong():
     assert first_word(forbid) == "the counter is for root alone"
     world, gpu = steady_gpu(0.1)
     gpu.frozen = True
-    assert energy.watch({"x": gpu.read}, world.now, world.wait, count=1) == {
+    assert ticks.watch({"x": gpu.read}, world.now, world.wait, count=1) == {
         "x": Absent("the energy counter did not move for 1.5 s")
     }
     assert "backwards" in first_word(freeze)  # the value it had long ago
@@ -81,7 +81,7 @@ def test_fast_counters_are_watched_on_for_the_slow_ones_and_broken_ones_hold_nob
     dead = Gpu(world, Constant(300), tick_s=0.1)
     dead.fault = NoReading("none", "unsupported")
     before = world.now()
-    found = energy.watch({"fast": fast.read, "slow": slow.read, "dead": dead.read}, world.now, world.wait, count=3)
+    found = ticks.watch({"fast": fast.read, "slow": slow.read, "dead": dead.read}, world.now, world.wait, count=3)
     assert found["dead"] == dead.fault
     assert dead.calls == 1
     assert len(found["slow"]) == 3
@@ -94,14 +94,14 @@ def test_fast_counters_are_watched_on_for_the_slow_ones_and_broken_ones_hold_nob
 def test_power_is_never_told_from_edges_a_moment_apart():
     world, gpu = steady_gpu(0.001, watts=500)
     edges = watched(world, gpu, 1)
-    assert (edges[-1].t_ns - edges[0].t_ns) / 1e9 > 0.9 * energy.LEAST_S - 2 * energy.POLL_S
-    beside = energy.draw(edges)
+    assert (edges[-1].t_ns - edges[0].t_ns) / 1e9 > 0.9 * ticks.LEAST_S - 2 * ticks.POLL_S
+    beside = ticks.draw(edges)
     assert beside.error_w / beside.power_w < 0.03
     assert abs(beside.power_w - 500) < 4 * beside.error_w
 
 
 def test_no_counters_at_all():
-    assert energy.watch({}, World().now, World().wait, count=3) == {}
+    assert ticks.watch({}, World().now, World().wait, count=3) == {}
 
 
 def test_draw_is_unbiased_and_its_error_is_what_it_scatters_by():
@@ -111,7 +111,7 @@ def test_draw_is_unbiased_and_its_error_is_what_it_scatters_by():
         world = World()
         gpu = Gpu(world, Constant(400), tick_s=0.1, phase_s=rng.random() / 10, latency_s=rng.uniform(2e-5, 5e-4))
         edges = watched(world, gpu, 2, lambda s, w=world: w.wait(s + rng.expovariate(1e4)))
-        found.append(energy.draw(edges))
+        found.append(ticks.draw(edges))
     z = [(d.power_w - 400) / d.error_w for d in found]
     assert abs(statistics.fmean(z)) < 0.2
     assert 0.7 < statistics.stdev(z) < 1.3
@@ -147,7 +147,7 @@ def test_by_counter_has_no_bias_and_its_error_covers_the_truth(name, tick_s, idl
     rms = math.sqrt(statistics.fmean(one * one for one in z))
     # With a tick far below the polling interval the edge is known better than is claimed.
     # What could not be seen, a short tail between two slow ticks, is in the claim as well.
-    assert (0.2 if tick_s < energy.POLL_S else 0.33) < rms < 1.5
+    assert (0.2 if tick_s < ticks.POLL_S else 0.33) < rms < 1.5
     assert all(found.method == "counter" and found.seconds == seconds for found, _, seconds in trials)
 
 
@@ -197,13 +197,13 @@ def test_a_counter_that_lags_gives_no_bias(lag_s, tick_s):
         read = gpu.joules
         gpu.joules = lambda t, read=read: read(max(t - lag_s, 0.0))
         world.wait(1.0 + rng.random())
-        before = energy.opening(watched(world, gpu, 3))
+        before = ticks.opening(watched(world, gpu, 3))
         start = world.now()
         gpu.switch(start / 1e9, Constant(500))
         world.wait(2.0)
         end = world.now()
         gpu.switch(end / 1e9, Constant(100))
-        after = watched(world, gpu, 4, least_s=energy.closing_s(tick_s))
+        after = watched(world, gpu, 4, least_s=ticks.closing_s(tick_s))
         found = energy.by_counter(before, after, start, end, None)
         errors.append(found.energy_j / 1000.0 - 1)
     assert abs(statistics.fmean(errors)) < 2e-3
@@ -222,8 +222,8 @@ def test_a_counter_that_was_reset_inside_the_window_gives_no_energy():
 @pytest.mark.parametrize(
     "fold",
     [
-        energy.draw,
-        energy.opening,
+        ticks.draw,
+        ticks.opening,
         lambda edges: energy.by_counter(Bracket(edges[0], Draw(100.0, 1.0)), edges, 15 * S, 16 * S, None),
     ],
 )

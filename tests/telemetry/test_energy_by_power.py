@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from gpuprof.absent import Absent
 from gpuprof.telemetry import energy
-from gpuprof.telemetry.energy import Draw, WindowEnergy
+from gpuprof.telemetry.energy import WindowEnergy
+from gpuprof.telemetry.ticks import Draw
 from support.counted import IDLE_W, Constant, Gpu, Square, measure
 from support.virtual import S, World
 

@@ -81,6 +81,24 @@ def test_every_variant_is_looked_at(variant, mode, monkeypatch):
     assert hasattr(device, "captured") == (variant == "graph")
 
 
+@pytest.mark.parametrize("variant", ["compile", "graph"])
+def test_the_losses_of_training_are_those_of_the_code_that_is_timed(variant, monkeypatch):
+    """A fault that only the compiled or captured step has; predictions and gradients come from the plain network."""
+    stepper = consistency.Stepper
+
+    def faulty(asked, *rest):
+        made = stepper(replace(asked, variant="eager"), *rest)
+        if asked.variant == variant:
+            step = made.step
+            made.step = lambda: [2 * loss for loss in step()]
+        return made
+
+    monkeypatch.setattr(consistency, "Stepper", faulty)
+    found = consistency._differences(case("toyfault", variant=variant, batch_size=32, params={"fault": "none"}), CPU)
+    assert found["losses"] > 0.4
+    assert max(found["gradients"], found["predictions"]) < 1e-5
+
+
 def test_a_loss_that_is_no_mean_leaves_the_predictions(monkeypatch):
     chat = type(workloads.get("toychat"))
     losses = chat.losses
@@ -100,6 +118,17 @@ def test_switches_are_those_of_the_case_after_a_plain_run():
 def test_long_sequences_are_held_against_two_rows():
     assert consistency.error(case("toychat", seq_len=120, batch_size=4), CPU, 1e-4) < 1e-5
     assert isinstance(consistency.error(case("toychat", batch_size=4), CPU, 1e-4), Absent)
+
+
+@pytest.mark.parametrize("batch_size", [5, 7])
+def test_a_batch_that_holds_no_few_rows_twice_is_not_checked(batch_size):
+    assert "twice" in consistency.error(case("rnn", batch_size=batch_size), CPU, 1e-4).reason
+
+
+def test_more_than_the_gate_of_a_workload_runs_is_checked():
+    """VGG16's has two rows, so that a batch of four is one that nothing else looks at."""
+    assert consistency._rows(case("vgg16", batch_size=4)) == 2
+    assert "no larger" in consistency._rows(case("vgg16", batch_size=2)).reason
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 4])

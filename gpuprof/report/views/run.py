@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gpuprof import case_keys
-from gpuprof.absent import Absent
+from gpuprof.absent import NOT_FINITE, Absent
 from gpuprof.case_keys import NAMED, Role
 from gpuprof.metrics import BY_KEY, METRICS, Reading
 from gpuprof.report.views.sensors import unsampled
@@ -261,12 +261,15 @@ def _verdict(case: Case, *, wide: bool = True) -> RenderableType:
         return Text(f"unknown: {correctness.absent['verdict']}" if wide else "?", "yellow")
     text = Text().append(correctness.verdict, _VERDICTS[correctness.verdict])
     errors = (correctness.output_error, correctness.loss_curve_error, correctness.gradient_norm_error)
+    wild = {name for name, why in correctness.absent.items() if why == NOT_FINITE}
     worst = max((e for e in errors if e is not None), default=None)
-    if wide and worst is not None:
+    if wide and (worst is not None or wild):
+        size = "not finite" if wild - {"batch_error"} or worst is None else f"{worst:.1e}"
         limit = f"pass limit {correctness.tolerance:g}"
-        text.append(f"   at batch {correctness.batch_size}: largest error {worst:.1e} ({limit})", "dim")
-    if wide and correctness.batch_error is not None:
-        text.append(f"; at batch {case.batch_size} against a few rows: {correctness.batch_error:.1e}", "dim")
+        text.append(f"   at batch {correctness.batch_size}: largest error {size} ({limit})", "dim")
+    if wide and (correctness.batch_error is not None or "batch_error" in wild):
+        size = "not finite" if correctness.batch_error is None else f"{correctness.batch_error:.1e}"
+        text.append(f"; at batch {case.batch_size} against a few rows: {size}", "dim")
     return text
 
 
