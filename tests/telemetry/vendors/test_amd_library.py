@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from gpuprof import throttling
 from gpuprof.telemetry.device import NoReading
-from gpuprof.telemetry.vendors import amd_library
+from gpuprof.telemetry.vendors import amd_library, amd_numbers, amd_wrapper
 from support import simulators
 from support.backends import (
     AMD_FIELDS,
@@ -120,7 +120,7 @@ def test_the_newest_rocm_comes_first(monkeypatch, tmp_path):
     for name in names:
         (tmp_path / name / "share/amd_smi/amdsmi").mkdir(parents=True)
         (tmp_path / name / "share/amd_smi/amdsmi/__init__.py").touch()
-    found = [place.parts[-3] for place, _ in amd_library._candidates() if place and place.is_relative_to(tmp_path)]
+    found = [place.parts[-3] for place, _ in amd_wrapper._candidates() if place and place.is_relative_to(tmp_path)]
     assert found == ["core-10.0", "core-9.1", "core-7.14"]
 
 
@@ -191,4 +191,4 @@ def test_no_bytes_of_firmware_make_a_signal_leave_its_range(first, later):
     (45, "thermal"), (46, "hw_slowdown"), (47, "hw_slowdown"), (63, "other"),
 ])  # fmt: skip
 def test_amd_throttle_bits(bit, reason):
-    assert throttling.reasons(int(amd_library.throttle(1 << bit))) == [reason]
+    assert throttling.reasons(int(amd_numbers.throttle(1 << bit))) == [reason]
