@@ -328,12 +328,12 @@ def promised(gpu: dict, scenario: dict) -> dict[str, Any]:
         "partition": f"{partition} {gpu['partition_id']}" if partition not in (None, "SPX") else partition,
         "power_limit_min_w": limit.get("min") or None,  # the library zero-fills what it cannot read
         "fan_pct": speed and 100 * speed / 255,
-        "performance_state": "auto",
+        "performance_state": gpu["perf_level"],
         "power_instant_w": instant_w and math.floor(instant_w + 0.5),  # the firmware knows whole watts
         "power_average_w": average_w and math.floor(average_w + 0.5),
         "temperature_core_c": celsius.get("edge"),
         "temperature_hotspot_c": celsius.get("hotspot"),
-        "throttle": gpu["throttle_bits"],
+        "throttle": scenario["promises"].get("throttle", gpu["throttle_bits"]),
     }
 
 

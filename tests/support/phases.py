@@ -84,7 +84,7 @@ def torch_says(gpu: dict, index: int = 0) -> dict:
     if gpu["vendor"] == "nvidia":
         uuid = gpu["uuid"].removeprefix("GPU-")
     else:
-        uuid = gpu["hip_uuid"].removeprefix("GPU-").encode().hex() or None
+        uuid = (gpu["hip_uuid"] or "").removeprefix("GPU-").encode().hex() or None
     return {
         "kind": "gpu",
         "vendor": gpu["vendor"],

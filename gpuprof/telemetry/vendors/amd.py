@@ -24,6 +24,7 @@ from gpuprof.telemetry.vendors.amd_numbers import (
     named,
     percent,
     positive,
+    serial_number,
     watts,
 )
 from gpuprof.telemetry.vendors.amd_packages import Packages, pci_address
@@ -143,9 +144,9 @@ class AmdDevice(Device):
         name = mapped(asic, lambda a: named(a.market_name, "market name"))
         if isinstance(name, NoReading):
             name = mapped(board, lambda b: named(b.product_name, "product name"))
-        serial = mapped(board, lambda b: named(b.product_serial, "product serial"))
+        serial = mapped(board, lambda b: serial_number(b.product_serial))
         if isinstance(serial, NoReading):
-            serial = mapped(asic, lambda a: named(a.asic_serial, "serial"))
+            serial = mapped(asic, lambda a: serial_number(a.asic_serial))
         graphics = mapped(asic, lambda a: positive(getattr(a, "target_graphics_version", 0), "graphics version"))
         return {
             "name": name,

@@ -47,6 +47,14 @@ def named(value: Any, name: str) -> str | NoReading:
     return text if text and text != "N/A" else NoReading(f"the device reports no {name}", "unsupported")
 
 
+def serial_number(value: Any) -> str | NoReading:
+    """A serial, as a C string. Boards whose serial nobody wrote say 0, which is none that two could have in common."""
+    text = named(value, "serial")
+    if isinstance(text, NoReading) or text.removeprefix("0x").strip("0"):
+        return text
+    return NoReading(f"the device reports no serial ({text})", "unsupported")
+
+
 # What an idle device may report as 0 for a while.
 _SLEEPING = ("current_gfxclk", "current_uclk", "clock", "current_socket_power", "average_socket_power", "power")
 # Firmware reports "none" as all ones of the field's width, and the library copies that into wider fields.

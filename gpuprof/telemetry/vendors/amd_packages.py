@@ -6,7 +6,7 @@ from typing import Any
 
 from gpuprof.telemetry.device import NoReading, mapped
 from gpuprof.telemetry.vendors.amd_library import Smi
-from gpuprof.telemetry.vendors.amd_numbers import named, watts
+from gpuprof.telemetry.vendors.amd_numbers import serial_number, watts
 
 # PCI device ids (the kernel's amdgpu_drv.c and the PCI ID repository). An MI210, 0x740f, is one die.
 _TWO_DIES = (0x7408, 0x740C)  # MI250X, MI250
@@ -71,9 +71,8 @@ def _board(smi: Smi, handle: Any) -> tuple[int, str | None] | None:
     if kind not in _TWO_DIES:
         return None
     board = smi.struct("amdsmi_get_gpu_board_info", "amdsmi_board_info_t", handle)
-    serial = mapped(board, lambda b: named(b.product_serial, "product serial"))
-    # Boards whose serial nobody wrote say "0".
-    return kind, None if isinstance(serial, NoReading) or not serial.strip("0") else serial
+    serial = mapped(board, lambda b: serial_number(b.product_serial))
+    return kind, None if isinstance(serial, NoReading) else serial
 
 
 def _power_reported(smi: Smi, handle: Any) -> bool:

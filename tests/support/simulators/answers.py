@@ -10,6 +10,7 @@ from typing import Any
 MIB = 1 << 20
 MS_PER_S, NS_PER_S = 1e3, 1e9
 GT_PER_S = {None: None, 1: 2.5, 2: 5.0, 3: 8.0, 4: 16.0, 5: 32.0}  # by PCIe generation
+PERF_LEVELS = {None: None, "auto": 0, "low": 1, "high": 2}  # amdsmi_dev_perf_level_t
 NO_POWER = {False: 0xFFFF, True: 0xFFFFFFFF}  # what amdsmi_get_power_info says for "none": the library's habit changed
 
 
@@ -268,7 +269,7 @@ def _amd(gpu: dict, index: int) -> dict[str, Any]:
             "energy_accumulator": energy,
             "system_clock_counter": clock,
             "current_gfxclk": clock_mhz.get("core"),
-            "current_gfxclks": [clock_mhz["core"]] * gpu["clock_domains"] if clock_mhz else None,
+            "current_gfxclks": [clock_mhz["core"]] * gpu["clock_domains"] if clock_mhz.get("core") else None,
             "current_uclk": clock_mhz.get("memory"),
             "throttle_status": gpu["throttle_bits"],
             "indep_throttle_status": gpu["throttle_bits"],
@@ -295,7 +296,7 @@ def _amd(gpu: dict, index: int) -> dict[str, Any]:
         "gpu_fan_speed.0.value": _scaled(gpu["fan_rpm"], 255 / gpu["fan_rpm_max"]),  # of 255
         "gpu_fan_speed_max.0.value": None if gpu["fan_rpm"] is None else 255,
         "gpu_ecc_enabled.value": int(ecc["enabled"]) if ecc else None,  # a bit for each block
-        "gpu_perf_level.value": 0,  # automatic
+        "gpu_perf_level.value": PERF_LEVELS[gpu["perf_level"]],
         "gpu_process_list": None if gpu["processes"] is None else len(gpu["processes"]),
     }
     for i, process in enumerate(gpu["processes"] or ()):
