@@ -6,6 +6,7 @@ import ctypes
 import json
 import math
 import shutil
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -83,6 +84,26 @@ def test_rocm_10_does_not_fit_the_wrapper_and_the_rest_goes_on(ask, devices_comm
     done = devices_command("two_and_two", "--json", release="ROCm 10")
     assert [d["id"] for d in json.loads(done.stdout)] == ["nvidia:0", "nvidia:1", "cpu"]
     assert "does not fit" in devices_command("two_and_two", release="ROCm 10").stdout
+
+
+def test_a_library_that_lacks_another_is_told_in_the_loaders_words(ask, releases, tmp_path):
+    """Each wrapper drops or prints them: "not found" sends people to look for a file that is there."""
+    here = tmp_path / "lib"
+    here.mkdir()
+    for name, source in (("libdrm_gone.so.2", "int gone;"), ("libamd_smi.so", "extern int gone; int *here = &gone;")):
+        (here / f"{name}.c").write_text(source)
+        needs = [] if "gone" in name else [here / "libdrm_gone.so.2"]
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", here / name, here / f"{name}.c", *needs], check=True)
+    (here / "libdrm_gone.so.2").unlink()
+    place = {"LD_LIBRARY_PATH": str(here), "ROCM_HOME": str(tmp_path), "ROCM_PATH": str(tmp_path)}
+    code = "say([amd.fault.reason, amd.fix])"
+    for release in ("usual", "amdsmi 6.1.2"):
+        if release != "usual":
+            shutil.copytree(releases[release] / "share", tmp_path / "share")
+        reason, fix = ask("mi300x_spx", code, **place)
+        assert "libamd_smi.so could not be loaded: " in reason and "not found" not in reason
+        assert "libdrm_gone.so.2: cannot open shared object file" in reason
+        assert "install the file that the loader names" in fix
 
 
 def rocm_with_amdsmi(releases: Libraries, place: Path, marker: str) -> Path:
