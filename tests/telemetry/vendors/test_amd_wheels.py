@@ -52,6 +52,23 @@ say([shown(again.fault), len(again.devices), "ROCM_PATH" in os.environ])
 
 
 @needs_libraries
+@pytest.mark.parametrize("version", ["6.0.2", "6.1.2"])
+def test_a_wrapper_of_pip_needs_no_variable_either(ask, version):
+    code = """
+from pathlib import Path
+from gpuprof.telemetry.vendors import amd_wrapper
+amd_wrapper._forget()
+amd_wrapper._ROCM = Path(os.environ.pop("ROCM_HOME"))
+del os.environ["ROCM_PATH"]
+sys.path.insert(0, str(amd_wrapper._ROCM / "share" / "amd_smi"))
+amd_wrapper._candidates = lambda: iter([(None, "amdsmi in this Python")])
+again = telemetry.amd.open_backend()
+say([shown(again.fault), len(again.devices), "ROCM_PATH" in os.environ])
+"""
+    assert ask("mi300x_spx", code, f"amdsmi {version}") == [None, 1, False]
+
+
+@needs_libraries
 @pytest.mark.parametrize("version", ["6.1.2", "6.2.4"])
 def test_a_wrapper_with_a_stub_of_every_symbol_is_not_taken_for_a_simulation(ask, version):
     code = """
