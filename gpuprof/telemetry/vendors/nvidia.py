@@ -103,7 +103,7 @@ class NvidiaDevice(Device):
     def _sharing(self, seen: int) -> int | None:
         """How many MIG instances share the GPU, None where some may be hidden.
 
-        A container sees its own instances alone, and may not ask for the GPU's memory (nvidia_gpu_exporter's captures).
+        A container sees the instances that it was given, and may not ask for the GPU's memory.
         """
         memory = self._gpu.ask("nvmlDeviceGetMemoryInfo")
         restricted = isinstance(memory, NoReading) and memory.status == "no_permission"

@@ -283,7 +283,7 @@ def test_a_driver_library_that_lacks_a_dependency_is_not_told_as_missing(ask, tm
 
 
 def test_a_driver_library_of_no_bytes_is_told_as_such(ask, tmp_path):
-    """As containers have it whose runtime mounted none of the driver's files over the image's placeholders."""
+    """As a placeholder is over which a container's runtime mounted no driver."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / nvml.SONAME).touch()
     (status, reason), fix, _ = ask({"gpus": []}, NO_NVML, LD_LIBRARY_PATH=str(tmp_path / "empty"))

@@ -1,4 +1,8 @@
-"""States of real cards, as their owners published them: no wrong value, unit or scope, and no check without a cause."""
+"""States of real cards, as their owners published them: no wrong value, unit or scope, and no check without a cause.
+
+nvidia-smi's output tells neither the energy counter nor NVML's whole version nor its number of an architecture: those
+are made as for other scenarios. Where it has one power reading, its kind is what nvml.h says of the architecture.
+"""
 
 from __future__ import annotations
 
