@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "gpuprof"
 PLAIN = {"None", "bool", "int", "float", "bytes", "Absent", "NoReading"}
 NO_REASONS = {
     # Where to look for a module, None for wherever Python looks by itself; the text is what the place is called.
-    "telemetry/vendors/amd_library.py": ["tuple[Path | None, str]"],
+    "telemetry/vendors/amd_wrapper.py": ["tuple[Path | None, str]"],
 }
 REASONS = ("absent", "why_not")  # as names of texts, for instance why_not_above
 

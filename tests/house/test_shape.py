@@ -20,7 +20,7 @@ PACKAGE = ROOT / "gpuprof"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LONGEST_FILE, LONGEST_FUNCTION, MOST_AT_THE_TOP = 400, 80, 12
 LOADS_BY_NAME = {
-    "cli/app.py", "export/__init__.py", "telemetry/vendors/amd_library.py", "worker/main.py", "workloads/__init__.py"
+    "cli/app.py", "export/__init__.py", "telemetry/vendors/amd_wrapper.py", "worker/main.py", "workloads/__init__.py"
 }  # fmt: skip
 # A vendor's library, which is one thing.
 LONG: set[str] = set()
@@ -112,7 +112,9 @@ def test_tables_equal_their_folders():
     folders = [folder.__name__.partition(".")[2].replace(".", "/") for folder in workloads.FOLDERS]
     assert set(workloads.names()) == set().union(*map(stems, folders))
     assert {module(tell) for _, _, tell in comparison.SECTIONS} == stems("report/sections", "subject")
-    backends = stems("telemetry/vendors", "amd_library", "nvml")
+    backends = stems(
+        "telemetry/vendors", "amd_facts", "amd_library", "amd_numbers", "amd_packages", "amd_wrapper", "nvml"
+    )
     assert {module(opened) for opened in telemetry.VENDORS.values()} == backends
     rendered = {format.render.__closure__[0].cell_contents for format in export.FORMATS.values()}
     assert rendered == stems("export", "redacted", "runs", "table")

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import settings
 
 from gpuprof.telemetry import quantities
-from support import simulators
+from support import simulators, wheels
 from support.running import ROOT
 
 NOW_S = 10.3  # where the virtual clock stands when the libraries are opened
@@ -50,8 +50,9 @@ AMD_FIELDS = {
 IN_CASES = settings(max_examples=100, deadline=None, derandomize=True)
 
 PRELUDE = """
-import ctypes, json, os, sys
+import ctypes, json, os, sys, types
 from support import simulators
+now_ns = 0
 def loaded():
     nvml = os.environ["LD_LIBRARY_PATH"].split(os.pathsep)[0], "libnvidia-ml.so.1"
     smi = os.environ["ROCM_HOME"], "lib", "libamd_smi.so"
@@ -61,11 +62,15 @@ def loaded():
 # The same that pynvml and amdsmi will find, by its SONAME or its path: the clock is to stand before they are opened.
 libraries = list(loaded())
 def at(s):
+    global now_ns
+    now_ns = round(s * 1e9)
     for library in libraries: simulators.set_time_ns(library, round(s * 1e9))
 at(10.3)
 from gpuprof import telemetry
 from gpuprof.telemetry import quantities, sampler
 from gpuprof.telemetry.device import NoReading, Lost, reading
+from gpuprof.telemetry.vendors import amd_library
+amd_library.time = types.SimpleNamespace(monotonic_ns=lambda: now_ns)  # in which a snapshot becomes a stale one
 backends = telemetry.open_backends()
 nvidia, amd, cpu = backends
 gpus = [*nvidia.devices, *amd.devices]
@@ -120,7 +125,10 @@ for line in sys.stdin:
 
 @dataclass(frozen=True)
 class Libraries:
-    """Simulated libraries of several releases, each built when it is first asked for."""
+    """Simulated libraries of several releases, each built when it is first asked for.
+
+    Beside RELEASES there is "amdsmi VERSION" for each wheel of wheels.HASHES: the wrapper and a library that fits it.
+    """
 
     directory: Path
     built: dict[str, Path]
@@ -142,7 +150,12 @@ class Libraries:
     def __getitem__(self, release: str) -> Path:
         if release not in self.built:
             place = self.directory / release.replace(" ", "_")
-            self.built[release] = simulators.build(place, **self.RELEASES[release])
+            package, _, version = release.partition(" ")
+            if package == "amdsmi":
+                wheel = wheels.unpacked("amdsmi", version, self.directory / f"wheel-{version}")
+                self.built[release] = simulators.build(place, vendors=["amd"], wheel=wheel)
+            else:
+                self.built[release] = simulators.build(place, **self.RELEASES[release])
         return self.built[release]
 
 
@@ -315,12 +328,12 @@ def promised(gpu: dict, scenario: dict) -> dict[str, Any]:
         "partition": f"{partition} {gpu['partition_id']}" if partition not in (None, "SPX") else partition,
         "power_limit_min_w": limit.get("min") or None,  # the library zero-fills what it cannot read
         "fan_pct": speed and 100 * speed / 255,
-        "performance_state": "auto",
+        "performance_state": gpu["perf_level"],
         "power_instant_w": instant_w and math.floor(instant_w + 0.5),  # the firmware knows whole watts
         "power_average_w": average_w and math.floor(average_w + 0.5),
         "temperature_core_c": celsius.get("edge"),
         "temperature_hotspot_c": celsius.get("hotspot"),
-        "throttle": gpu["throttle_bits"],
+        "throttle": scenario["promises"].get("throttle", gpu["throttle_bits"]),
     }
 
 

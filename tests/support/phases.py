@@ -41,7 +41,7 @@ from gpuprof.absent import Absent
 from gpuprof.messages import Ready
 from gpuprof.record.repeat import Phase
 from gpuprof.record.protocol import Protocol
-from gpuprof.telemetry.vendors import nvidia
+from gpuprof.telemetry.vendors import amd_library, nvidia
 from gpuprof.telemetry.watch import Station
 
 def shown(part): return part.reason if isinstance(part, Absent) else part.model_dump(mode="json")
@@ -51,7 +51,7 @@ asked = json.loads(sys.argv[1])
 libraries = [ctypes.CDLL("libnvidia-ml.so.1"), ctypes.CDLL(os.environ["ROCM_PATH"] + "/lib/libamd_smi.so")]
 world = World(100 * S, [lambda ns, library=library: simulators.set_time_ns(library, ns) for library in libraries])
 # The time base of its throttle counters, and in which it looks at an energy counter.
-nvidia.time = types.SimpleNamespace(monotonic_ns=world.now, sleep=world.wait)
+amd_library.time = nvidia.time = types.SimpleNamespace(monotonic_ns=world.now, sleep=world.wait)
 backends = telemetry.open_backends()
 
 station = Station(backends, asked["device"], hz=asked["hz"], clock=world.now, wait=world.wait)
@@ -84,7 +84,7 @@ def torch_says(gpu: dict, index: int = 0) -> dict:
     if gpu["vendor"] == "nvidia":
         uuid = gpu["uuid"].removeprefix("GPU-")
     else:
-        uuid = gpu["hip_uuid"].removeprefix("GPU-").encode().hex() or None
+        uuid = (gpu["hip_uuid"] or "").removeprefix("GPU-").encode().hex() or None
     return {
         "kind": "gpu",
         "vendor": gpu["vendor"],

@@ -8,16 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gpuprof.telemetry.device import LASTING, Backend, Device, NoReading, Power, Probe, ThrottleCounters, bus_id, mapped
-from gpuprof.telemetry.vendors.amd_library import (
+from gpuprof.telemetry.vendors import amd_facts, amd_packages
+from gpuprof.telemetry.vendors.amd_library import STALE, Repeated, Smi, alive, constant
+from gpuprof.telemetry.vendors.amd_numbers import (
     ENERGY_UNIT_J,
     SIGNALS,
-    Smi,
-    alive,
+    Trust,
     celsius,
-    constant,
     decoded,
-    find_wrapper,
-    generation,
     hertz,
     integer,
     joules,
@@ -25,16 +23,24 @@ from gpuprof.telemetry.vendors.amd_library import (
     named,
     percent,
     positive,
+    serial_number,
     watts,
 )
+from gpuprof.telemetry.vendors.amd_packages import Packages, pci_address
+from gpuprof.telemetry.vendors.amd_wrapper import UNLOADABLE, find_wrapper
 
 VENDOR = "amd"
 LIBRARY = "AMD SMI"
 INSTALL = (
     "install ROCm (libamd_smi.so and its Python package amdsmi); PyPI's amdsmi works only with its own ROCm version"
 )
-# No lock in /dev/shm shared with other processes, where one that died would block us. Read when the library starts.
-_MUTEX = "RSMI_MUTEX_THREAD_ONLY"
+MISSING = "install the file that the loader names, with its package (libdrm.so.2: libdrm2, on Red Hat libdrm)"
+# Read when the library starts, and kept from the programs that we start: no lock in /dev/shm shared with other
+# processes, where one that died would block us; and no snapshot older than its sample, which some set.
+_VARIABLES = {"RSMI_MUTEX_THREAD_ONLY": "1", "AMDSMI_GPU_METRICS_CACHE_MS": "0"}
+# AMD publishes no averaging time of average_socket_power: firmware filters it, on an MI250X by some milliseconds (arXiv
+# 2604.06056). A tenth of a second is a bound with a wide margin, and that of most other sensors; 1 s is NVIDIA's alone.
+_AVERAGE_WINDOW_S = 0.1
 _HOTSPOT, _EDGE, _VRAM = (
     "AMDSMI_TEMPERATURE_TYPE_HOTSPOT",
     "AMDSMI_TEMPERATURE_TYPE_EDGE",
@@ -50,19 +56,21 @@ _RESIDENCIES = (
 
 def open_backend() -> Backend:
     """Open AMD SMI and list its GPUs; what went wrong is in `fault`, with the fix."""
-    before = os.environ.get(_MUTEX)
-    os.environ.setdefault(_MUTEX, "1")
+    before = {name: os.environ.get(name) for name in _VARIABLES}
+    os.environ.update(_VARIABLES)
     try:
         return _open()
     finally:
-        if before is None:  # programs that we start should not inherit it
-            del os.environ[_MUTEX]
+        for name, value in before.items():
+            del os.environ[name]
+            if value is not None:
+                os.environ[name] = value
 
 
 def _open() -> Backend:
     wrapper = find_wrapper()
     if isinstance(wrapper, NoReading):
-        return Backend(VENDOR, LIBRARY, fault=wrapper, fix=INSTALL)
+        return Backend(VENDOR, LIBRARY, fault=wrapper, fix=MISSING if UNLOADABLE in wrapper.reason else INSTALL)
     module, origin = wrapper
     smi = Smi(module, origin)
     gpus = 2  # AMDSMI_INIT_AMD_GPUS
@@ -70,91 +78,35 @@ def _open() -> Backend:
     if isinstance(opened, NoReading):
         return Backend(VENDOR, LIBRARY, version=origin, fault=opened, fix=INSTALL)
     handles = list(smi.handles())
-    groups = _Sockets(smi, handles)
+    groups = Packages(smi, handles)
     devices = tuple(AmdDevice(smi, handle, index, groups) for index, handle in enumerate(handles))
     fault = None if devices else NoReading("AMD SMI lists no GPU", "unsupported")
     return Backend(VENDOR, LIBRARY, devices, f"library {smi.version()}, {origin}", fault, "" if devices else INSTALL)
 
 
-class _Sockets:
-    """Which devices are parts of one package: only one of them reports the package's power and energy.
-
-    Devices are named by their index in AMD SMI's order; `members` holds the devices of each package.
-    """
-
-    def __init__(self, smi: Smi, handles: list[Any]) -> None:
-        self.members: list[list[int]] = []
-        self._reports = [self._power_reported(smi, handle) for handle in handles]
-        keys: list[set[Any]] = []
-        for index, handle in enumerate(handles):
-            own = self._keys(smi, handle)
-            package = next((i for i, key in enumerate(keys) if key & own), None)
-            if package is None:
-                keys.append(own)
-                self.members.append([index])
-            else:
-                keys[package] |= own
-                self.members[package].append(index)
-        self.handles = handles
-
-    def of(self, index: int) -> list[int]:
-        """The devices of this one's package, itself included."""
-        return next(group for group in self.members if index in group)
-
-    def reporter(self, index: int) -> int | None:
-        """The device that reports for the whole package; None where none does.
-
-        Up to ROCm 6.4.0 every partition does: then it is the first.
-        """
-        if len(self.of(index)) == 1:
-            return index
-        return next((member for member in self.of(index) if self._reports[member]), None)
-
-    @staticmethod
-    def _keys(smi: Smi, handle: Any) -> set[Any]:
-        """Names of the package: partitions share an address but for its function, the dies of an MI250 a serial."""
-        keys: set[Any] = {("self", id(handle))}
-        address = _address(smi, handle)
-        if not isinstance(address, NoReading):
-            keys.add(("pci", *address[:3]))
-        asic = smi.struct("amdsmi_get_gpu_asic_info", "amdsmi_asic_info_t", handle)
-        board = smi.struct("amdsmi_get_gpu_board_info", "amdsmi_board_info_t", handle)
-        if not isinstance(asic, NoReading) and "MI2" in decoded(asic.market_name):
-            serial = mapped(board, lambda b: named(b.product_serial, "product serial"))
-            if not isinstance(serial, NoReading):
-                keys.add(("board", serial))
-        return keys
-
-    @staticmethod
-    def _power_reported(smi: Smi, handle: Any) -> bool:
-        info = smi.struct("amdsmi_get_power_info", "amdsmi_power_info_t", handle)
-        if isinstance(info, NoReading):
-            return False
-        return any(watts(value, "") for value in (info.current_socket_power, info.average_socket_power)
-                   if not isinstance(watts(value, ""), NoReading))  # fmt: skip
-
-
 class AmdDevice(Device):
     """A GPU, partition or die in AMD SMI's list; without power where another device reports its package's."""
 
-    def __init__(self, smi: Smi, handle: Any, index: int, sockets: _Sockets) -> None:
+    def __init__(self, smi: Smi, handle: Any, index: int, sockets: Packages) -> None:
         self._smi = smi
         self._handle = handle
         self._sockets = sockets
         # One device reports the power of its package: reported by each partition, it would be summed eight times.
         self._reporter = sockets.reporter(index)
         self._power_handle = handle if self._reporter in (index, None) else None
-        address = _address(smi, handle)
+        address = pci_address(smi, handle)
         enumeration = smi.struct("amdsmi_get_gpu_enumeration_info", "amdsmi_enumeration_info_t", handle)
         hip = "" if isinstance(enumeration, NoReading) else decoded(enumeration.hip_uuid)
         hip_id = None if isinstance(enumeration, NoReading) else int(enumeration.hip_id)
         own = self._uuid()
         names = {name.removeprefix("GPU-").lower() for name in (hip, "" if isinstance(own, NoReading) else own)}
         shared = len(sockets.of(index))
-        scope = "socket" if shared == 1 else f"socket, shared by {shared} devices"
+        scope = amd_packages.scope(smi, handle, shared)
+        self._repeated = Repeated()
         super().__init__(
             VENDOR, index, "gpu", LIBRARY, smi.simulated,
-            power=Power(scope, shared, gain_source="no published comparison with an external meter"),
+            power=Power(scope, shared, average_window_s=_AVERAGE_WINDOW_S,
+                        gain_source="no published comparison with an external meter"),
             uuids=frozenset(name for name in names if name and "xx" not in name),
             pci=None if isinstance(address, NoReading) else address,
             framework_index=None if hip_id is None or hip_id >= 0xFFFF else hip_id,
@@ -191,14 +143,14 @@ class AmdDevice(Device):
         name = mapped(asic, lambda a: named(a.market_name, "market name"))
         if isinstance(name, NoReading):
             name = mapped(board, lambda b: named(b.product_name, "product name"))
-        serial = mapped(board, lambda b: named(b.product_serial, "product serial"))
+        serial = mapped(board, lambda b: serial_number(b.product_serial))
         if isinstance(serial, NoReading):
-            serial = mapped(asic, lambda a: named(a.asic_serial, "serial"))
+            serial = mapped(asic, lambda a: serial_number(a.asic_serial))
         graphics = mapped(asic, lambda a: positive(getattr(a, "target_graphics_version", 0), "graphics version"))
         return {
             "name": name,
             "uuid": self._uuid(),
-            "pci_bus_id": _address(self._smi, self._handle) if self.pci is None else bus_id(self.pci),
+            "pci_bus_id": pci_address(self._smi, self._handle) if self.pci is None else bus_id(self.pci),
             "serial": serial,
             "architecture": mapped(graphics, lambda g: f"gfx{g:x}"),
             "driver_version": mapped(driver, lambda d: named(d.driver_version, "driver version")),
@@ -220,97 +172,38 @@ class AmdDevice(Device):
         return f"{mode} {number}"
 
     def read_facts(self) -> dict[str, Any]:
-        vram = self._smi.constant("AMDSMI_MEM_TYPE_VRAM")
-        cap = self._struct("amdsmi_get_power_cap_info", "amdsmi_power_cap_info_t", ctypes.c_uint32(0))
-        graphics, memory = (
-            self._struct("amdsmi_get_clock_info", "amdsmi_clk_info_t", self._smi.constant(f"AMDSMI_CLK_TYPE_{name}"))
-            for name in ("GFX", "MEM")
-        )
-        pcie = self._struct("amdsmi_get_pcie_info", "amdsmi_pcie_info_t")
-        errors = self._struct("amdsmi_get_gpu_total_ecc_count", "amdsmi_error_count_t")
-        blocks = self._smi.number("amdsmi_get_gpu_ecc_enabled", self._handle)
-        level = self._smi.number("amdsmi_get_gpu_perf_level", self._handle, kind=ctypes.c_uint32)
-        return {
-            "memory_total_bytes": mapped(
-                self._smi.number("amdsmi_get_gpu_memory_total", self._handle, vram), lambda n: positive(n, "memory")
-            ),
-            "memory_used_bytes": mapped(
-                self._smi.number("amdsmi_get_gpu_memory_usage", self._handle, vram), lambda n: integer(n, "memory")
-            ),
-            "power_limit_w": mapped(cap, lambda c: microwatts(c.power_cap, "power limit")),
-            "power_limit_default_w": mapped(cap, lambda c: microwatts(c.default_power_cap, "default power limit")),
-            "power_limit_min_w": mapped(cap, lambda c: microwatts(c.min_power_cap, "minimum power limit")),
-            "power_limit_max_w": mapped(cap, lambda c: microwatts(c.max_power_cap, "maximum power limit")),
-            "core_clock_max_hz": mapped(graphics, lambda g: hertz(g.max_clk, "maximum core clock")),
-            "memory_clock_max_hz": mapped(memory, lambda m: hertz(m.max_clk, "maximum memory clock")),
-            "fan_pct": self._fan(),
-            "pcie_generation": mapped(pcie, lambda p: generation(p.pcie_metric.pcie_speed)),
-            "pcie_generation_max": mapped(pcie, lambda p: generation(p.pcie_static.max_pcie_speed)),
-            "pcie_width": mapped(pcie, lambda p: positive(p.pcie_metric.pcie_width, "PCIe width")),
-            "pcie_width_max": mapped(pcie, lambda p: positive(p.pcie_static.max_pcie_width, "maximum PCIe width")),
-            "ecc_enabled": mapped(blocks, lambda b: mapped(integer(b, "ECC state"), lambda mask: mask != 0)),
-            "ecc_corrected": mapped(errors, lambda e: integer(e.correctable_count, "error count")),
-            "ecc_uncorrected": mapped(errors, lambda e: integer(e.uncorrectable_count, "error count")),
-            "performance_state": mapped(level, self._level),
-            "processes": self._processes(),
-        }
-
-    def _level(self, value: int) -> str | NoReading:
-        names = getattr(self._smi._wrapper, "amdsmi_dev_perf_level_t__enumvalues", {})
-        name = "auto" if value == 0 else names.get(value)  # the wrapper's table has FIRST, another name of 0
-        if name is None or name.endswith("UNKNOWN"):
-            return NoReading(f"the device reports no performance level ({value})", "unsupported")
-        return str(name).removeprefix("AMDSMI_DEV_PERF_LEVEL_").lower()
-
-    def _fan(self) -> float | NoReading:
-        speed = self._smi.number("amdsmi_get_gpu_fan_speed", self._handle, 0, kind=ctypes.c_int64)
-        most = self._smi.number("amdsmi_get_gpu_fan_speed_max", self._handle, 0)
-        if isinstance(speed, NoReading):
-            return speed
-        if isinstance(most, NoReading):
-            return most
-        if not 0 <= speed <= most < 0xFFFF or most == 0:
-            return NoReading(f"the device reports no fan (speed {speed} of {most})", "unsupported")
-        return 100.0 * speed / most
-
-    def _processes(self) -> Any:
-        kind = getattr(self._smi._wrapper, "amdsmi_proc_info_t", None)
-        if kind is None:
-            return NoReading(f"{self._smi.origin} has no process list", "unsupported")
-        most = 256
-        # Twice the room: a library whose structure is larger than the wrapper's must not write beyond it.
-        size = ctypes.sizeof(kind)
-        buffer = (ctypes.c_ubyte * (2 * most * size))()
-        count, first = ctypes.c_uint32(most), kind.from_buffer(buffer)
-        failed = self._smi.call("amdsmi_get_gpu_process_list", self._handle, ctypes.byref(count), ctypes.byref(first))
-        if failed:
-            return failed
-        if len(bytes(buffer).rstrip(b"\0")) > count.value * size:
-            return NoReading(f"libamd_smi lays out its process list differently from {self._smi.origin}", "unsupported")
-        listed = (kind * most).from_buffer(buffer)
-        return [
-            {"pid": int(entry.pid), "memory_bytes": int(entry.memory_usage.vram_mem)}
-            for entry in listed[: min(count.value, most)]
-        ]
+        return amd_facts.read(self._smi, self._handle)
 
     def probes(self) -> list[Probe]:
         """One snapshot for each handle that is read, the one with power first; else call by call."""
         handles = {key: self._power_handle if key in _PACKAGE else self._handle for key in SIGNALS}
+        trust = self._trust()
         probes = []
         for handle in (self._power_handle, self._handle):
             if handle is None or not (keys := [key for key, own in handles.items() if own is handle]):
                 continue
-            probe = self._smi.snapshot(handle, keys)
+            probe = self._smi.snapshot(handle, keys, trust)
             if probe is None:
                 return self._call_by_call()
             # A signal that is lacking for good is left out of the snapshot that the loop takes.
             answers = zip(probe.keys, probe.call(), strict=True)
             gone = {k: v for k, v in answers if isinstance(v, NoReading) and v.status in LASTING}
-            probes += [self._smi.snapshot(handle, [key for key in keys if key not in gone]), constant(gone)]
+            probes += [self._smi.snapshot(handle, [key for key in keys if key not in gone], trust), constant(gone)]
             handles = {key: own for key, own in handles.items() if own is not handle}
         if self._power_handle is None:
             probes.append(constant(dict.fromkeys(_PACKAGE, self._elsewhere())))
         return [probe for probe in probes if probe is not None and probe.keys]
+
+    def _trust(self) -> Trust:
+        """What this device's throttle bits are held against."""
+        cap = self._struct("amdsmi_get_power_cap_info", "amdsmi_power_cap_info_t", ctypes.c_uint32(0))
+        limit_w = mapped(cap, lambda c: microwatts(c.power_cap, "power limit"))
+        limit_c = self._temperature(_HOTSPOT, "hotspot limit", self._smi.constant("AMDSMI_TEMP_CRITICAL"))
+        return Trust(
+            amd_packages.is_rdna3_on(self._smi, self._handle),
+            None if isinstance(limit_c, NoReading) else limit_c,
+            None if isinstance(limit_w, NoReading) else limit_w,
+        )
 
     def _call_by_call(self) -> list[Probe]:
         """For a wrapper and library that disagree about the snapshot: plain numbers and small structures."""
@@ -352,6 +245,8 @@ class AmdDevice(Device):
         failed = self._smi.call("amdsmi_get_energy_count", self._power_handle, *outputs)
         if failed:
             return alive(failed)
+        if stamp.value and self._repeated((count.value, stamp.value)) is STALE:
+            return STALE
         # A unit far from 2^-16 J belongs to another accumulator: then the library knows better than this file.
         microjoules = resolution.value
         known = 15.2 <= microjoules <= 15.35
@@ -363,10 +258,10 @@ class AmdDevice(Device):
             return (usage, usage)
         return percent(usage.gfx_activity, "GPU utilisation"), percent(usage.umc_activity, "memory utilisation")
 
-    def _temperature(self, sensor: str, name: str) -> float | NoReading:
+    def _temperature(self, sensor: str, name: str, what: int | NoReading = 0) -> float | NoReading:
         # The library answers in degrees, whatever the kernel below it uses.
         value = self._smi.number(
-            "amdsmi_get_temp_metric", self._handle, self._smi.constant(sensor), 0, kind=ctypes.c_int64
+            "amdsmi_get_temp_metric", self._handle, self._smi.constant(sensor), what, kind=ctypes.c_int64
         )
         return mapped(alive(value), lambda degrees: celsius(degrees, name))
 
@@ -389,11 +284,3 @@ class AmdDevice(Device):
         if base in (0, 2**64 - 1) or not counts:
             return NoReading("this device's firmware does not count throttling (MI300 and newer do)", "unsupported")
         return ThrottleCounters(float(base), counts)
-
-
-def _address(smi: Smi, handle: Any) -> tuple[int, int, int, int] | NoReading:
-    address = smi.struct("amdsmi_get_gpu_device_bdf", "amdsmi_bdf_t", handle)
-    if isinstance(address, NoReading):
-        return address
-    parts = getattr(address, "struct_amdsmi_bdf_t", None) or address.bdf
-    return int(parts.domain_number), int(parts.bus_number), int(parts.device_number), int(parts.function_number)

@@ -43,13 +43,16 @@ POWER_AND_ENERGY = {
 
 
 def build(
-    directory: Path, *, vendors: Sequence[str] = VENDORS, omit: Sequence[str] = (), oversize_bytes: int = 0
-) -> Path:
+    directory: Path, *, vendors: Sequence[str] = VENDORS, omit: Sequence[str] = (), oversize_bytes: int = 0,
+    wheel: Path | None = None,
+) -> Path:  # fmt: skip
     """Compile the libraries into `directory` and return it: libnvidia-ml.so.1, libamd_smi.so and lib/libamd_smi.so.
 
     `omit` names symbols that neither library exports, as older drivers and newer ROCm do.
     `oversize_bytes` makes AMD's gpu_metrics and enumeration_info so much larger than the wheel's structs, and 0xEE is
     written there, past the caller's struct; when negative, gpu_metrics is that much smaller, its end is not written.
+    `wheel` is the folder of an unpacked amdsmi that libamd_smi.so fits, in place of the installed one. It is then
+    beside the library, in share/amd_smi, as in an installed ROCm.
     """
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
@@ -72,13 +75,20 @@ def build(
         compile_library(directory / "libnvidia-ml.so.1", HERE / "nvml_sim.c")
     if "amd" in vendors:
         layout = directory / "amd_layout.c"
-        done = subprocess.run([sys.executable, HERE / "amd_layout.py"], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, HERE / "amd_layout.py", *([wheel] if wheel else [])],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode:
             raise RuntimeError(f"could not read the layouts of the installed amdsmi:\n{done.stderr}")
         layout.write_text(done.stdout)
         target = directory / "lib" / "libamd_smi.so"
         compile_library(target, f"-DOVERSIZE_BYTES={oversize_bytes}", HERE / "amd_sim.c", layout)
         shutil.copy2(target, directory / target.name)
+        if wheel is not None:
+            shutil.copytree(wheel / "amdsmi", directory / "share" / "amd_smi" / "amdsmi")
     return directory
 
 
@@ -191,7 +201,7 @@ def _lines(gpu: dict, index: int) -> Iterator[tuple[str, Any]]:
     yield "counter.reset_ns", ns(counter.get("reset_at_s"))
     yield "counter.offset_j", counter.get("offset_j")
     yield "counter.bits", counter.get("bits")
-    yield "counter.stuck", int(bool(counter.get("stuck")))
+    yield "counter.stuck", int(bool(counter.get("stuck") or gpu.get("snapshot_stuck")))
     yield "latency_us", gpu["latency_us"]
     yield "lost.after_calls", gpu["lost_after_calls"]
     yield "lost.at_ns", ns(gpu["lost_at_s"])

@@ -1,4 +1,6 @@
-"""Write the C half of a simulated libamd_smi.so that fits the installed `amdsmi` wheel, on stdout.
+"""Write the C half of a simulated libamd_smi.so that fits an `amdsmi` wheel, on stdout.
+
+The wheel is the one installed, or the one unpacked in the folder that the first argument names.
 
 The wheel's ctypes classes are the only truth about layouts, and they differ from wheel to wheel. So the wrapper is
 imported with a recorder in the place of its library, and for every function that it binds this prints
@@ -11,9 +13,13 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import os
+import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
 
+# Shapes that amd_sim.c names, and that older wheels lack: nobody asks for them there.
+NAMED = ("amdsmi_get_violation_status",)
 SELECTORS = (ctypes.c_uint32, ctypes.c_int32)
 
 
@@ -46,7 +52,7 @@ def target(kind: type) -> type | None:
 def fields(kind: type, name: str = "", offset: int = 0) -> Iterator[tuple[str, int, int, int, str]]:
     """(name, offset, element size, elements, kind) of every leaf; kind: u = unsigned, s = string, p = pointer to it."""
     if issubclass(kind, ctypes.Structure):
-        for field, sub, *bits in kind._fields_:
+        for field, sub, *bits in getattr(kind, "_fields_", ()):  # an opaque one has none
             if not bits and not field.startswith("PADDING"):
                 yield from fields(sub, f"{name}.{field}".lstrip("."), offset + getattr(kind, field).offset)
     elif issubclass(kind, ctypes.Array):
@@ -68,7 +74,15 @@ def fields(kind: type, name: str = "", offset: int = 0) -> Iterator[tuple[str, i
 
 def main() -> None:
     print('#include "amd_layout.h"')
-    for name, arguments in bound_functions().items():
+    sys.path[:0] = sys.argv[1:2]
+    os.environ.setdefault(
+        "ROCM_PATH", "/nowhere"
+    )  # wheels of ROCm 6.0 and 6.1 read it, and find the recorder all the same
+    bound = bound_functions()
+    for name in NAMED:
+        if name not in bound:
+            print(f'const Shape shape_{name} = {{"{name}", 0, 0, 0, 0}};')
+    for name, arguments in bound.items():
         out = target(arguments[-1]) if arguments else None
         selectors = arguments[1:-1]
         scripted = out and arguments[0] is ctypes.c_void_p and len(selectors) <= 2

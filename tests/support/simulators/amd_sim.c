@@ -118,7 +118,7 @@ int amdsmi_get_gpu_compute_partition(const Gpu *g, char *out, unsigned size) {
 int amdsmi_get_energy_count(const Gpu *g, u64 *counter, float *resolution_uj, u64 *timestamp_ns) {
   ENTER();
   *resolution_uj = 15.3F; /* as the real library says; a count is 2^-16 J = 15.2588 uJ */
-  *timestamp_ns = (u64)now_ns();
+  put(g, answer(g, "%s.timestamp", __func__), timestamp_ns, sizeof *timestamp_ns);
   return put(g, find(g, __func__), counter, sizeof *counter);
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 MIB = 1 << 20
 MS_PER_S, NS_PER_S = 1e3, 1e9
 GT_PER_S = {None: None, 1: 2.5, 2: 5.0, 3: 8.0, 4: 16.0, 5: 32.0}  # by PCIe generation
+PERF_LEVELS = {None: None, "auto": 0, "low": 1, "high": 2}  # amdsmi_dev_perf_level_t
 NO_POWER = {False: 0xFFFF, True: 0xFFFFFFFF}  # what amdsmi_get_power_info says for "none": the library's habit changed
 
 
@@ -169,6 +170,8 @@ def _amd(gpu: dict, index: int) -> dict[str, Any]:
     held_ms = {name: _rate(share, MS_PER_S) for name, share in of["throttle_share"].items()}
     instant_w, average_w = _readings(gpu, 1)
     energy = "@energy 65536" if gpu["counter"] else None  # in 2^-16 J
+    # Of a snapshot that is given again and again, the clock stands as well, a second after the origin.
+    clock = f"@line {gpu['origin_ns']} {NS_PER_S}" if not gpu["snapshot_stuck"] else round(gpu["origin_ns"] + NS_PER_S)
     no_power = NO_POWER[gpu["uint32_max_power"]]
     speed, speed_max = GT_PER_S[pcie.get("gen")], GT_PER_S[pcie.get("gen_max")]
     gfx = gpu["target_graphics_version"]
@@ -225,8 +228,16 @@ def _amd(gpu: dict, index: int) -> dict[str, Any]:
             "min_power_cap": limit_uw.get("min"),
             "max_power_cap": limit_uw.get("max"),
         },
-        "clock_info.0": {"clk": clock_mhz.get("core"), "max_clk": clock_mhz.get("core_max")},
-        "clock_info.4": {"clk": clock_mhz.get("memory"), "max_clk": clock_mhz.get("memory_max")},
+        "clock_info.0": {
+            "clk": clock_mhz.get("core"),
+            "cur_clk": clock_mhz.get("core"),
+            "max_clk": clock_mhz.get("core_max"),
+        },
+        "clock_info.4": {
+            "clk": clock_mhz.get("memory"),
+            "cur_clk": clock_mhz.get("memory"),
+            "max_clk": clock_mhz.get("memory_max"),
+        },
         "pcie_info": {  # in MT/s; gpu_metrics says 0.1 GT/s
             "pcie_static.max_pcie_width": pcie.get("width_max"),
             "pcie_static.max_pcie_speed": _scaled(speed_max, 1000),
@@ -256,9 +267,9 @@ def _amd(gpu: dict, index: int) -> dict[str, Any]:
             "current_socket_power": instant_w,
             "average_socket_power": average_w,
             "energy_accumulator": energy,
-            "system_clock_counter": f"@line {gpu['origin_ns']} {NS_PER_S}" if energy else None,
+            "system_clock_counter": clock,
             "current_gfxclk": clock_mhz.get("core"),
-            "current_gfxclks": [clock_mhz["core"]] * gpu["clock_domains"] if clock_mhz else None,
+            "current_gfxclks": [clock_mhz["core"]] * gpu["clock_domains"] if clock_mhz.get("core") else None,
             "current_uclk": clock_mhz.get("memory"),
             "throttle_status": gpu["throttle_bits"],
             "indep_throttle_status": gpu["throttle_bits"],
@@ -278,12 +289,14 @@ def _amd(gpu: dict, index: int) -> dict[str, Any]:
         "temp_metric.0.0.value": _line(temperature_c.get("edge")),  # sensor, 0: the current value
         "temp_metric.1.0.value": _line(temperature_c.get("hotspot")),
         "temp_metric.2.0.value": _line(temperature_c.get("memory")),
+        "temp_metric.1.5.value": temperature_c.get("hotspot_limit"),  # the critical value
         "energy_count": energy,
+        "energy_count.timestamp": clock,
         "gpu_fan_rpms.0.value": gpu["fan_rpm"],
         "gpu_fan_speed.0.value": _scaled(gpu["fan_rpm"], 255 / gpu["fan_rpm_max"]),  # of 255
         "gpu_fan_speed_max.0.value": None if gpu["fan_rpm"] is None else 255,
         "gpu_ecc_enabled.value": int(ecc["enabled"]) if ecc else None,  # a bit for each block
-        "gpu_perf_level.value": 0,  # automatic
+        "gpu_perf_level.value": PERF_LEVELS[gpu["perf_level"]],
         "gpu_process_list": None if gpu["processes"] is None else len(gpu["processes"]),
     }
     for i, process in enumerate(gpu["processes"] or ()):

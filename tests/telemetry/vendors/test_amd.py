@@ -228,6 +228,179 @@ def test_two_identical_mi200_boards_without_a_serial_are_two_packages(ask):
     assert ask(scenario, "say([[g.power.shared_by, signals(g)['energy_j'][1]] for g in gpus])") == [[1, "ok"]] * 3
 
 
+# ---- throttle bits that a device does not deserve
+
+THERMAL, POWER_CAP = ([name] for name in ("thermal", "power_cap"))
+REASONS = """
+from gpuprof import throttling
+say([throttling.reasons(int(signals(g)["throttle"][0])) for g in gpus])
+"""
+
+
+def test_a_hotspot_bit_that_is_always_set_counts_near_the_limit_alone(ask):
+    """ROCm/rocm-systems#11781: RDNA3 and RDNA4 show it at 37 degrees. Of other generations it means what it says."""
+    always = {"vendor": "amd", "target_graphics_version": "gfx1100", "throttle_bits": 1 << 36}
+    by_id = {**always, "target_graphics_version": None}
+    cases = [
+        (always | {"temperature_c": {"hotspot": 50, "hotspot_limit": 110}}, []),
+        (always | {"temperature_c": {"hotspot": 99, "hotspot_limit": 110}}, []),
+        (always | {"temperature_c": {"hotspot": 101, "hotspot_limit": 110}}, THERMAL),
+        (always | {"temperature_c": {"hotspot": 105}}, []),  # nothing bears it out
+        (always | {"temperature_c": {"hotspot_limit": 110}}, []),
+        (always | {"temperature_c": {"hotspot": 50}, "throttle_bits": 1 << 36 | 1 << 33}, THERMAL),  # and the edge's
+        (by_id | {"device_id": 0x744C, "temperature_c": {"hotspot": 50}}, []),
+        (by_id | {"device_id": 0x7551, "temperature_c": {"hotspot": 50}}, []),
+        (always | {"target_graphics_version": "gfx1030", "temperature_c": {"hotspot": 50}}, THERMAL),
+        (by_id | {"device_id": 0x740F, "temperature_c": {"hotspot": 50}}, THERMAL),
+    ]
+    gpus = [gpu | {"pci": f"0000:{16 + i:02x}:00.0"} for i, (gpu, _) in enumerate(cases)]
+    assert ask({"gpus": gpus}, REASONS) == [wanted for _, wanted in cases]
+
+
+def test_a_power_bit_of_a_card_far_below_its_limit_is_none(ask):
+    """MangoHud#748: an RX 6700 XT shows them at low load."""
+    cases = [(6, 211, []), (100, 211, []), (150, 211, POWER_CAP), (6, None, POWER_CAP)]
+    scenario = many("real/rx6700xt_rocm612", [
+        {"throttle_bits": 1, "power": {"kind": "shown", "instant_w": None, "average_w": watts},
+         "power_limit_w": limit and {"current": limit}}
+        for watts, limit, _ in cases
+    ])  # fmt: skip
+    assert ask(scenario, REASONS) == [wanted for *_, wanted in cases]
+
+
+# ---- readings that stand still
+
+FROZEN = """
+feed = sampler.Feed(gpus[0], 64); feed.choose_probes()
+joules = []
+for i in range(5): at(11 + i / 10); feed.take(lambda: 1); joules.append(shown(gpus[0].energy_j()))
+columns = feed.between(1, 1)
+say([[value == value for value in columns["power_average_w"]], shown(feed.absent.get("power_average_w")), joules])
+"""
+
+
+@pytest.mark.parametrize("like", ["mi250x", "rx6900xt"])
+def test_a_snapshot_that_comes_again_is_no_reading(ask, like):
+    """rocm_smi_lib#180, amdsmi#22: one process gets its first snapshot for ever, and an energy is made of it."""
+    stuck = {"power": {"kind": "constant", "w": 200}, "snapshot_stuck": True}
+    moving = {"power": {"kind": "constant", "w": 200}, "temperature_c": None, "utilisation_percent": None}
+    samples, absent, joules = ask(many(like, [stuck]), FROZEN)
+    assert samples == [False] * 5
+    assert absent[0] == "transient" and "its clock stands still" in absent[1]
+    if like == "mi250x":
+        assert joules[0] > 0 and all(each == absent for each in joules[1:])
+    samples, absent, joules = ask(many(like, [moving]), FROZEN)
+    assert all(samples) and absent is None
+
+
+def test_the_librarys_own_cache_is_no_snapshot_that_comes_again(ask):
+    """Within a millisecond it gives the same again, and the kernel within a tick of its clock."""
+    code = """
+probe = gpus[0].probes()[0]
+first = probe.call()
+found = []
+for ms in (1, 10, 20, 21):
+    at(10.3 + ms / 1000)
+    watts = probe.call()[0]
+    found.append(watts.status if isinstance(watts, NoReading) else "ok")
+say(found)
+"""
+    said = ask(many("mi250x", [{"power": {"kind": "constant", "w": 200}, "snapshot_stuck": True}]), code)
+    assert said == ["ok", "ok", "ok", "transient"]
+
+
+def test_a_run_whose_snapshot_stands_still_has_no_energy(watched):
+    gpu = {"like": "mi250x", "power": {"kind": "constant", "w": 200}, "snapshot_stuck": True}
+    result = watched(gpu, energy_error=None)["result"]
+    assert "throughput" not in result["energy"]
+    assert "its clock stands still" in result["energy_absent"]["throughput"]
+
+
+# ---- packages
+
+DIE = {
+    "vendor": "amd", "name": "0x7408", "device_id": 0x7408, "sensor": {"update_s": 0.1, "average_window_s": 0.1},
+    "counter": None,
+}  # fmt: skip
+SHARED = "say([g.power.shared_by for g in gpus])"
+
+
+def dies(*changes: dict) -> dict:
+    return {"gpus": [DIE | {"pci": f"0000:{16 + i:02x}:00.0"} | change for i, change in enumerate(changes)]}
+
+
+def test_boards_of_one_die_are_never_one_package(ask):
+    """An MI210 is called MI2xx as an MI250 is; some tell a board's serial of 0, and real ones were seen twice."""
+    for serial in ("0", "00000000", "PCB051234-0042"):
+        both = {"device_id": 0x740F, "name": "AMD Instinct MI210", "product_serial": serial}
+        assert ask(dies(both, both), SHARED) == [1, 1]
+        assert ask(dies(both, both | {"power": {"kind": "constant", "w": 0}}), SHARED) == [1, 1]
+
+
+def test_dies_that_both_report_power_are_two_boards(ask):
+    both = {"product_serial": "PCB051234-0042"}
+    assert ask(dies(both, both), SHARED) == [1, 1]
+
+
+def test_a_second_die_says_0_w_or_nothing(ask):
+    """Of two boards each, with a serial in common, with 0 for a serial, or with none."""
+    code = f"{SHARED[:-2]}] + [signals(g)['power_average_w'] for g in gpus])"
+    for serial in ("PCB051234-0042", "0", ""):
+        for second in ({"kind": "constant", "w": 0}, None):
+            first, other = {"product_serial": serial}, {"product_serial": serial, "power": second}
+            *shared, one, two, three, four = ask(dies(first, other, first, other), code)
+            assert shared == [2, 2, 2, 2], (serial, second)
+            assert one[0] == three[0] == 100
+            assert "amd:0 reports power" in two[2] and "amd:2 reports power" in four[2]
+
+
+# ---- what a library answers where there is nothing
+
+
+def test_nobody_counts_errors_where_no_block_has_ecc(ask):
+    """The library says 0 corrected of a card without RAS, as of one that had none."""
+    zero = {f"amdsmi_get_gpu_total_ecc_count.{kind}_count": 0 for kind in ("correctable", "uncorrectable")}
+    changes = [{"answers": zero | {"amdsmi_get_gpu_ecc_enabled.value": 0}}, {"answers": zero, "ecc": None}]
+    off, none = ask(many("mi300x_spx", changes), "say([plain(g.facts()) for g in gpus])")
+    assert (off["ecc_enabled"][0], none["ecc_enabled"][0]) == (False, None)
+    for said in (off, none):
+        for key in ("ecc_corrected", "ecc_uncorrected"):
+            assert said[key][:2] == [None, "unsupported"] and said[key][2]
+
+
+def test_variables_of_the_library_are_set_while_it_opens_and_not_inherited(ask):
+    code = """
+names = "RSMI_MUTEX_THREAD_ONLY", "AMDSMI_GPU_METRICS_CACHE_MS"
+before = {name: os.environ.get(name) for name in names}
+seen = {}
+real = telemetry.amd.find_wrapper
+def spied():
+    seen.update({name: os.environ.get(name) for name in names})
+    return real()
+telemetry.amd.find_wrapper = spied
+telemetry.amd.open_backend()
+say([before, seen, {name: os.environ.get(name) for name in names}])
+"""
+    for set_before in ({}, {"AMDSMI_GPU_METRICS_CACHE_MS": "100"}):
+        before, seen, after = ask("mi300x_spx", code, **set_before)
+        assert seen == {"RSMI_MUTEX_THREAD_ONLY": "1", "AMDSMI_GPU_METRICS_CACHE_MS": "0"}
+        assert before == after == {"RSMI_MUTEX_THREAD_ONLY": None, "AMDSMI_GPU_METRICS_CACHE_MS": None} | set_before
+
+
+def test_a_card_without_a_counter_has_its_energy_from_power_in_a_short_window(watched):
+    """Its average is no mean of a whole second: that would need 10 s, and --quick measures for 4 at most."""
+    gpu = {
+        "like": "real/rx7900xtx", "power": {"kind": "constant", "w": 300},
+        "sensor": {"update_s": 0.1, "average_window_s": 0.05},
+    }  # fmt: skip
+    said = watched(gpu, energy_error=None, measure_min_s=1.0, measure_max_s=4.0)
+    assert said["answers"]["throughput"] == pytest.approx(2.2)
+    result = said["result"]
+    found = result["energy"]["throughput"]
+    assert (found["method"], found["seconds"]) == ("power_trapezoid", pytest.approx(5))
+    assert found["energy_j"] == pytest.approx(1500, rel=0.01)
+
+
 # ---- error codes
 
 

@@ -6,6 +6,7 @@ import ctypes
 import json
 import math
 import shutil
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from gpuprof import throttling
 from gpuprof.telemetry.device import NoReading
-from gpuprof.telemetry.vendors import amd_library
+from gpuprof.telemetry.vendors import amd_library, amd_numbers, amd_wrapper
 from support import simulators
 from support.backends import (
     AMD_FIELDS,
@@ -85,6 +86,26 @@ def test_rocm_10_does_not_fit_the_wrapper_and_the_rest_goes_on(ask, devices_comm
     assert "does not fit" in devices_command("two_and_two", release="ROCm 10").stdout
 
 
+def test_a_library_that_lacks_another_is_told_in_the_loaders_words(ask, releases, tmp_path):
+    """Each wrapper drops or prints them: "not found" sends people to look for a file that is there."""
+    here = tmp_path / "lib"
+    here.mkdir()
+    for name, source in (("libdrm_gone.so.2", "int gone;"), ("libamd_smi.so", "extern int gone; int *here = &gone;")):
+        (here / f"{name}.c").write_text(source)
+        needs = [] if "gone" in name else [here / "libdrm_gone.so.2"]
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", here / name, here / f"{name}.c", *needs], check=True)
+    (here / "libdrm_gone.so.2").unlink()
+    place = {"LD_LIBRARY_PATH": str(here), "ROCM_HOME": str(tmp_path), "ROCM_PATH": str(tmp_path)}
+    code = "say([amd.fault.reason, amd.fix])"
+    for release in ("usual", "amdsmi 6.1.2"):
+        if release != "usual":
+            shutil.copytree(releases[release] / "share", tmp_path / "share")
+        reason, fix = ask("mi300x_spx", code, **place)
+        assert "libamd_smi.so could not be loaded: " in reason and "not found" not in reason
+        assert "libdrm_gone.so.2: cannot open shared object file" in reason
+        assert "install the file that the loader names" in fix
+
+
 def rocm_with_amdsmi(releases: Libraries, place: Path, marker: str) -> Path:
     """A ROCm tree that brings its own amdsmi."""
     import importlib.util
@@ -120,7 +141,7 @@ def test_the_newest_rocm_comes_first(monkeypatch, tmp_path):
     for name in names:
         (tmp_path / name / "share/amd_smi/amdsmi").mkdir(parents=True)
         (tmp_path / name / "share/amd_smi/amdsmi/__init__.py").touch()
-    found = [place.parts[-3] for place, _ in amd_library._candidates() if place and place.is_relative_to(tmp_path)]
+    found = [place.parts[-3] for place, _ in amd_wrapper._candidates() if place and place.is_relative_to(tmp_path)]
     assert found == ["core-10.0", "core-9.1", "core-7.14"]
 
 
@@ -191,4 +212,4 @@ def test_no_bytes_of_firmware_make_a_signal_leave_its_range(first, later):
     (45, "thermal"), (46, "hw_slowdown"), (47, "hw_slowdown"), (63, "other"),
 ])  # fmt: skip
 def test_amd_throttle_bits(bit, reason):
-    assert throttling.reasons(int(amd_library.throttle(1 << bit))) == [reason]
+    assert throttling.reasons(int(amd_numbers.throttle(1 << bit))) == [reason]

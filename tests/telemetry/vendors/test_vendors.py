@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gpuprof import throttling
 from gpuprof.telemetry import energy, sampler
 from gpuprof.telemetry.device import NoReading
-from gpuprof.telemetry.vendors import amd, amd_library, nvidia, nvml
+from gpuprof.telemetry.vendors import amd, amd_library, amd_numbers, nvidia, nvml
 from gpuprof.telemetry.vendors import linux as host
 from support import simulators
 from support.backends import (
@@ -179,8 +179,8 @@ def test_instants_come_from_the_monotonic_clock(monkeypatch):
 @IN_CASES
 def test_no_number_of_a_library_makes_a_reading_leave_its_range(value):
     for read, least, most in (
-        (amd_library.watts, 1, 65534), (amd_library.hertz, 1e6, 65534e6), (amd_library.celsius, 1, 199),
-        (amd_library.percent, 0, 100),
+        (amd_numbers.watts, 1, 65534), (amd_numbers.hertz, 1e6, 65534e6), (amd_numbers.celsius, 1, 199),
+        (amd_numbers.percent, 0, 100),
         (lambda v, _: nvml.celsius(v), 1, 199), (nvml.percent, 0, 100),
         (lambda v, what: nvml.scaled(v, 1e-3, "power"), 1e-3, (2**32 - 2) / 1e3),
         (lambda v, what: nvml.scaled(v, 1e6, what), 0, (2**32 - 2) * 1e6),
@@ -188,7 +188,7 @@ def test_no_number_of_a_library_makes_a_reading_leave_its_range(value):
         found = read(value, "thing")
         assert isinstance(found, NoReading) or least <= found <= most
     assert 0 <= nvml.unified(value) < 2 ** len(throttling.REASONS)
-    assert 0 <= amd_library.throttle(value) < 2 ** len(throttling.REASONS)
-    joules = amd_library.joules(value)
+    assert 0 <= amd_numbers.throttle(value) < 2 ** len(throttling.REASONS)
+    joules = amd_numbers.joules(value)
     assert isinstance(joules, NoReading) == (value in (0, 2**64 - 1))
-    assert amd_library.generation(value) in range(1, 7) or isinstance(amd_library.generation(value), NoReading)
+    assert amd_numbers.generation(value) in range(1, 7) or isinstance(amd_numbers.generation(value), NoReading)
