@@ -76,12 +76,20 @@ class Measure(Request):
 
 
 class Load(Request):
-    """Asks for a steady load that begins with the supervisor's Go and lasts for `seconds`."""
+    """Asks for a steady load that begins with the supervisor's Go and lasts for `seconds`, and then for pulses.
+
+    Each of `phases_s` is a train of pulses: the load is on for the first half of each `period_s` of CLOCK_MONOTONIC,
+    counted from so many seconds after its multiples. Rests lie before each.
+    """
 
     do = "load"
     answered_by = "gpuprof.worker.load:load"
     device: int | None
     seconds: float
+    phases_s: tuple[float, ...] = ()
+    period_s: float = 0.1
+    train_s: float = 2.0
+    rest_s: float = 2.0
 
 
 class Ready(_Message):

@@ -21,21 +21,29 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--device", "names", multiple=True, metavar="ID", help="As in `gpuprof monitor`; default: every GPU.")
 @click.option("--seconds", type=click.FloatRange(2, 120), default=6.0, show_default=True, help="Duration of the load.")
+@click.option("--trace", type=click.Path(dir_okay=False), metavar="FILE", help="Keep every reading, some 2 ms apart.")
 @json_option
 @click.argument("arguments", nargs=-1, metavar="[--] [COMMAND...]", type=click.UNPROCESSED)
-def command(names: tuple[str, ...], seconds: float, as_json: bool, arguments: tuple[str, ...]) -> int:
-    """Measure the tick of the energy counter, the averaging time of the power sensor and the time of each call.
+def command(
+    names: tuple[str, ...], seconds: float, trace: str | None, as_json: bool, arguments: tuple[str, ...]
+) -> int:
+    """Measure whether the energy counter can be believed, its tick and lag, and how the power sensor averages.
 
-    The device should be idle. It is loaded with matrix products in PyTorch, or by COMMAND, which must keep it busy for
-    several seconds. No settings of the device are changed. The output also says which vendor device each PyTorch
-    device is, and how they were matched.
+    The device should be idle. It is loaded with matrix products in PyTorch, first steadily, then in pulses of 50 in
+    100 ms at every phase, which show a counter that sees a part of the time; or by COMMAND, which must keep it busy for
+    several seconds, without pulses. No settings of the device are changed. The output also says which vendor device
+    each PyTorch device is, and how they were matched.
 
     \b
     Examples:
       gpuprof calibrate-telemetry
       gpuprof calibrate-telemetry --device nvidia:0 --json > calibration.json
+      gpuprof calibrate-telemetry --trace readings.csv.gz
       gpuprof calibrate-telemetry --device amd:0 -- ./burn --seconds 8
     """
+    import random
+    from pathlib import Path
+
     from gpuprof import telemetry
     from gpuprof.supervisor import load
     from gpuprof.supervisor.machine import session
@@ -50,17 +58,21 @@ def command(names: tuple[str, ...], seconds: float, as_json: bool, arguments: tu
     with session() as inspector:
         machine = inspector.machine()
     mapping = list(_mapping(machine, devices))
-    results = []
+    results, readings = [], {}
+    phases_s = [] if arguments else calibration.phases_s(random.SystemRandom())
     for device in chosen:
-        say(console(stderr=True), f"{device.id}: about {2 * seconds + 8:.0f} s", "dim")
+        say(console(stderr=True), f"{device.id}: about {seconds + 10 + 4.2 * len(phases_s):.0f} s", "dim")
         index = next((row["torch_index"] for row in mapping if row["device"] == device.id), None)
         if index is None and device.kind == "gpu" and not arguments:
             raise UsageError(f"PyTorch does not use {device.id}: give a COMMAND after -- that keeps it busy")
         try:
-            with load.program(arguments) if arguments else load.products(index, seconds) as begin:
-                results.append(calibration.calibrate(device, begin))
+            with load.program(arguments) if arguments else load.products(index, seconds, phases_s) as begin:
+                result, readings[device.id] = calibration.calibrate(device, begin)
+            results.append(result)
         except Lost as error:
             raise DeviceError(f"{device.id} was lost: {error}") from None
+    if trace is not None:
+        calibration.write(readings, Path(trace))
     document = calibration.document(results, mapping)
     if as_json:
         print_json(document)
@@ -92,8 +104,11 @@ def _show(result: dict[str, Any]) -> None:
     out = console()
     name = result["identity"]["name"]["value"]
     say(out, f"{result['device']}  {name}" + ("   SIMULATED" if result["simulated"] else ""), "bold")
-    tick = result["counter"]
-    say(out, "  energy counter   " + (tick.get("absent") or f"ticks every {tick['tick_s'] * 1e3:.1f} ms"))
+    tick, finding = result["counter"], result["finding"]
+    kind = finding["means"] if finding["kind"] == "none" else f"{finding['kind']}: {finding['means']}"
+    say(out, f"  energy counter   {kind}", "green" if finding["kind"] == "ideal" else "yellow")
+    if "absent" not in tick:
+        say(out, f"                   ticks every {tick['tick_s'] * 1e3:.1f} ms")
     for key, power in result["power"].items():
         if "absent" in power:
             say(out, f"  {key:<17}{power['absent']}")

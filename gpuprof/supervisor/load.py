@@ -8,15 +8,26 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from gpuprof.errors import DeviceError, UsageError
 from gpuprof.messages import Go, Load, Ready
 from gpuprof.supervisor.worker_process import WorkerFailed, WorkerProcess
 from gpuprof.system.procfs import physical_cores
 
-# Starts a load. Returns a function that says whether the load still runs, and when it began (CLOCK_MONOTONIC, ns).
-Begin = Callable[[], tuple[Callable[[], bool], int]]
+
+@dataclass
+class Loaded:
+    """A load that was started. `start_ns` and the marks are of CLOCK_MONOTONIC."""
+
+    runs: Callable[[], bool]
+    start_ns: int
+    marks: dict[str, Any] = field(default_factory=dict)  # of `worker.load.load`; empty of a program, and until it ends
+
+
+Begin = Callable[[], Loaded]
 
 
 @contextmanager
@@ -27,13 +38,13 @@ def program(arguments: Sequence[str]) -> Iterator[Begin]:
     """
     running: list[subprocess.Popen[bytes]] = []
 
-    def load() -> tuple[Callable[[], bool], int]:
+    def load() -> Loaded:
         try:
             process = subprocess.Popen(arguments, stdout=2)  # our stdout is for the result
         except OSError as error:
             raise UsageError(f"{arguments[0]}: {error.strerror}; give a program and its arguments after --") from None
         running.append(process)
-        return lambda: process.poll() is None, time.monotonic_ns()
+        return Loaded(lambda: process.poll() is None, time.monotonic_ns())
 
     try:
         yield load
@@ -44,8 +55,8 @@ def program(arguments: Sequence[str]) -> Iterator[Begin]:
 
 
 @contextmanager
-def products(index: int | None, seconds: float) -> Iterator[Begin]:
-    """Gives what starts `seconds` of matrix products on torch's device `index` (None: the CPU).
+def products(index: int | None, seconds: float, phases_s: Sequence[float] = ()) -> Iterator[Begin]:
+    """Gives what starts `seconds` of matrix products on torch's device `index` (None: the CPU), and then their pulses.
 
     The worker has its context on the device already and only waits to be started, so that the load begins at once.
     Raises DeviceError at the end where it could not be run.
@@ -60,12 +71,13 @@ def products(index: int | None, seconds: float) -> Iterator[Begin]:
 
     with tempfile.TemporaryDirectory(prefix="gpuprof-cache-") as cache:
         worker = WorkerProcess(physical_cores(), Path(cache))
-        request = Load(device=index, seconds=seconds)
+        request = Load(device=index, seconds=seconds, phases_s=tuple(phases_s))
         failed: list[WorkerFailed] = []
+        marks: dict[str, Any] = {}
 
         def ask() -> None:
             try:
-                worker.ask(request, 600.0, at_pause)
+                marks.update(worker.ask(request, 600.0, at_pause))
             except WorkerFailed as error:
                 failed.append(error)
 
@@ -74,11 +86,11 @@ def products(index: int | None, seconds: float) -> Iterator[Begin]:
         while thread.is_alive() and not ready.wait(0.1):
             continue
 
-        def load() -> tuple[Callable[[], bool], int]:
+        def load() -> Loaded:
             go.set()
             while thread.is_alive() and not began.wait(0.1):
                 continue
-            return thread.is_alive, time.monotonic_ns()
+            return Loaded(thread.is_alive, time.monotonic_ns(), marks)
 
         try:
             yield load

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import json
+import math
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from gpuprof.supervisor.load import Loaded
+from gpuprof.telemetry import calibration
+from gpuprof.telemetry.device import Probe
 from support import simulators
-from support.running import ROOT, variables
+from support.running import DATA, ROOT, variables
+from support.virtual import S, World
 
 # In virtual time: waiting moves the simulated library's clock, so ten seconds of sensor behaviour take none.
 CALIBRATE = """
@@ -19,6 +27,7 @@ import json, sys
 from support import simulators
 from gpuprof.telemetry import calibration as calibrate
 from gpuprof import telemetry
+from gpuprof.supervisor.load import Loaded
 device = telemetry.all_devices(telemetry.open_backends())[0]
 if device.vendor == "nvidia":
     import pynvml
@@ -37,10 +46,89 @@ def load():  # the scenario's own step stands for it
     global now
     while now < 20_000_000_000:
         wait(0.002)
-    return (lambda: now < 26_000_000_000), now
+    return Loaded(lambda: now < 26_000_000_000, now)
 
-print(json.dumps(calibrate.calibrate(device, load, clock=lambda: now, wait=wait)))
+print(json.dumps(calibrate.calibrate(device, load, clock=lambda: now, wait=wait)[0]))
 """
+
+
+class Counted:
+    """A device in virtual time: power as scripted, and a counter with a habit that moves every 100 ms."""
+
+    simulated, id, vendor = True, "made:0", "made"
+
+    def __init__(self, world: World, habit: str) -> None:
+        self.world, self.habit, self.on = world, habit, [(0.0, 100.0)]
+
+    def identity(self) -> dict:
+        return {}
+
+    def watts(self, t: float) -> float:
+        return next(w for since, w in reversed(self.on) if since <= t)
+
+    def joules(self, t: float) -> float:
+        ends = [since for since, _ in self.on[1:]] + [t]
+        return sum(w * (min(end, t) - since) for (since, w), end in zip(self.on, ends, strict=True) if since < t)
+
+    def energy_j(self) -> float:
+        self.world.wait(2e-4)
+        t = 0.1 * math.floor(self.world.now() / 1e8 + 1e-9)
+        if self.habit == "frozen":
+            return 5000.0
+        if self.habit == "part-time":
+            seen = [self.joules(0.1 * n) - self.joules(0.1 * n - 0.025) for n in range(10, round(t / 0.1) + 1)]
+            return 5000.0 + 4 * sum(seen)
+        lag_s, scale = (0.12, 1.0) if self.habit == "lagging" else (0.0, 0.5 if self.habit == "mis-scaled" else 1.0)
+        return 5000.0 + scale * self.joules(t - lag_s)
+
+    def probes(self) -> list[Probe]:
+        return [Probe(("power_instant_w", "power_average_w"), lambda: [self.watts(self.world.now() / 1e9)] * 2)]
+
+
+def loaded(world: World, device: Counted) -> Loaded:
+    """What `worker.load` does, scripted before it happens: 6 s of load, then trains of pulses."""
+    start = world.now() / 1e9
+    device.on += [(start, 600.0), (start + 6.0, 100.0)]
+    trains, at = [], start + 8.0
+    for phase_s in calibration.phases_s(random.Random(7)):
+        first = math.ceil(at / 0.1) * 0.1 + phase_s
+        for turn in range(20):
+            device.on += [(first + 0.1 * turn, 600.0), (first + 0.1 * turn + 0.05, 100.0)]
+        trains.append([round(first * S), round((first + 1.95) * S), round(1.0 * S)])
+        at = first + 4.0
+    marks = {"start_ns": round(start * S), "end_ns": round((start + 6.0) * S), "trains": trains}
+    return Loaded(lambda: world.now() / 1e9 < at - 2.0, round(start * S), marks)
+
+
+@pytest.mark.parametrize("habit", ["ideal", "lagging", "part-time", "frozen", "mis-scaled"])
+def test_five_counters_are_five_findings(habit):
+    world = World(2 * S)
+    device = Counted(world, habit)
+    found, readings = calibration.calibrate(
+        device, lambda: loaded(world, device), clock=world.now, wait=lambda s: world.wait(s + 0.003)
+    )
+    assert found["finding"]["kind"] == habit, found["finding"]
+    if habit == "lagging":
+        assert found["lag"]["lag_s"] == pytest.approx(0.12, abs=0.01)
+    if habit == "ideal":
+        assert found["pulses"]["spread"] < 0.05
+    assert len(found["pulses"]["trains"]) == calibration.TRAINS
+    assert len(readings["energy_j"]) > 1000
+
+
+def test_a_real_h100_sees_all_of_the_time():
+    """Its own trace: 2 ms readings of NVML around a steady load and eight trains of pulses, a phase each."""
+    with gzip.open(DATA / "2026-11-27-nvidia-h100" / "trace.csv.gz", "rt") as file:
+        marks = json.loads(file.readline()[2:])
+        rows = [(int(row["t_ns"]), row) for row in csv.DictReader(file)]
+    counted = [(t, int(row["energy_mj"]) / 1e3) for t, row in rows]
+    instant = {"power_instant_w": [(t, int(row["power_instant_mw"]) / 1e3) for t, row in rows]}
+    trains = [[train[0][0], train[-1][1], sum(end - start for start, end in train)] for train in marks["phases"]]
+    found = calibration.pulses(instant, counted, trains)
+    assert found["spread"] < 0.08
+    watts = [train["power_instant_w"] for train in found["trains"]]
+    assert max(watts) > 2.5 * min(watts), "the same trains, by a reading that sees 25 of 100 ms"
+    assert calibration.lag(counted, marks["steady"][1])["lag_s"] == pytest.approx(0.011, abs=0.005)
 
 
 def calibrated(libraries: Path, tmp_path: Path, gpu: dict) -> dict:
