@@ -32,7 +32,7 @@ def command(
     The device should be idle. It is loaded with matrix products in PyTorch, first steadily, then in pulses of 50 in
     100 ms at every phase, which show a counter that sees a part of the time; or by COMMAND, which must keep it busy for
     several seconds, without pulses. No settings of the device are changed. The output also says which vendor device
-    each PyTorch device is, and how they were matched.
+    each PyTorch device is, and how they were matched. What was found is kept for the card, and later runs record it.
 
     \b
     Examples:
@@ -47,7 +47,8 @@ def command(
     from gpuprof import telemetry
     from gpuprof.supervisor import load
     from gpuprof.supervisor.machine import session
-    from gpuprof.telemetry import calibration, monitor
+    from gpuprof.system.clock import utc_now
+    from gpuprof.telemetry import calibration, kept, monitor
     from gpuprof.telemetry.device import Lost
     from gpuprof.text import unbroken
 
@@ -69,6 +70,8 @@ def command(
             with load.program(arguments) if arguments else load.products(index, seconds, phases_s) as begin:
                 result, readings[device.id] = calibration.calibrate(device, begin)
             results.append(result)
+            if not kept.keep(device, result, utc_now()):
+                say(console(stderr=True), f"{device.id}: not kept for later runs (no UUID, or no room)", "yellow")
         except Lost as error:
             raise DeviceError(f"{device.id} was lost: {error}") from None
     if trace is not None:

@@ -18,6 +18,15 @@ from gpuprof.record.variables import kept
 from gpuprof.record.versions import SCHEMA
 
 
+class Calibration(Part):
+    """What `gpuprof calibrate-telemetry` found of the card's energy counter, before this run."""
+
+    kind: Literal["ideal", "lagging", "part-time", "mis-scaled", "frozen", "none"]
+    means: str
+    measured_at: str
+    lag_s: float | None = Field(description="how old its joules are when it moves; null: it could not be told")
+
+
 class TelemetrySource(Part):
     """The device whose sensors were read, and how it was identified."""
 
@@ -39,6 +48,7 @@ class TelemetrySource(Part):
     )
     gain_source: str
     hz: NonNegative
+    calibration: Calibration | None = Field(None, description="by calibrate-telemetry, before this run")
     identity: dict[str, SensorReading]
     tick_s: NonNegative | None
     call_s: NonNegative | None = Field(description="median time of the call that reads power and energy")

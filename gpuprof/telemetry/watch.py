@@ -15,7 +15,7 @@ from gpuprof.record.part import SensorReading, Summary
 from gpuprof.record.protocol import Protocol
 from gpuprof.record.repeat import Phase, RepeatTelemetry
 from gpuprof.record.run import TelemetrySource
-from gpuprof.telemetry import energy, summary, ticks, window
+from gpuprof.telemetry import energy, kept, summary, ticks, window
 from gpuprof.telemetry.attribute import Match, attribute, simulated
 from gpuprof.telemetry.device import LASTING, Backend, Device, Lost, NoReading, ThrottleCounters, reading
 from gpuprof.telemetry.energy import WindowEnergy
@@ -50,6 +50,7 @@ class Station(AbstractContextManager["Station"]):
         self.tick_s: float | Absent = Absent("no energy counter")
         self.power_signal: str | None = None
         self.temperature_signal: str | None = None
+        self.calibration = kept.kept(matched[0]) if matched else None
 
     def __enter__(self) -> Station:
         self._sampler.__enter__()
@@ -108,6 +109,7 @@ class Station(AbstractContextManager["Station"]):
         widths = self.feed.between(0, self._clock())["half_width_ns"]
         reasons = {
             "power_signal": "this device reports no power",
+            "calibration": "calibrate-telemetry has not run on this card",
             "temperature_signal": "this device reports no temperature",
             "gain_error": device.power.gain_source or "no published comparison with an external meter",
             "tick_s": self.tick_s.reason if isinstance(self.tick_s, Absent) else "",
@@ -117,6 +119,7 @@ class Station(AbstractContextManager["Station"]):
         known: dict[str, Any] = {
             "shared_by": device.power.shared_by,
             "power_signal": self.power_signal,
+            "calibration": self.calibration,
             "temperature_signal": self.temperature_signal,
             "gain_error": device.power.gain_error,
             "tick_s": None if isinstance(self.tick_s, Absent) else self.tick_s,
@@ -261,8 +264,9 @@ class Watch:
     def _judge(self, phase: Phase) -> Judged:
         station, idle = self._station, energy.idle_of(*self._idle)
         return window.judge(
-            station.feed, station.power_signal, phase.start_ns, phase.end_ns, self._brackets(phase.name), idle
-        )
+            station.feed, station.power_signal, phase.start_ns, phase.end_ns, self._brackets(phase.name), idle,
+            kept.lag_s(station.calibration),
+        )  # fmt: skip
 
     def _brackets(self, phase: str) -> window.Brackets | Absent:
         if phase in self._opening and phase in self._closing:
@@ -356,6 +360,8 @@ class Watch:
     def _checks(self, best: WindowEnergy | None) -> Iterator[str]:
         """Warnings that only a run can give."""
         yield from self._strangers()
+        if best is not None and best.method == "counter":
+            yield from kept.doubts(self._station.calibration)
         limit, default = (self._facts[0].get(name) for name in ("power_limit_w", "power_limit_default_w"))
         known = limit is not None and default is not None and limit.status == default.status == "ok"
         if known and limit.value < 0.99 * default.value:  # type: ignore[union-attr,operator]

@@ -37,14 +37,14 @@ class Judged:
 
 def judge(
     feed: Feed, power_signal: str | None, start_ns: int, end_ns: int, brackets: Brackets | Absent,
-    idle: Draw | None,
+    idle: Draw | None, lag_s: tuple[float, float] | None = None,
 ) -> Judged:  # fmt: skip
     """The energy of [start, end], by both estimators.
 
     `power_signal` is the signal to integrate, None where the device has none; `brackets` are the counter's edge before
-    the window and all edges after it; `idle` is the floor, None where it is not known.
+    the window and all edges after it; `idle` is the floor, None where it is not known; `lag_s` the counter's lag.
     """
-    counted = _counted(feed, brackets, start_ns, end_ns, idle)
+    counted = _counted(feed, brackets, start_ns, end_ns, idle, lag_s)
     integrated: WindowEnergy | Absent = Absent("this device reports no power")
     if power_signal is not None:
         columns = feed.between(start_ns, end_ns)
@@ -63,11 +63,12 @@ def judge(
 
 
 def _counted(
-    feed: Feed, brackets: Brackets | Absent, start_ns: int, end_ns: int, idle: Draw | None
-) -> WindowEnergy | Absent:
+    feed: Feed, brackets: Brackets | Absent, start_ns: int, end_ns: int, idle: Draw | None,
+    lag_s: tuple[float, float] | None,
+) -> WindowEnergy | Absent:  # fmt: skip
     if isinstance(brackets, Absent):
         return brackets
-    return _fell(feed, *brackets) or energy.by_counter(*brackets, start_ns, end_ns, idle)
+    return _fell(feed, *brackets) or energy.by_counter(*brackets, start_ns, end_ns, idle, lag_s)
 
 
 def _fell(feed: Feed, opening: Bracket, after: Sequence[Edge]) -> Absent | None:

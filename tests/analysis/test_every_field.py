@@ -137,6 +137,7 @@ REASONS = {
     "telemetry.vendor": _SIDES, "telemetry.device": _NAME, "telemetry.attributed_by": "how the sensor was found",
     "telemetry.temperature_signal": "temperatures of unlike sensors are shown, and never divided",
     "telemetry.gain_source": "where gain_error comes from", "telemetry.tick_s": "it is part of each energy's error",
+    "telemetry.calibration.*": "what it holds against a counter is a check of each process",
     "telemetry.call_s": "outside of timed steps", "telemetry.cpu_share": "below 1% of a core, measured by a bench",
     "telemetry.identity.*.status": _RARE, "telemetry.identity.*.reason": _RARE,
     "cases.case_id": _NAME, "cases.workload": "cases of other workloads are no pair", "cases.mode": "the same",

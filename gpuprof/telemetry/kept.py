@@ -1,0 +1,62 @@
+"""What `calibrate-telemetry` found of a card's energy counter, kept for this user's later runs on that card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gpuprof.errors import GpuprofError
+from gpuprof.record.run import Calibration
+from gpuprof.system.files import cache_directory, is_ours, make_private, to_file
+from gpuprof.telemetry.device import Device
+
+# The end of a load tells the lag, and what a card draws while it comes to rest makes that longer than it is.
+_SHORTER_S, _LONGER_S = 0.03, 0.01
+
+
+def keep(device: Device, result: dict[str, Any], measured_at: str) -> bool:
+    """Whether it could be kept: the card needs a UUID, and the cache a place."""
+    if (path := _path(device)) is None:
+        return False
+    found = {**result["finding"], "measured_at": measured_at, "lag_s": result["lag"].get("lag_s")}
+    try:
+        make_private(path.parent)
+        to_file(path, json.dumps(found).encode("ascii"))
+    except (OSError, GpuprofError):
+        return False
+    return True
+
+
+def kept(device: Device) -> Calibration | None:
+    """The last calibration of this card on this machine; None where there is none that can be believed."""
+    path = _path(device)
+    if path is None or not path.is_file() or not is_ours(path):
+        return None
+    try:
+        return Calibration.model_validate_json(path.read_bytes())
+    except (OSError, ValueError):  # a ValidationError is one
+        return None
+
+
+def lag_s(calibration: Calibration | None) -> tuple[float, float] | None:
+    """The bounds of the counter's lag, for `energy.by_counter`."""
+    if calibration is None or calibration.lag_s is None:
+        return None
+    return max(0.0, calibration.lag_s - _SHORTER_S), max(0.0, calibration.lag_s) + _LONGER_S
+
+
+def doubts(calibration: Calibration | None) -> Iterator[str]:
+    """A check of each energy that is counted by a counter which was found to count wrongly."""
+    if calibration is not None and calibration.kind in ("part-time", "mis-scaled"):
+        when = calibration.measured_at[:10]
+        yield f"the energy counter is {calibration.kind} (calibrated {when}): {calibration.means}"
+
+
+def _path(device: Device) -> Path | None:
+    if not device.uuids:
+        return None
+    name = hashlib.sha256(min(device.uuids).encode()).hexdigest()[:32]
+    return cache_directory() / "calibrations" / f"{name}.json"
