@@ -48,6 +48,11 @@ def lag_s(calibration: Calibration | None) -> tuple[float, float] | None:
     return max(0.0, calibration.lag_s - _SHORTER_S), max(0.0, calibration.lag_s) + _LONGER_S
 
 
+def trusted(calibration: Calibration | None) -> bool:
+    """Whether the counter was seen to count all of the time, and at the right scale."""
+    return calibration is not None and calibration.kind in ("ideal", "lagging")
+
+
 def doubts(calibration: Calibration | None) -> Iterator[str]:
     """A check of each energy that is counted by a counter which was found to count wrongly."""
     if calibration is not None and calibration.kind in ("part-time", "mis-scaled"):

@@ -180,7 +180,7 @@ def opening(edges: Sequence[Edge]) -> Bracket:
 
 def _slope(edges: Sequence[Edge]) -> tuple[float, float]:
     """(slope of the power, its standard error) in W/s, from a least squares parabola; (0, inf) where it is not seen."""
-    if len(edges) < 4:
+    if len(edges) < 3:
         return 0.0, math.inf
     import numpy as np
 
@@ -204,4 +204,4 @@ def resting(edges: Sequence[Edge], end_ns: int) -> Sequence[Edge]:
 
 def closing_s(tick_s: float) -> float:
     """How long to watch the counter after a window: beyond any lag, and then for long enough to see the rest."""
-    return LONGEST_LAG_S + max(3 * tick_s, _REST_S)
+    return LONGEST_LAG_S + max(4 * tick_s, _REST_S)

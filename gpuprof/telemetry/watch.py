@@ -265,7 +265,7 @@ class Watch:
         station, idle = self._station, energy.idle_of(*self._idle)
         return window.judge(
             station.feed, station.power_signal, phase.start_ns, phase.end_ns, self._brackets(phase.name), idle,
-            kept.lag_s(station.calibration),
+            kept.lag_s(station.calibration), trusted=kept.trusted(station.calibration),
         )  # fmt: skip
 
     def _brackets(self, phase: str) -> window.Brackets | Absent:

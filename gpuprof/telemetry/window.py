@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,6 +18,7 @@ from gpuprof.telemetry.ticks import Bracket, Draw, Edge
 from gpuprof.throttling import NONE, throttled
 
 Brackets = tuple[Bracket, Sequence[Edge]]  # the counter before a window and after it
+_ABSURD, _FEW = 2.0, 5
 _CACHED_J = 5.0  # vendor libraries may answer from a cache of some milliseconds
 THROTTLED = 0.01  # a reason that held for less of the window is not worth a warning
 SLOW = 0.8  # of the rate asked for
@@ -37,12 +39,14 @@ class Judged:
 
 def judge(
     feed: Feed, power_signal: str | None, start_ns: int, end_ns: int, brackets: Brackets | Absent,
-    idle: Draw | None, lag_s: tuple[float, float] | None = None,
+    idle: Draw | None, lag_s: tuple[float, float] | None = None, *, trusted: bool = False,
 ) -> Judged:  # fmt: skip
     """The energy of [start, end], by both estimators.
 
     `power_signal` is the signal to integrate, None where the device has none; `brackets` are the counter's edge before
     the window and all edges after it; `idle` is the floor, None where it is not known; `lag_s` the counter's lag.
+    Where a counter that no calibration has shown to be right (`trusted`) is far from the sampled power, there is no
+    energy: which of them is wrong cannot be told.
     """
     counted = _counted(feed, brackets, start_ns, end_ns, idle, lag_s)
     integrated: WindowEnergy | Absent = Absent("this device reports no power")
@@ -54,7 +58,8 @@ def judge(
             window_s=power_window_s(feed, power_signal), idle=idle,
         )  # fmt: skip
     if not isinstance(counted, Absent):
-        return Judged(counted, counted, integrated)
+        absurd = None if trusted or power_signal is None else _absurd(feed, power_signal, start_ns, counted)
+        return Judged(absurd or counted, absurd or counted, integrated)
     if not isinstance(integrated, Absent):
         return Judged(counted, integrated, Absent("energy itself was integrated from power"))
     # Where there is no power sensor either, the counter's fault is reason enough.
@@ -69,6 +74,29 @@ def _counted(
     if isinstance(brackets, Absent):
         return brackets
     return _fell(feed, *brackets) or energy.by_counter(*brackets, start_ns, end_ns, idle, lag_s)
+
+
+def _absurd(feed: Feed, power_signal: str, start_ns: int, counted: WindowEnergy) -> Absent | None:
+    """What is wrong where counter and sampled power differ by more than a factor of two, in windows of any length.
+
+    Sensors that see a part of the time err by less, unless a load keeps step with them. Nothing is said where both
+    cover different hardware, or where the sensor's average reaches back beyond the window in all but a few samples.
+    """
+    power = feed.device.power
+    if power.energy_covers != power.scope:
+        return None
+    end_ns = start_ns + int(counted.seconds * 1e9)
+    settled_ns = start_ns + int(power_window_s(feed, power_signal) * 1e9)
+    watts = [w for w in feed.between(settled_ns, end_ns)[power_signal] if w == w]
+    if len(watts) < _FEW:
+        return None
+    sampled_w, counted_w = statistics.fmean(watts), counted.energy_j / counted.seconds
+    if sampled_w <= _ABSURD * counted_w and counted_w <= _ABSURD * sampled_w:
+        return None
+    return Absent(
+        f"it counted {counted_w:.0f} W where {sampled_w:.0f} W were sampled: "
+        "one of them is wrong, and gpuprof calibrate-telemetry tells which"
+    )
 
 
 def _fell(feed: Feed, opening: Bracket, after: Sequence[Edge]) -> Absent | None:

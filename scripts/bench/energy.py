@@ -154,7 +154,7 @@ def window(rng: random.Random, cell: Cell, lag_s: tuple[float, float] | None) ->
     gpu.wait(1e-3)
     after = gpu.edges(4, ticks.closing_s(cell.tick_s))
     before = ticks.opening(ticks.resting(after, int(warm_end * 1e9)))
-    gpu.wait(2e-3)
+    gpu.wait(0.05)  # until the worker has begun
     start, end = gpu.work(cell.seconds)
     truth = gpu.joules(end) - gpu.joules(start)
     gpu.wait(1e-3)

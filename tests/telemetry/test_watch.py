@@ -147,12 +147,21 @@ def test_what_makes_a_repeat_doubtful(watched):
 
 @needs_libraries
 def test_a_load_in_step_with_the_sensor_makes_the_estimators_disagree_and_a_check_says_so(watched):
-    wave = {"kind": "square", "low_w": 150, "high_w": 650, "period_s": 0.1, "duty": 0.5}
+    wave = {"kind": "square", "low_w": 250, "high_w": 650, "period_s": 0.1, "duty": 0.5}
     said = watched({**NVIDIA, "power": wave})
     main = said["result"]["energy"]["throughput"]
     assert main["energy_j"] == pytest.approx(truth_j(said, "throughput"), rel=0.01)
-    assert abs(main["disagreement"]) > 0.5
+    assert abs(main["disagreement"]) > 0.4
     assert any("integrated power differs from the energy counter" in check for check in said["result"]["checks"])
+
+
+@needs_libraries
+def test_where_counter_and_samples_are_a_factor_apart_there_is_no_energy(watched):
+    """Here the samples are wrong, of a load in step with the sensor. An absurd counter looks the same."""
+    wave = {"kind": "square", "low_w": 100, "high_w": 650, "period_s": 0.1, "duty": 0.5}
+    result = watched({**NVIDIA, "power": wave})["result"]
+    assert "throughput" not in result["energy"]
+    assert "calibrate-telemetry tells which" in result["energy_absent"]["throughput"]
 
 
 @needs_libraries
