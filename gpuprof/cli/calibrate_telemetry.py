@@ -111,7 +111,9 @@ def _show(result: dict[str, Any]) -> None:
     kind = finding["means"] if finding["kind"] == "none" else f"{finding['kind']}: {finding['means']}"
     say(out, f"  energy counter   {kind}", "green" if finding["kind"] == "ideal" else "yellow")
     if "absent" not in tick:
-        say(out, f"                   ticks every {tick['tick_s'] * 1e3:.1f} ms")
+        late = result["lag"].get("lag_s")
+        old = "" if late is None else f", {max(0.0, late) * 1e3:.0f} ms late at most"
+        say(out, f"                   ticks every {tick['tick_s'] * 1e3:.1f} ms{old}")
     for key, power in result["power"].items():
         if "absent" in power:
             say(out, f"  {key:<17}{power['absent']}")

@@ -21,7 +21,7 @@ from gpuprof.record.versions import SCHEMA
 class Calibration(Part):
     """What `gpuprof calibrate-telemetry` found of the card's energy counter, before this run."""
 
-    kind: Literal["ideal", "lagging", "part-time", "mis-scaled", "frozen", "none"]
+    kind: Literal["ideal", "lagging", "late", "part-time", "mis-scaled", "frozen", "none", "unproven"]
     means: str
     measured_at: str
     lag_s: float | None = Field(description="how old its joules are when it moves; null: it could not be told")

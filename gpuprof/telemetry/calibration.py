@@ -272,13 +272,16 @@ def finding(result: Mapping[str, Any]) -> dict[str, str]:
         off = " and ".join(f"{ratio:.2f}" for ratio in ratios.values())
         return {"kind": "mis-scaled", "means": f"sampled power under a steady load is {off} times the counter's"}
     lag_s = result["lag"].get("lag_s")
-    if lag_s is not None and lag_s > max(_LAGS_S, 0.3 * result["counter"]["tick_s"]):
-        return {
-            "kind": "lagging",
-            "means": f"its joules are up to {lag_s * 1e3:.0f} ms old, and a run's energy allows for it",
-        }
-    missing = "" if spread is not None else "; whether it sees all of the time was not tried"
-    return {"kind": "ideal", "means": f"all of the time is counted, at once{missing}"}
+    if lag_s is not None and lag_s > ticks.LONGEST_LAG_S:
+        means = f"its joules are up to {lag_s * 1e3:.0f} ms old, more than a run's energy allows for"
+        return {"kind": "late", "means": means}
+    if spread is None or lag_s is None or not ratios:
+        tried = {"that it sees all of the time": spread, "how old its joules are": lag_s, "its scale": ratios or None}
+        return {"kind": "unproven", "means": f"not shown: {', '.join(k for k, v in tried.items() if v is None)}"}
+    if lag_s > max(_LAGS_S, 0.3 * result["counter"]["tick_s"]):
+        means = f"its joules are up to {lag_s * 1e3:.0f} ms old, which a run's energy allows for"
+        return {"kind": "lagging", "means": means}
+    return {"kind": "ideal", "means": "all of the time is counted, at once"}
 
 
 def _moved(counted: Trace) -> list[tuple[int, float]]:

@@ -43,7 +43,7 @@ def kept(device: Device) -> Calibration | None:
 
 def lag_s(calibration: Calibration | None) -> tuple[float, float] | None:
     """The bounds of the counter's lag, for `energy.by_counter`."""
-    if calibration is None or calibration.lag_s is None:
+    if calibration is None or calibration.lag_s is None or not trusted(calibration):
         return None
     return max(0.0, calibration.lag_s - _SHORTER_S), max(0.0, calibration.lag_s) + _LONGER_S
 
@@ -55,7 +55,7 @@ def trusted(calibration: Calibration | None) -> bool:
 
 def doubts(calibration: Calibration | None) -> Iterator[str]:
     """A check of each energy that is counted by a counter which was found to count wrongly."""
-    if calibration is not None and calibration.kind in ("part-time", "mis-scaled"):
+    if calibration is not None and calibration.kind in ("late", "part-time", "mis-scaled"):
         when = calibration.measured_at[:10]
         yield f"the energy counter is {calibration.kind} (calibrated {when}): {calibration.means}"
 

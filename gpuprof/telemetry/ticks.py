@@ -68,11 +68,10 @@ class Bracket:
         return math.hypot(UNIFORM * self.edge.slack_s * self.draw.power_w + self.draw.error_w * seconds, bent_j)
 
     def drawn_j(self, seconds: float) -> float:
-        """What is drawn in so many seconds from the edge on, by power and slope; never less than at half the power."""
-        falls_s = min(seconds, math.inf if self.slope_w_per_s >= 0 else -0.5 * self.draw.power_w / self.slope_w_per_s)
-        return (
-            self.draw.power_w + self.slope_w_per_s * (falls_s / 2 + seconds - falls_s) * falls_s / seconds
-        ) * seconds
+        """What is drawn in so many seconds from the edge on; the slope ends where the power has fallen by half."""
+        slope = self.slope_w_per_s
+        falls_s = seconds if slope >= 0 else min(seconds, -0.5 * self.draw.power_w / slope)
+        return self.draw.power_w * seconds + slope * falls_s * (seconds - falls_s / 2)
 
 
 class _Watched:

@@ -101,6 +101,20 @@ def loaded(world: World, device: Counted) -> Loaded:
     return Loaded(lambda: world.now() / 1e9 < at - 2.0, round(start * S), marks)
 
 
+def test_what_was_not_tried_is_not_said():
+    """A program's load has no pulses, so that nobody knows whether the counter sees all of the time."""
+    world = World(2 * S)
+    device = Counted(world, "ideal")
+
+    def program() -> Loaded:
+        start = world.now()
+        device.on += [(start / 1e9, 600.0), (start / 1e9 + 6.0, 100.0)]
+        return Loaded(lambda: world.now() < start + 6 * S, start)
+
+    found, _ = calibration.calibrate(device, program, clock=world.now, wait=lambda s: world.wait(s + 0.003))
+    assert found["finding"] == {"kind": "unproven", "means": "not shown: that it sees all of the time"}
+
+
 @pytest.mark.parametrize("habit", ["ideal", "lagging", "part-time", "frozen", "mis-scaled"])
 def test_five_counters_are_five_findings(habit):
     world = World(2 * S)
@@ -176,12 +190,18 @@ def test_what_was_found_is_kept_for_the_card(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     device = SimpleNamespace(uuids=frozenset({"a", "b"}))
     assert kept.kept(device) is None
-    result = {"finding": {"kind": "part-time", "means": "it sees a part"}, "lag": {"lag_s": 0.04}}
+    result = {"finding": {"kind": "lagging", "means": "its joules are old"}, "lag": {"lag_s": 0.04}}
     assert kept.keep(device, result, "2026-11-27T10:00:00Z")
     found = kept.kept(device)
-    assert (found.kind, found.measured_at) == ("part-time", "2026-11-27T10:00:00Z")
+    assert (found.kind, found.measured_at) == ("lagging", "2026-11-27T10:00:00Z")
     assert kept.lag_s(found) == pytest.approx((0.01, 0.05))
+    assert kept.trusted(found)
+    assert list(kept.doubts(found)) == []
+    assert kept.keep(device, {**result, "finding": {"kind": "part-time", "means": "it sees a part"}}, "later")
+    found = kept.kept(device)
     assert "sees a part" in next(kept.doubts(found))
+    assert not kept.trusted(found)
+    assert kept.lag_s(found) is None, "measured by a counter that cannot be believed"
     assert kept.kept(SimpleNamespace(uuids=frozenset({"c"}))) is None
     (file,) = tmp_path.rglob("*.json")
     file.write_text('{"kind": "perfect"}')
