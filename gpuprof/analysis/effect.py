@@ -82,8 +82,10 @@ class Effect:
     @property
     def enough(self) -> bool:
         """Whether a verdict may rest on it: two processes hardly show how they scatter."""
-        fewest = min(self.baseline_units, self.candidate_units)
-        return self.measured is not None and (fewest >= FEW or not self.unit.endswith(("process", "processes")))
+        units = self.unit.split(" | ")  # one of each side, where they differ
+        sides = zip((self.baseline_units, self.candidate_units), (units[0], units[-1]), strict=True)
+        few = any(count < FEW and unit.endswith(("process", "processes")) for count, unit in sides)
+        return self.measured is not None and not few
 
     def half(self, level: float) -> float:
         """Half of the interval that misses the truth with probability `level`, of the logarithm.

@@ -68,7 +68,7 @@ def _sides(sides: Sides) -> Iterator[Entry]:
         yield Entry("runs", shared, shared, "blocks", "both sides have the same measurements")
     one_machine = baseline.machines.keys() == candidate.machines.keys() and len(baseline.machines) == 1
     fewest = min((len(case.rows) for p in sides.pairs for case in (p.baseline, p.candidate)), default=0)
-    if one_machine and not common and fewest < FEW:
+    if one_machine and not common and (fewest < FEW or _one_after_the_other(baseline, candidate)):
         yield Entry("turns", _when_run(baseline), _when_run(candidate), "weakens",
                     "not interleaved, so drift of the machine looks like a difference; a sweep interleaves both in one "
                     "run")  # fmt: skip
@@ -93,6 +93,12 @@ def _sides(sides: Sides) -> Iterator[Entry]:
         days = [sorted(start[:10] for _, start, _ in side.runs) for side in both]
         if days[0][-1] != days[1][-1]:
             yield Entry("date", _span(days[0]), _span(days[1]), "noted", "machines and software change over time")
+
+
+def _one_after_the_other(baseline: Evidence, candidate: Evidence) -> bool:
+    """Whether all runs of one side began before those of the other: no number of them shows what came in between."""
+    earlier, later = sorted(([start for _, start, _ in side.runs] for side in (baseline, candidate)), key=min)
+    return max(earlier) < min(later)
 
 
 def _ids(side: Evidence) -> Iterator[str]:

@@ -61,6 +61,8 @@ def test_two_processes_are_too_few_for_a_verdict_and_two_runs_of_many_are_not():
     assert not without_days([of(3.0, 3.1, 3.2)], [of(2.0, 2.1)]).enough
     assert without_days([of(3.0, 3.1)] * 2, [of(2.0, 2.1)] * 2).enough
     assert without_days([of(3.0)] * 3, [of(2.0)] * 3).enough
+    for sides in (([of(3.0, 3.1)], [of(2.0)] * 3), ([of(3.0)] * 3, [of(2.0, 2.1)])):
+        assert not without_days(*sides).enough, "two processes, on whichever side"
 
 
 def test_the_mde_is_that_of_the_method():

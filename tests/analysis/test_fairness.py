@@ -268,3 +268,12 @@ def test_turns_counts_the_runs_of_a_case():
     """Six runs a side, each of another workload, are one run a case."""
     suites = [side(*(run(case(workload=w), machine="m") for w in ("cnn", "rnn", "lstm", "gru"))) for _ in "bc"]
     assert "turns" in {entry.key for entry in analysis.compare(*suites).ledger}
+
+
+@pytest.mark.parametrize(
+    ("days", "told"), [(((1, 2, 3), (4, 5, 6)), True), (((4, 5, 6), (1, 2, 3)), True), (((1, 3, 5), (2, 4, 6)), False)]
+)
+def test_runs_one_after_the_other_are_no_turns_however_many(days, told):
+    """Three in a row a side may all be of one hour: what the machine did between the sides is in no scatter."""
+    sides = [side(*(run(case(), started_at=f"2026-11-0{day}T09:00:00.000Z") for day in each)) for each in days]
+    assert ("turns" in {entry.key for entry in analysis.compare(*sides).ledger}) is told
