@@ -128,10 +128,10 @@ class NvidiaDevice(Device):
             if isinstance(drawn, NoReading):
                 none = drawn.status in LASTING  # energy is integrated from power then
                 return _BOARD, "" if none else f"board or module ({drawn.reason})", _SCOPE_GPU
-            now = [w for w in self._both_powers() if not isinstance(w, NoReading)]
+            now = zip((_BOARD, _MODULE), self._both_powers(), strict=True)
         except Lost:  # the next reading reports it
             return _BOARD, "", _SCOPE_GPU
-        near = [name for name, w in zip((_BOARD, _MODULE), now, strict=False) if abs(drawn / w - 1) < _NEAR]
+        near = [name for name, w in now if not isinstance(w, NoReading) and abs(drawn / w - 1) < _NEAR]
         if len(near) != 1:
             return _BOARD, f"board or module (the counter draws {drawn:.0f} W)", _SCOPE_GPU
         return _BOARD, near[0] if near[0] != _BOARD else "", _SCOPE_GPU
