@@ -8,7 +8,10 @@ from dataclasses import replace
 from gpuprof.absent import Absent
 from gpuprof.doctor.facts import FILTERS, TITLES, Facts, Seen
 from gpuprof.doctor.findings import Finding, by_text, give, note, problem, warning
+from gpuprof.telemetry import kept
 from gpuprof.text import plural
+
+_NO_COUNTER = Absent("no counter")
 
 
 def lost(facts: Facts) -> Iterator[Finding]:
@@ -30,6 +33,17 @@ def power(facts: Facts) -> Iterator[Finding]:
 def _no_power(gpu: Seen) -> str:
     readable = {"energy_j", "power_instant_w", "power_average_w"} & set(gpu.values)
     return "" if readable or "energy_j" not in gpu.absent else gpu.absent["energy_j"].reason
+
+
+def calibration(facts: Facts) -> Iterator[Finding]:
+    """Whether the energy counter was found to count rightly."""
+    for text, gpus in by_text(facts, lambda gpu: "; ".join(kept.doubts(gpu.calibration or _NO_COUNTER))):
+        yield warning(f"{gpus}: {text}", "Energy measured by it is wrong, and its checks say so.")
+    for reason, gpus in by_text(facts, lambda gpu: getattr(gpu.calibration, "reason", "")):
+        why = f"{reason[:1].upper()}{reason[1:]}. A counter that sees a part of the time looks like one that sees all."
+        yield note(
+            f"{gpus}: nothing has shown yet that the energy counter is right", why, "gpuprof calibrate-telemetry"
+        )
 
 
 def attribution(facts: Facts) -> Iterator[Finding]:

@@ -6,7 +6,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from gpuprof.absent import Absent
-from gpuprof.doctor.cards import attribution, busy, cpu_energy, ecc, lost, partitions, pcie, power, power_cap
+from gpuprof.doctor.cards import (
+    attribution,
+    busy,
+    calibration,
+    cpu_energy,
+    ecc,
+    lost,
+    partitions,
+    pcie,
+    power,
+    power_cap,
+)
 from gpuprof.doctor.facts import Facts
 from gpuprof.doctor.findings import Finding
 from gpuprof.doctor.software import (
@@ -29,8 +40,8 @@ from gpuprof.text import plural
 
 CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     hardware, simulated, torch_import, drivers, access, visibility, torch_build, libraries, torch_sees, packages,
-    amdsmi_fits, lost, power, architecture, override, attribution, power_cap, busy, ecc, pcie, partitions, compiler,
-    cpu_energy,
+    amdsmi_fits, lost, power, calibration, architecture, override, attribution, power_cap, busy, ecc, pcie, partitions,
+    compiler, cpu_energy,
 )  # fmt: skip
 
 

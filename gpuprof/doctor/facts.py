@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 
 from gpuprof.absent import Absent
 from gpuprof.errors import GpuprofError
+from gpuprof.record.run import Calibration
 from gpuprof.supervisor.machine import session
 from gpuprof.system import environment
-from gpuprof.telemetry import all_devices, open_backends
+from gpuprof.telemetry import all_devices, kept, open_backends
 from gpuprof.telemetry.attribute import attribute
 from gpuprof.telemetry.device import Backend, Device, Lost, NoReading
 from gpuprof.telemetry.patience import patiently
@@ -80,6 +81,7 @@ class Seen:
     absent: Mapping[str, NoReading] = field(default_factory=dict)
     shared_by: int | None = 1
     simulated: bool = False
+    calibration: Calibration | Absent | None = None  # of its energy counter; None where there is no counter
 
 
 @dataclass(frozen=True)
@@ -221,7 +223,8 @@ def _seen(device: Device) -> Seen:
         answers["device"] = NoReading(str(lost), "lost")
     values = {key: value for key, value in answers.items() if not isinstance(value, NoReading)}
     absent = {key: value for key, value in answers.items() if isinstance(value, NoReading)}
-    return Seen(device.vendor, device.id, values, absent, device.power.shared_by, device.simulated)
+    calibration = kept.kept(device, values.get("driver_version")) if "energy_j" in values else None
+    return Seen(device.vendor, device.id, values, absent, device.power.shared_by, device.simulated, calibration)
 
 
 def _nodes(root: Path) -> Iterator[Node]:

@@ -25,6 +25,7 @@ class Calibration(Part):
     means: str
     measured_at: str
     lag_s: float | None = Field(description="how old its joules are when it moves; null: it could not be told")
+    driver: str | None = Field(description="version of the driver that it was measured with")
 
 
 class TelemetrySource(Part):

@@ -14,7 +14,7 @@ from gpuprof.messages import Go, Ready
 from gpuprof.record.part import SensorReading, Summary
 from gpuprof.record.protocol import Protocol
 from gpuprof.record.repeat import Phase, RepeatTelemetry
-from gpuprof.record.run import TelemetrySource
+from gpuprof.record.run import Calibration, TelemetrySource
 from gpuprof.telemetry import energy, kept, summary, ticks, window
 from gpuprof.telemetry.attribute import Match, attribute, simulated
 from gpuprof.telemetry.device import LASTING, Backend, Device, Lost, NoReading, ThrottleCounters, reading
@@ -50,7 +50,8 @@ class Station(AbstractContextManager["Station"]):
         self.tick_s: float | Absent = Absent("no energy counter")
         self.power_signal: str | None = None
         self.temperature_signal: str | None = None
-        self.calibration = kept.kept(matched[0]) if matched else None
+        self.calibration: Calibration | Absent = Absent("no sensors")
+        self._identity: dict[str, SensorReading] = {}
 
     def __enter__(self) -> Station:
         self._sampler.__enter__()
@@ -59,13 +60,18 @@ class Station(AbstractContextManager["Station"]):
                 self.tick_s = self.feed.lost or self._sampler.call(self._first_look)
             except Lost as error:
                 self.tick_s = NoReading(str(error), "lost")
+            if not self._identity and isinstance(self.tick_s, NoReading):
+                self._identity = {"name": reading(self.tick_s)}
         return self
 
     def __exit__(self, *fault: object) -> None:
         self._sampler.__exit__(*fault)
 
     def _first_look(self) -> float | Absent:
-        """The tick of the device's energy counter. Notes which signals it offers as well."""
+        """The tick of the device's energy counter. Notes which device it is and which signals it offers as well."""
+        self._identity = self.device.identity()
+        driver = self._identity.get("driver_version")
+        self.calibration = kept.kept(self.device, driver and driver.value)
         # A signal that fails now and then is there all the same.
         absent = {name: why for name, why in self.feed.absent.items() if why.status in LASTING}
         offered = [key for key in self.feed.keys if key not in absent]
@@ -109,7 +115,7 @@ class Station(AbstractContextManager["Station"]):
         widths = self.feed.between(0, self._clock())["half_width_ns"]
         reasons = {
             "power_signal": "this device reports no power",
-            "calibration": "calibrate-telemetry has not run on this card",
+            "calibration": self.calibration.reason if isinstance(self.calibration, Absent) else "",
             "temperature_signal": "this device reports no temperature",
             "gain_error": device.power.gain_source or "no published comparison with an external meter",
             "tick_s": self.tick_s.reason if isinstance(self.tick_s, Absent) else "",
@@ -119,7 +125,7 @@ class Station(AbstractContextManager["Station"]):
         known: dict[str, Any] = {
             "shared_by": device.power.shared_by,
             "power_signal": self.power_signal,
-            "calibration": self.calibration,
+            "calibration": None if isinstance(self.calibration, Absent) else self.calibration,
             "temperature_signal": self.temperature_signal,
             "gain_error": device.power.gain_error,
             "tick_s": None if isinstance(self.tick_s, Absent) else self.tick_s,
@@ -129,15 +135,9 @@ class Station(AbstractContextManager["Station"]):
         return TelemetrySource(
             vendor=device.vendor, library=device.library, version=self._version, simulated=device.simulated,
             attributed_by=self.match.by, scope=device.power.scope, energy_scope=device.power.energy_covers,
-            device=device.id, gain_source=device.power.gain_source, hz=self._sampler.hz, identity=self._identity(),
+            device=device.id, gain_source=device.power.gain_source, hz=self._sampler.hz, identity=self._identity,
             **known, absent={name: reasons[name] for name, value in known.items() if value is None},
         )  # fmt: skip
-
-    def _identity(self) -> dict[str, SensorReading]:
-        try:
-            return self._sampler.call(self.device.identity)
-        except Lost as error:
-            return {"name": reading(NoReading(str(error), "lost"))}
 
     def repeat(self, protocol: Protocol) -> Watch:
         """What watches the next process; reads the device's facts before it starts."""

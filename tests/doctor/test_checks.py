@@ -9,7 +9,8 @@ import pytest
 
 from gpuprof import doctor
 from gpuprof.absent import Absent
-from gpuprof.doctor.facts import NOT_ASKED, VARIABLES, Seen, Torch
+from gpuprof.doctor.facts import NOT_ASKED, VARIABLES, Facts, Seen, Torch
+from gpuprof.record.run import Calibration
 from gpuprof.telemetry.device import NoReading
 from support.machines import (
     AMD,
@@ -39,6 +40,15 @@ DENIED = NoReading("/sys/class/powercap/x/energy_uj is for root alone", "no_perm
 NO_RAPL = NoReading("this kernel offers no RAPL", "unsupported")
 PROCESSES = [{"pid": number, "memory_bytes": 1} for number in range(41, 47)]
 DIES = tuple(Seen("amd", f"amd:{i}", GOOD_MI300X | {"name": "AMD Instinct MI250X"}, shared_by=2) for i in (0, 1))
+
+PART_TIME = Calibration(
+    kind="part-time", means="it sees a part", measured_at="2026-11-27T10:00:00Z", driver="1", lag_s=0.01
+)
+
+
+def calibrated(calibration: Calibration | Absent) -> Facts:
+    return replace(NVIDIA, gpus=(replace(NVIDIA.gpus[0], calibration=calibration),))
+
 
 # (check, machine, status, words of the title, words of explanation or fix)
 FOUND = [
@@ -147,6 +157,8 @@ FOUND = [
     ("partitions", with_values(NVIDIA, None, partition="MIG"), "note", "instances that cannot be seen", "all of them"),
     ("partitions", replace(AMD, gpus=DIES), "note", "amd:0, amd:1: dies of one board", ""),
     ("partitions", with_values(AMD, 8, partition="CPX 0"), "note", "shared by 8 devices", ""),
+    ("calibration", calibrated(Absent("it has not run")), "note", "nothing has shown yet", "gpuprof calib"),
+    ("calibration", calibrated(PART_TIME), "warning", "it sees a part", "is wrong"),
     ("cpu_energy", replace(NVIDIA, cpu=Seen("cpu", "cpu", {}, {"energy_j": DENIED})), "warning", "RAPL", r"chmod a\+r"),
     ("cpu_energy", replace(NVIDIA, cpu=Seen("cpu", "cpu", {}, {"energy_j": NO_RAPL})), "note", "no RAPL", ""),
 ]  # fmt: skip

@@ -189,21 +189,49 @@ def test_a_device_without_counter_or_step_says_so(libraries, tmp_path):
 def test_what_was_found_is_kept_for_the_card(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     device = SimpleNamespace(uuids=frozenset({"a", "b"}))
-    assert kept.kept(device) is None
-    result = {"finding": {"kind": "lagging", "means": "its joules are old"}, "lag": {"lag_s": 0.04}}
+    assert "has not run" in kept.kept(device, "580.1").reason
+    result = {
+        "finding": {"kind": "lagging", "means": "its joules are old"}, "lag": {"lag_s": 0.04},
+        "identity": {"driver_version": {"value": "580.1"}},
+    }  # fmt: skip
     assert kept.keep(device, result, "2026-11-27T10:00:00Z")
-    found = kept.kept(device)
+    found = kept.kept(device, "580.1")
     assert (found.kind, found.measured_at) == ("lagging", "2026-11-27T10:00:00Z")
     assert kept.lag_s(found) == pytest.approx((0.01, 0.05))
     assert kept.trusted(found)
     assert list(kept.doubts(found)) == []
-    assert kept.keep(device, {**result, "finding": {"kind": "part-time", "means": "it sees a part"}}, "later")
-    found = kept.kept(device)
-    assert "sees a part" in next(kept.doubts(found))
-    assert not kept.trusted(found)
-    assert kept.lag_s(found) is None, "measured by a counter that cannot be believed"
-    assert kept.kept(SimpleNamespace(uuids=frozenset({"c"}))) is None
     (file,) = tmp_path.rglob("*.json")
     file.write_text('{"kind": "perfect"}')
-    assert kept.kept(device) is None, "not what gpuprof writes"
+    assert "cannot be read" in kept.kept(device, "580.1").reason, "not what gpuprof writes"
+    assert "has not run" in kept.kept(SimpleNamespace(uuids=frozenset({"c"})), "580.1").reason
     assert not kept.keep(SimpleNamespace(uuids=frozenset()), result, "now")
+
+
+def test_a_calibration_counts_for_the_driver_that_it_was_made_with(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    device = SimpleNamespace(uuids=frozenset({"a"}))
+    result = {
+        "finding": {"kind": "ideal", "means": "all of it"}, "lag": {"lag_s": 0.0},
+        "identity": {"driver_version": {"value": "580.1"}},
+    }  # fmt: skip
+    assert kept.keep(device, result, "2026-11-27T10:00:00Z")
+    later = kept.kept(device, "590.2")
+    assert later.reason == "calibrated with driver 580.1, now 590.2: run calibrate-telemetry again"
+    assert not kept.trusted(later)
+    assert kept.lag_s(later) is None
+    assert list(kept.doubts(later)) == []
+
+
+def test_a_finding_without_lag_or_driver_is_kept_as_well(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    device = SimpleNamespace(uuids=frozenset({"a"}))
+    result = {
+        "finding": {"kind": "part-time", "means": "it sees a part"}, "lag": {"absent": "no power step"},
+        "identity": {"driver_version": {"value": None}},
+    }  # fmt: skip
+    assert kept.keep(device, result, "later")
+    found = kept.kept(device, None)
+    assert "sees a part" in next(kept.doubts(found))
+    assert found.absent == {"lag_s": "no power step", "driver": "its version could not be read"}
+    assert not kept.trusted(found)
+    assert kept.lag_s(found) is None, "measured by a counter that cannot be believed"
