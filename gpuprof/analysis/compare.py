@@ -7,9 +7,9 @@ the rest are shown with their ratios and intervals.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gpuprof.absent import Absent
 from gpuprof.analysis import fairness, ratios, titles
@@ -28,6 +28,7 @@ from gpuprof.text import listed
 
 CLAIMED = ("throughput_per_s", "latency_p50_s")
 HEADLINE = "throughput_per_s"
+AT_A_GLANCE = (HEADLINE, "energy_j_per_sample", "power_mean_w", "peak_memory_bytes")  # what buyers ask for first
 LEAST = 0.05
 ENOUGH = 0.8  # share of the cases below which no sentence may speak of the devices as such
 
@@ -97,6 +98,7 @@ class Comparison:
     machine_spread: float
     least: float = LEAST  # the smallest relative difference that matters to whoever asks
     plans: tuple[Plan, ...] = ()  # how many processes, runs or machines would show it
+    means: Mapping[str, Effect] = field(default_factory=dict)  # by metric, over all workloads: the overall's weights
 
     @property
     def simulated(self) -> bool:
@@ -191,9 +193,10 @@ def compare(
     claims = [_claim(case, metric) for case in cases for metric in CLAIMED]
     claims += _best_batches(baseline, candidate, cases, machine_spread)
     overall, claims = tested(_overall(cases, machine_spread), claims)
+    means = {key: mean for key in AT_A_GLANCE if (mean := _mean(cases, key, machine_spread)) is not None}
     return Comparison(
         baseline, candidate, tuple(sorted(vary)), cases, pairing.only_baseline, pairing.only_candidate,
-        claims, overall, entries, alike, machine_spread, least, tuple(plans(overall, pairs, least)),
+        claims, overall, entries, alike, machine_spread, least, tuple(plans(overall, pairs, least)), means,
     )  # fmt: skip
 
 
@@ -327,17 +330,31 @@ def _ranked(case: CaseEvidence) -> bool:
 
 
 def _overall(cases: Sequence[Compared], machine_spread: float) -> Claim:
-    """Geometric mean of throughput over workloads, each workload with the same weight, for this set of workloads."""
-    by_workload: dict[str, list[tuple[Pair, Effect]]] = {}
-    for case in cases:
-        effect = case.differences[HEADLINE].effect
-        if case.pair.allowed and effect is not None:
-            by_workload.setdefault(case.pair.baseline.newest.workload, []).append((case.pair, effect))
-    if not by_workload:
+    """Geometric mean of throughput over workloads, for this set of workloads."""
+    workloads = sorted({case.pair.baseline.newest.workload for case in _with(cases, HEADLINE)})
+    if not workloads:
         reason = "no two cases can be compared" if cases else "the sides have no case in common"
         return claim("all", "all workloads", HEADLINE, "all workloads", None, reason=reason)
+    title = f"{len(workloads)} workloads" if len(workloads) > 1 else workloads[0]
+    return claim("all", title, HEADLINE, "all workloads", _mean(cases, HEADLINE, machine_spread))
+
+
+def _mean(cases: Sequence[Compared], metric: str, machine_spread: float) -> Effect | None:
+    """Geometric mean of a metric's ratios over workloads, each workload with the same weight; None without any."""
+    by_workload: dict[str, list[tuple[Pair, Effect]]] = {}
+    for case in _with(cases, metric):
+        effect = case.differences[metric].effect
+        assert effect is not None
+        by_workload.setdefault(case.pair.baseline.newest.workload, []).append((case.pair, effect))
+    if not by_workload:
+        return None
     # A workload's cases share its weight, so that the weights sum to 1.
     weighted = [(*case, 1 / len(by_workload) / len(each)) for each in by_workload.values() for case in each]
-    title = f"{len(by_workload)} workloads" if len(by_workload) > 1 else next(iter(by_workload))
-    whole = ratios.over_all(weighted, HEADLINE, machine_spread)
-    return claim("all", title, HEADLINE, "all workloads", whole)
+    gains = [effect.gain for _, effect, _ in weighted]
+    # One sensor's gain is the same in all cases: averaging them makes it no smaller.
+    return replace(ratios.over_all(weighted, metric, machine_spread), gain=max(gains, key=lambda gain: gain.se))
+
+
+def _with(cases: Sequence[Compared], metric: str) -> list[Compared]:
+    """The cases whose pairs may be compared, and have a ratio of the metric."""
+    return [case for case in cases if case.pair.allowed and case.differences[metric].effect is not None]

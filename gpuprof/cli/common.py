@@ -49,6 +49,7 @@ redact_option = click.option(
     is_flag=True,
     help="Replace names of hosts, users, cards, jobs and directories by pseudonyms, and leave out comments.",
 )
+verbose_option = click.option("-v", "--verbose", is_flag=True, help="Show everything, not just the answer.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print a single JSON document to stdout.")
 
 

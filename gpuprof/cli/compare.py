@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gpuprof.case_keys import FIELDS, SELECTED
-from gpuprof.cli.common import SHARE, console, json_option, print_json, redact_option, say, store_option
+from gpuprof.cli.common import SHARE, console, json_option, print_json, redact_option, say, store_option, verbose_option
 from gpuprof.errors import EXIT_OK, EXIT_REGRESSION, EXIT_UNFAIR, UsageError
 
 if TYPE_CHECKING:
@@ -36,10 +36,12 @@ if TYPE_CHECKING:
               help="Default: from the suffix of -o, else text.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
 @redact_option
+@verbose_option
 @json_option
 def command(
     baseline: str, candidate: str, store: Path, vary: tuple[str, ...], machine_spread: float | None, least: float,
-    fail_on: tuple[str, ...], strict: bool, form: str | None, output: Path | None, redact: bool, as_json: bool,
+    fail_on: tuple[str, ...], strict: bool, form: str | None, output: Path | None, redact: bool, verbose: bool,
+    as_json: bool,
 ) -> int:  # fmt: skip
     """Compare CANDIDATE with BASELINE: is it faster, by how much, how sure, and was the comparison fair?
 
@@ -75,7 +77,7 @@ def command(
     from gpuprof.index.sources import Sources
     from gpuprof.report.charts import sampled
     from gpuprof.report.forms.document import document
-    from gpuprof.report.sections.subject import names
+    from gpuprof.report.naming import names
     from gpuprof.report.stories.comparison import story
     from gpuprof.system.clock import utc_now
     from gpuprof.text import plural
@@ -103,7 +105,7 @@ def command(
     now = utc_now()
     drawn = sampled.of(*zip(names(*sides), sides, strict=True)) if form in ("html", "pdf") else None
     hide = redaction(sides) if redact else None
-    hand_out(story(comparison, now, drawn), lambda: document(comparison, now), form, output, hide)
+    hand_out(story(comparison, now, drawn), lambda: document(comparison, now), form, output, hide, verbose=verbose)
     causes = [f"--fail-on {name}: {why}" for name, why in comparison.failures.items() if name in fail_on]
     for cause in causes:
         say(console(stderr=True), f"gpuprof: {cause}")

@@ -59,11 +59,13 @@ def indexing() -> Iterator[Callable[[int, int], None]]:
 
 
 def hand_out(
-    story: Story, document: Callable[[], Any], form: str, output: Path | None, hide: Redaction | None = None
-) -> None:
+    story: Story, document: Callable[[], Any], form: str, output: Path | None, hide: Redaction | None = None, *,
+    verbose: bool = True,
+) -> None:  # fmt: skip
     """Write a story to `output`, or to stdout where that is None; `document` is called for JSON only.
 
-    With `hide` all texts are redacted. Raises GpuprofError when the file cannot be written.
+    A terminal shows it at a glance unless it is `verbose`. With `hide` all texts are redacted. Raises
+    GpuprofError when the file cannot be written.
     """
     if hide is not None:
         story, whole = hide.of(story), document
@@ -71,7 +73,7 @@ def hand_out(
     if form == "json" and output is None:
         print_json(document())
     elif form == "text" and output is None:
-        _to_terminal(story)
+        _print(story, console(), verbose=verbose)
     else:
         content = _rendered(story, document, form)
         if output is None:
@@ -106,18 +108,14 @@ def _rendered(story: Story, document: Callable[[], Any], form: str) -> bytes:
     from rich.console import Console
 
     file = StringIO()
-    _print(story, Console(file=file, width=132, highlight=False))
+    _print(story, Console(file=file, width=132, highlight=False), verbose=True)
     return file.getvalue().encode()
 
 
-def _to_terminal(story: Story) -> None:
-    _print(story, console())
-
-
-def _print(story: Story, out: Any) -> None:
+def _print(story: Story, out: Any, *, verbose: bool) -> None:
     from rich.text import Text
 
     from gpuprof.report.forms import terminal
 
-    for part in terminal.render(story):
+    for part in terminal.render(story, verbose=verbose):
         out.print(part, soft_wrap=isinstance(part, Text) and not out.is_terminal)

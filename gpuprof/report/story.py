@@ -13,6 +13,14 @@ Tone = Literal["plain", "strong", "dim", "good", "bad", "warn"]
 
 
 @dataclass(frozen=True)
+class Dots:
+    """The processes of one side, a value each, in the side's colour."""
+
+    values: Sequence[float]
+    hue: str
+
+
+@dataclass(frozen=True)
 class Cell:
     """A cell of a table."""
 
@@ -22,6 +30,8 @@ class Cell:
     number: bool = False  # right-aligned
     note: str = ""  # a second, smaller line: an interval, a reason
     bar: tuple[float, float, float] | None = None  # low, middle, high of a ratio, drawn on a scale the table shares
+    hue: str = ""  # a side's, for its name and its bar
+    dots: Sequence[Dots] = ()  # each side's processes, drawn on a scale the cell shares
 
 
 @dataclass(frozen=True)
@@ -36,9 +46,13 @@ class Table:
 
 def without_empty(table: Table) -> Table:
     """The table without the columns that are empty, or a dash without a note, in every row."""
-    kept = [i for i in range(len(table.head)) if any(row[i].text not in ("", "–") or row[i].note for row in table.rows)]
+    kept = [i for i in range(len(table.head)) if any(_says(row[i]) for row in table.rows)]
     rows = [[row[i] for i in kept] for row in table.rows]
     return replace(table, head=[table.head[i] for i in kept], rows=rows)
+
+
+def _says(cell: Cell) -> bool:
+    return cell.text not in ("", "–") or bool(cell.note or cell.dots or cell.bar)
 
 
 @dataclass(frozen=True)
@@ -80,6 +94,43 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Side:
+    """One of the two that are compared: what it is called here, in whose colour, and what it is."""
+
+    name: str
+    hue: str  # a CSS variable, as in var(--amd)
+    device: str
+    facts: str  # which runs, machines, versions
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One number at a glance: what it measures, its ratio with interval and bar, what that says."""
+
+    title: str
+    measure: str
+    ratio: Cell
+    says: str
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What the first screen holds beside the headline.
+
+    `bars` has a row for each ratio (label, bar, ratio with interval), the first over all of them; `more` says how many
+    it leaves out. `trust` is a line about the ledger, `power` one about what would settle it; "" where there is none.
+    """
+
+    sides: tuple[Side, Side]
+    bars: Table
+    more: str
+    tiles: Sequence[Tile]
+    scope: str  # of the tiles, in a sentence
+    trust: str
+    power: str
+
+
+@dataclass(frozen=True)
 class Story:
     """A whole report."""
 
@@ -90,4 +141,6 @@ class Story:
     sections: Sequence[Section]
     made: str  # by which version, when, from which records: one line at the foot
     detail: str = ""  # the headline's numbers
-    facts: Sequence[tuple[str, str]] = field(default_factory=tuple)  # label, value: the sides at a glance
+    facts: Sequence[tuple[str, str]] = field(default_factory=tuple)  # label, value: what it is about
+    glance: Glance | None = None  # of two sides
+    again: str = ""  # the command that makes it again

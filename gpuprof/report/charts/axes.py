@@ -12,9 +12,9 @@ from gpuprof.units import show_interval
 Row = Mapping[str, Any]
 Spec = dict[str, Any]
 
-WIDTH = 716
+WIDTH = 560  # two side by side on a page of 1280 pixels
 POINTER = "-pointer"  # ends the names of layers that are there for tooltips alone; pictures leave them out
-_SERIES = ("var(--baseline)", "var(--candidate)", "var(--third)", "var(--fourth)")
+_SERIES = tuple(f"var(--{name})" for name in ("second", "third", "fourth", "nvidia", "amd", "cpu"))
 _SHAPES = ("circle", "diamond", "square", "triangle-up")
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 _WIDE_RANGE = 20  # from here on a linear axis would hide the small values
@@ -75,12 +75,12 @@ def y(data: Iterable[Row]) -> Spec:
             "axis": {"domain": False, "ticks": False, "labelExpr": CUT}}  # fmt: skip
 
 
-def offset(names: Sequence[str]) -> Spec:
+def offset(names: Iterable[str]) -> Spec:
     """A yOffset that puts the sides of a case below each other."""
     return {"field": "side", "type": "nominal", "sort": None, "scale": {"domain": list(names)}}
 
 
-def series(names: Sequence[str]) -> Spec:
+def series(names: Mapping[str, str]) -> Spec:
     """Colour and shape by side, in one legend."""
     scale = {"domain": list(names), "range": cycle(_SHAPES, len(names))}
     return {
@@ -89,13 +89,13 @@ def series(names: Sequence[str]) -> Spec:
     }
 
 
-def colour(names: Sequence[str]) -> Spec:
-    """Colour by side; from the fifth side on colours repeat, as shapes and dashes do."""
-    scale = {"domain": list(names), "range": cycle(_SERIES, len(names))}
+def colour(names: Mapping[str, str]) -> Spec:
+    """Colour by side, as `sides` gives them."""
+    scale = {"domain": list(names), "range": list(names.values())}
     return {"field": "side", "type": "nominal", "scale": scale, "legend": {"labelExpr": CUT}}
 
 
-def dash(names: Sequence[str]) -> Spec:
+def dash(names: Mapping[str, str]) -> Spec:
     """Dash of a line by side."""
     return {"field": "side", "type": "nominal", "legend": {"symbolType": "stroke", "labelExpr": CUT},
             "scale": {"domain": list(names), "range": cycle(DASHES, len(names))}}  # fmt: skip
@@ -111,9 +111,15 @@ def tooltip(**titles: str) -> list[Spec]:
     return [{"field": field, "type": "nominal", "title": title} for field, title in titles.items()]
 
 
-def sides(rows: Iterable[Row], sides: Sequence[str]) -> list[str]:
-    """`sides` in their order, then those that only rows have."""
-    return list(dict.fromkeys([*sides, *(row["side"] for row in rows)]))
+def sides(rows: Iterable[Row], sides: Iterable[str]) -> dict[str, str]:
+    """The colour of each side by its name: of `sides` in their order, then of those that only rows have.
+
+    A mapping gives colours to its names; the others take the first that are free, and from the seventh on again.
+    """
+    own = sides if isinstance(sides, Mapping) else {}
+    names = dict.fromkeys([*sides, *(row["side"] for row in rows)])
+    free = itertools.cycle([colour for colour in _SERIES if colour not in own.values()])
+    return {name: own.get(name) or next(free) for name in names}
 
 
 def picked(row: Row, *keys: str) -> Spec:

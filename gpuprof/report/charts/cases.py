@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gpuprof.report.charts import axes
@@ -10,60 +10,76 @@ from gpuprof.report.charts.axes import Row, Spec
 from gpuprof.units import joules, number, show
 
 _NOT_COMPARABLE = "not comparable"
-# Verdict on a ratio -> colour and shape, in the legend's order.
+# Verdict on a ratio -> name in the legend, colour and shape, in the legend's order.
 _VERDICTS = {
-    "faster": ("var(--good)", "triangle-right"),
-    "no difference shown": ("var(--soft)", "circle"),
-    "slower": ("var(--bad)", "triangle-left"),
-    "no verdict": ("var(--ink)", "square"),
-    _NOT_COMPARABLE: ("var(--faint)", "cross"),
+    "faster": ("faster", "var(--good)", "triangle-right"),
+    "no difference shown": ("no difference shown", "var(--soft)", "circle"),
+    "slower": ("slower", "var(--bad)", "triangle-left"),
+    "no verdict": ("no verdict", "var(--ink)", "square"),
+    _NOT_COMPARABLE: (_NOT_COMPARABLE, "var(--faint)", "cross"),
 }
+MOST = 4.0  # intervals are cut here, and at its inverse: a very wide one would shrink the others to points
 _PERCENTILES = ("p50", "p90", "p99")
 
 
-def ratios(rows: Sequence[Row]) -> Spec:
-    """Forest plot of candidate over baseline. Rows: `label`, `ratio`, `low`, `high` (or None), `verdict`, `allowed`."""
+def ratios(rows: Sequence[Row], won: Mapping[str, tuple[str, str]] | None = None) -> Spec:
+    """Forest plot of candidate over baseline. Rows: `label`, `ratio`, `low`, `high` (or None), `verdict`, `allowed`.
+
+    `won` has the legend's name and the colour of "faster" and "slower". Intervals are cut at MOST, with an arrow.
+    """
+    look = {state: (*(won or {}).get(state, given[:2]), given[2]) for state, given in _VERDICTS.items()}
     data = []
     for row in rows:
         if not axes.positive(row["ratio"]):
             continue
         state = (row["verdict"] or "no verdict") if row["allowed"] else _NOT_COMPARABLE
-        low, high = row.get("low"), row.get("high")
+        low, high = (bound if axes.positive(bound) else None for bound in (row.get("low"), row.get("high")))
         data.append({
-            "label": row["label"], "ratio": row["ratio"], "low": low if axes.positive(low) else None,
-            "high": high if axes.positive(high) else None, "state": state if state in _VERDICTS else "no verdict",
-            "shown": f"{number(row['ratio'])}×", "interval": _times(low, high),
+            "label": row["label"], "ratio": _cut(row["ratio"]), "low": low and _cut(low), "high": high and _cut(high),
+            "state": look.get(state, look["no verdict"])[0], "shown": f"{number(row['ratio'])}×",
+            "interval": _times(low, high), "under": low is not None and low < 1 / MOST,
+            "over": high is not None and high > MOST,
         })  # fmt: skip
     values = [value for row in data for value in (row["ratio"], row["low"], row["high"]) if value]
     low, high = min([*values, 0.9]), max([*values, 1 / 0.9])
     pad = (high / low) ** 0.06
     domain = [low / pad, high * pad]
-    states = [state for state in _VERDICTS if any(row["state"] == state for row in data)]
+    states = [given for given in look.values() if any(row["state"] == given[0] for row in data)]
     x = axes.x("ratio", "candidate over baseline, log scale", {"type": "log", "domain": domain, "nice": False}, axis={
         "values": axes.ratio_ticks(*domain), "labelExpr": "format(datum.value, '.3~g') + '×'",
     })  # fmt: skip
-    colour = {
-        "field": "state", "type": "nominal", "legend": {},
-        "scale": {"domain": states, "range": [_VERDICTS[state][0] for state in states]},
-    }  # fmt: skip
-    shape = {**colour, "scale": {"domain": states, "range": [_VERDICTS[state][1] for state in states]}}
+    names = [name for name, *_ in states]
+    colour = {"field": "state", "type": "nominal", "legend": {"labelExpr": axes.CUT},
+              "scale": {"domain": names, "range": [each for _, each, _ in states]}}  # fmt: skip
+    shape = {**colour, "scale": {"domain": names, "range": [each for *_, each in states]}}
     y = axes.y(data)
-    tooltip = axes.tooltip(label="case", shown="ratio", interval="95% interval", state="verdict")
+    tooltip = axes.tooltip(label="case", shown="ratio", interval="interval", state="verdict")
+    cut = [
+        {"transform": [{"filter": f"datum.{side}"}], "mark": {"type": "text", "text": mark, "fontSize": 14, "dx": dx},
+         "encoding": {"x": {"field": end, "type": "quantitative"}, "y": y, "color": colour}}
+        for side, mark, end, dx in (("under", "◂", "low", -4), ("over", "▸", "high", 4))
+        if any(row[side] for row in data)
+    ]  # fmt: skip
     return axes.spec(data, columns=3, height=axes.height(len(data), 26), layer=[
         {"mark": {"type": "rule", "color": "var(--ink)", "strokeDash": [3, 3]}, "encoding": {"x": {"datum": 1}}},
         {"transform": [{"filter": axes.BOTH}], "mark": {"type": "rule", "strokeWidth": 2},
          "encoding": {"x": {"field": "low", "type": "quantitative"}, "x2": {"field": "high"}, "y": y, "color": colour,
                       "tooltip": tooltip}},
+        *cut,
         {"mark": {"type": "point", "filled": True, "size": 110, "opacity": 1},
          "encoding": {"x": x, "y": y, "color": colour, "shape": shape, "tooltip": tooltip}},
     ])  # fmt: skip
+
+
+def _cut(ratio: float) -> float:
+    return min(max(ratio, 1 / MOST), MOST)
 
 
 def _times(low: Any, high: Any) -> str:
     return f"{number(low)} – {number(high)}×" if axes.finite(low) and axes.finite(high) else "none"
 
 
-def throughput(rows: Sequence[Row], sides: Sequence[str] = ()) -> Spec:
+def throughput(rows: Sequence[Row], sides: Iterable[str] = ()) -> Spec:
     """Throughput of each case by side. Rows: `label`, `side`, `value`, `low`, `high` (or None) in samples/s."""
     data = [
         {**axes.picked(row, "label", "side", "value", "low", "high"), "shown": show(row["value"], "samples/s"),
@@ -84,7 +100,7 @@ def throughput(rows: Sequence[Row], sides: Sequence[str] = ()) -> Spec:
     ])  # fmt: skip
 
 
-def latency(rows: Sequence[Row], sides: Sequence[str] = ()) -> Spec:
+def latency(rows: Sequence[Row], sides: Iterable[str] = ()) -> Spec:
     """Latency of each case by side. Rows: `label`, `side`, `percentile` (p50, p90, p99), `value_s`."""
     data = [
         {**axes.picked(row, "label", "side", "percentile"), "ms": row["value_s"] * 1e3,
@@ -108,7 +124,7 @@ def latency(rows: Sequence[Row], sides: Sequence[str] = ()) -> Spec:
     ])  # fmt: skip
 
 
-def energy(rows: Sequence[Row], sides: Sequence[str] = ()) -> Spec:
+def energy(rows: Sequence[Row], sides: Iterable[str] = ()) -> Spec:
     """Energy per sample against throughput, with a line between the sides of a case.
 
     Rows: `label`, `side`, `throughput` in samples/s, `energy_j`, and its interval `low`, `high` in J (or None).
@@ -139,7 +155,7 @@ def energy(rows: Sequence[Row], sides: Sequence[str] = ()) -> Spec:
     )
     return axes.spec(named, height=340, layer=[
         {"mark": {"type": "line", "color": "var(--faint)", "strokeWidth": 1},
-         "encoding": {"x": x, "y": y, "detail": {"field": "label"}, "order": {"field": "side", "sort": names}}},
+         "encoding": {"x": x, "y": y, "detail": {"field": "label"}, "order": {"field": "side", "sort": list(names)}}},
         {"transform": [{"filter": axes.BOTH}], "mark": {"type": "rule", "strokeWidth": 1.5},
          "encoding": {"x": x, "y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"},
                       "color": axes.colour(names), "tooltip": tooltip}},
@@ -151,7 +167,7 @@ def energy(rows: Sequence[Row], sides: Sequence[str] = ()) -> Spec:
     ])  # fmt: skip
 
 
-def sweep(rows: Sequence[Row], sides: Sequence[str] = ()) -> Spec:
+def sweep(rows: Sequence[Row], sides: Iterable[str] = ()) -> Spec:
     """Throughput against batch size, both log. Rows: as `throughput` has them, and `batch_size`."""
     data = [
         {**axes.picked(row, "label", "side", "batch_size", "value", "low", "high"),

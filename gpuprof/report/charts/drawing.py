@@ -18,12 +18,14 @@ from gpuprof.text import cleaned
 # 4.5 or more on paper and panel.
 LIGHT = {
     "paper": "#fbfaf7", "panel": "#ffffff", "ink": "#1c2126", "soft": "#5a626b", "faint": "#878e96", "line": "#e2e0da",
-    "baseline": "#1f62a8", "candidate": "#b84c00", "third": "#5b4a9e", "fourth": "#4a5a2a",
+    "nvidia": "#1f62a8", "amd": "#b84c00", "cpu": "#5b4a9e", "second": "#0b6e66",
+    "third": "#8a2f66", "fourth": "#4a5a2a", "accent": "#1f62a8",
     "good": "#14713f", "bad": "#b3261e", "warn": "#855800", "alarm": "#fdecea", "caution": "#fff4d6", "calm": "#e9f4ec",
 }  # fmt: skip
 DARK = {
     "paper": "#14171a", "panel": "#1c2024", "ink": "#e7e9eb", "soft": "#a4acb4", "faint": "#737b83", "line": "#32383e",
-    "baseline": "#79b3f2", "candidate": "#f59a4c", "third": "#b3a4f0", "fourth": "#b3c686",
+    "nvidia": "#79b3f2", "amd": "#f59a4c", "cpu": "#b3a4f0", "second": "#5fd0c4",
+    "third": "#f090c4", "fourth": "#b3c686", "accent": "#79b3f2",
     "good": "#6ccb93", "bad": "#ff8a80", "warn": "#e9bf5b", "alarm": "#3a1f1e", "caution": "#352c14", "calm": "#1b2e23",
 }  # fmt: skip
 

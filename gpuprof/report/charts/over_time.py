@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from gpuprof.report.charts import axes
 from gpuprof.report.charts.axes import POINTER, Row, Spec
@@ -12,7 +12,7 @@ from gpuprof.units import number, show
 _PANELS = (("power", "Power", "W"), ("temperature", "Temperature", "°C"), ("core", "Core clock", "MHz"))
 
 
-def timeline(rows: Sequence[Row], phases: Sequence[Row] = (), sides: Sequence[str] = ()) -> Spec:
+def timeline(rows: Sequence[Row], phases: Sequence[Row] = (), sides: Iterable[str] = ()) -> Spec:
     """Power, temperature and core clock over one time axis that can be dragged and zoomed, phases as bands.
 
     Rows: `t_s`, `side`, `quantity` (begins with power, temperature or core), `value` in W, °C or MHz; a quantity whose
@@ -27,7 +27,7 @@ def timeline(rows: Sequence[Row], phases: Sequence[Row] = (), sides: Sequence[st
     scale = {"domain": [min(times, default=0), max(times, default=1)], "nice": False}
     inside = "scale('x', datum.end_s) - scale('x', datum.start_s) - 8"
     x = {"field": "start_s", "type": "quantitative", "scale": scale}
-    y = {"field": "side", "type": "nominal", "sort": None, "scale": {"domain": names},
+    y = {"field": "side", "type": "nominal", "sort": None, "scale": {"domain": list(names)},
          "axis": {"grid": False, "domain": False, "ticks": False, "labelLimit": 70, "labelExpr": axes.CUT}}  # fmt: skip
     views: list[Spec] = []
     if bands:
@@ -118,6 +118,6 @@ def history(rows: Sequence[Row], changes: Sequence[Row], title: str, unit: str) 
         *(rules if marks else ()),  # a layer without data has no extent, and then the chart has none
         {"mark": {"type": "line", "color": "var(--ink)", "strokeWidth": 1.5},
          "encoding": {"x": time, "y": {**y, "field": "level"}, "detail": {"field": "segment"}}},
-        {"mark": {"type": "point", "filled": True, "size": 50, "opacity": 1, "color": "var(--baseline)"},
+        {"mark": {"type": "point", "filled": True, "size": 50, "opacity": 1, "color": "var(--accent)"},
          "encoding": {"x": time, "y": y, "tooltip": axes.tooltip(run="run", at="started", shown=title)}},
     ])  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,9 +32,13 @@ class Timeline:
     phases: Sequence[dict[str, Any]] = ()
 
 
-def of_claims(claims: Iterable[Claim], sides: tuple[str, str]) -> Iterable[Chart]:
-    """The forest plot of throughput ratios; nothing where no claim has one. `sides` are baseline and candidate."""
+def of_claims(claims: Iterable[Claim], sides: Mapping[str, str]) -> Iterable[Chart]:
+    """The forest plot of throughput ratios; nothing where no claim has one.
+
+    `sides` are the colours of baseline and candidate by their names.
+    """
     drawn = [c for c in claims if c.metric == HEADLINE and c.ratio is not None]
+    (baseline, losing), (candidate, winning) = sides.items()
     rows: list[dict[str, Any]] = [
         {"label": c.case if c.view != "all workloads" else f"overall: {c.case}", "ratio": c.ratio,
          "low": c.interval and c.interval[0], "high": c.interval and c.interval[1],
@@ -43,10 +47,13 @@ def of_claims(claims: Iterable[Claim], sides: tuple[str, str]) -> Iterable[Chart
     ]  # fmt: skip
     if rows:
         in_words = "; ".join(f"{c.case} {times(c.ratio)} {c.verdict or ''}" for c in drawn if c.ratio is not None)
-        yield Chart("ratios", f"Throughput: {sides[1]} over {sides[0]}", shortened(in_words, 600), charts.ratios(rows))
+        spec = charts.ratios(
+            rows, {"faster": (f"{candidate} faster", winning), "slower": (f"{baseline} faster", losing)}
+        )
+        yield Chart("ratios", f"Throughput: {candidate} over {baseline}", shortened(in_words, 600), spec)
 
 
-def of_cases(cases: Sequence[Shown], sides: Sequence[str], timeline: Timeline, whose: str) -> Iterable[Chart]:
+def of_cases(cases: Sequence[Shown], sides: Iterable[str], timeline: Timeline, whose: str) -> Iterable[Chart]:
     """The charts that there are numbers for. `whose` is for the timeline's title: "each side's", "each device's"."""
     if rows := _points(cases, HEADLINE):
         yield Chart("throughput", "Throughput", _in_words(rows, "samples/s"), charts.throughput(rows, sides))

@@ -12,7 +12,7 @@ from gpuprof.analysis.compare import Compared, Comparison, Side, side
 from gpuprof.analysis.evidence import Evidence
 from gpuprof.index.brief import as_text
 from gpuprof.metrics import BY_KEY, METRICS
-from gpuprof.report.sections.subject import names
+from gpuprof.report.naming import names
 from gpuprof.report.stories.answer import answer
 from gpuprof.report.stories.overview import Overview
 
@@ -27,7 +27,7 @@ def document(comparison: Comparison, now: str) -> dict[str, Any]:
         "gpuprof": gpuprof.__version__,
         "made_at": now,
         "simulated": comparison.simulated,
-        "headline": " ".join(answer(comparison, names(comparison.baseline, comparison.candidate))).strip(),
+        "headline": answer(comparison, names(comparison.baseline, comparison.candidate)).whole,
         "baseline": _side(comparison.baseline),
         "candidate": _side(comparison.candidate),
         "vary": list(comparison.vary),

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gpuprof.report.charts import drawing
+from gpuprof.report.forms import markdown
 from gpuprof.report.story import Cell, Chart, Story, Table
+from gpuprof.report.terms import TERMS
 from gpuprof.text import cleaned, printable
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _SYMBOLS = {"good": "▲", "bad": "▼", "warn": "!"}  # a tone is never a colour alone
-_BAR = (84, 12)  # width and height of a cell's interval picture
+_MOST = 4.0  # bars are cut here, and at its inverse: a very wide interval would shrink all others to points
 
 
 def render(story: Story, *, interactive: bool = True, colours: Literal["theme", "light"] = "theme") -> str:
@@ -40,8 +42,9 @@ def render(story: Story, *, interactive: bool = True, colours: Literal["theme", 
     # Without $schema: the library would only warn about its version.
     specs = {chart.key: _finite(cleaned({k: v for k, v in chart.spec.items() if k != "$schema"})) for chart in charts}
     live = interactive and bool(charts)
-    loader = (_TEMPLATES / "charts.js").read_text("utf-8") if live else ""
-    scripts = [drawing.bundle(), loader] if live else []
+    # The library of charts is text until a reader points at one: running it takes longer than reading the page.
+    library = drawing.bundle() if live else ""
+    scripts = [(_TEMPLATES / "page.js").read_text("utf-8")] if interactive else []
     picture = drawing.concrete if colours == "light" else str
     return environment.get_template("page.html.j2").render(
         story=story,
@@ -49,14 +52,21 @@ def render(story: Story, *, interactive: bool = True, colours: Literal["theme", 
         pictures={key: Markup(picture(drawing.svg(spec))) for key, spec in specs.items()},  # noqa: S704  text in it is escaped
         specs={key: Markup(_json(spec)) for key, spec in specs.items()} if live else {},  # noqa: S704
         scripts=[Markup(script) for script in scripts],  # noqa: S704  our own
-        policy=_policy(scripts),
+        library=Markup(library),  # noqa: S704  ready to stand inside a script element
+        policy=_policy([*scripts, *filter(None, [library])]),
         style=Markup((_TEMPLATES / "page.css").read_text("utf-8")),  # noqa: S704
         light=drawing.LIGHT,
         dark=drawing.DARK,
         symbols=_SYMBOLS,
         lead=_lead,
         scale=_scale,
-        bar=lambda cell, scale: Markup(picture(_bar(cell, scale))),  # noqa: S704  numbers alone
+        bar=lambda cell, reach: Markup(picture(_bar(cell, reach) + _dots(cell))),  # noqa: S704  numbers, our colours
+        reaching=_reach(value for tile in story.glance.tiles for value in tile.ratio.bar or ())
+        if story.glance
+        else None,
+        terms={term.lower(): meaning for term, meaning in TERMS.items()},
+        copied=markdown.brief(story),
+        ink=_ink,
     )
 
 
@@ -91,31 +101,54 @@ def _policy(scripts: Iterable[str]) -> str:
     )
 
 
-def _scale(table: Table) -> tuple[float, float] | None:
-    """The range, in logarithms, that all interval pictures of a table share; 1 is always in it."""
-    values = [value for row in table.rows for cell in row for value in cell.bar or () if _drawable(value)]
-    if not values:
-        return None
-    # A very wide interval would shrink all others to points, so the scale ends at 0.2 and 5 and it runs off the edge.
-    low, high = math.log(max(0.2, min([*values, 0.95]))), math.log(min(5.0, max([*values, 1.05])))
-    pad = 0.06 * (high - low)
-    return low - pad, high + pad
+def _scale(table: Table) -> float | None:
+    """How far the bars of a table reach to either side of 1, as a logarithm; None where it has none."""
+    cells = [cell for row in table.rows for cell in row]
+    values = [value for cell in cells for value in cell.bar or () if _drawable(value)]
+    return _reach(values) if values else None
 
 
-def _bar(cell: Cell, scale: tuple[float, float] | None) -> str:
-    """A cell's interval as a tiny picture with a rule at 1."""
-    if cell.bar is None or scale is None or not all(map(_drawable, cell.bar)):
+def _reach(values: Iterable[float]) -> float:
+    most = max((abs(math.log(value)) for value in values if _drawable(value)), default=0.0)
+    return 1.06 * min(math.log(_MOST), max(most, math.log(1.1)))
+
+
+def _bar(cell: Cell, reach: float | None) -> str:
+    """A cell's interval as a picture with a rule at 1, as wide as its place; arrows where it is cut."""
+    if cell.bar is None or reach is None or not all(map(_drawable, cell.bar)):
         return ""
-    width, height = _BAR
-    places = ((math.log(v) - scale[0]) / (scale[1] - scale[0]) * width for v in cell.bar)
-    low, middle, high = (min(max(place, 0.0), float(width)) for place in places)
-    rule = -scale[0] / (scale[1] - scale[0]) * width
+    places = [50 + 50 * math.log(value) / reach for value in cell.bar]
+    low, middle, high = (min(max(place, 1.0), 99.0) for place in places)
+    ink = _ink(cell.hue)
+    ends = [
+        f'<svg x="{x}%" overflow="visible"><path d="M{-way * 6} 2L0 7L{-way * 6} 12Z" fill="{ink}"/></svg>'
+        for x, way, cut in ((0, -1, places[0] < 1), (100, 1, places[2] > 99)) if cut
+    ]  # fmt: skip
     return (
-        f'<svg class="bar" width="{width}" height="{height}" viewBox="0 0 {width} {height}" aria-hidden="true">'
-        f'<path d="M{rule:.1f} 0V{height}" stroke="var(--faint)" stroke-dasharray="2 2"/>'
-        f'<path d="M{low:.1f} {height / 2}H{high:.1f}" stroke="var(--ink)" stroke-width="1.5"/>'
-        f'<circle cx="{middle:.1f}" cy="{height / 2}" r="3" fill="var(--ink)"/></svg>'
+        '<svg class="bar" width="100%" height="14" aria-hidden="true">'
+        '<line x1="50%" x2="50%" y1="0" y2="14" stroke="var(--faint)" stroke-dasharray="2 2"/>'
+        f'<line x1="{low:.1f}%" x2="{high:.1f}%" y1="7" y2="7" stroke="{ink}" stroke-width="3"/>'
+        f'<circle cx="{middle:.1f}%" cy="7" r="4.5" fill="{ink}"/>{"".join(ends)}</svg>'
     )
+
+
+def _ink(hue: str) -> str:
+    """The colour, if it is one of ours."""
+    return hue if re.fullmatch(r"var\(--[a-z]+\)", hue) else "var(--soft)"
+
+
+def _dots(cell: Cell) -> str:
+    """The processes of both sides, a dot each, on one scale from the lowest to the highest."""
+    values = [value for side in cell.dots for value in side.values if _drawable(value)]
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    dots = "".join(
+        f'<circle cx="{6 + 88 * (value - low) / ((high - low) or 1.0):.1f}%" cy="{6 + 12 * line}" r="4" '
+        f'fill="{_ink(side.hue)}" fill-opacity="0.75"/>'
+        for line, side in enumerate(cell.dots) for value in side.values if _drawable(value)
+    )  # fmt: skip
+    return f'<svg class="dots" width="100%" height="24" aria-hidden="true">{dots}</svg>'
 
 
 def _drawable(value: float) -> bool:

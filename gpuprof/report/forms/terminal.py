@@ -1,12 +1,13 @@
-"""A story in a terminal: all but charts, folded tables and the section of raw numbers. Pure."""
+"""A story in a terminal: at a glance in 24 lines, the answer last; or all but charts and what is folded. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from gpuprof.report.story import Block, Bullets, Cell, Chart, Notice, Story, Table, Tone
-from gpuprof.text import plural, unbroken
+from gpuprof.report.story import Block, Bullets, Cell, Chart, Glance, Notice, Story, Table, Tone
+from gpuprof.text import plural, shortened, unbroken
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -15,20 +16,31 @@ if TYPE_CHECKING:
 _STYLES: dict[Tone, str] = {
     "plain": "", "strong": "bold", "dim": "dim", "good": "bold green", "bad": "bold red", "warn": "yellow",
 }  # fmt: skip
+_HUES = {"var(--nvidia)": "bright_blue", "var(--amd)": "dark_orange", "var(--cpu)": "medium_purple"}
+_LABEL, _BAR = 26, 25  # columns of a bar's label, and of the bar: odd, so that 1 has a column of its own
+_ENDS = (1 / 4, 4.0)  # of the scale at most; an interval that goes beyond ends in an arrow
 
 
-def render(story: Story) -> Iterator[RenderableType]:
-    """What to print, from top to bottom; the last line names what only the page has."""
+def render(story: Story, *, verbose: bool = True) -> Iterator[RenderableType]:
+    """What to print, from top to bottom. Where it is not `verbose` and there is a glance: that, and the answer."""
     from rich.text import Text
 
     for banner in story.banners:
         yield Text(unbroken(banner), "bold red")
-    yield Text.assemble((unbroken(story.headline), _STYLES[story.tone] or "bold"), " ", unbroken(story.detail))
+    headline = Text.assemble((unbroken(story.headline), _STYLES[story.tone] or "bold"), " ", unbroken(story.detail))
+    if story.glance is not None:
+        yield from _glance(story.glance, brief=not verbose)
+        if not verbose:
+            yield Text("")
+            yield headline
+            return
+    else:
+        yield headline
     for label, value in story.facts:
         yield Text.assemble((f"{unbroken(label):<10} ", "cyan"), unbroken(value))
     folded = [b for s in story.sections for b in s.blocks if isinstance(b, Table) and b.folded]
     for section in story.sections:
-        if section.key == "raw":  # longer than all the others: left to the page
+        if section.key in ("raw", "glossary"):  # longer than all the others: left to the page
             continue
         parts = [part for block in section.blocks for part in _block(block)]
         if parts:
@@ -36,6 +48,74 @@ def render(story: Story) -> Iterator[RenderableType]:
             yield from parts
     more = f", method and {plural(len(folded), 'more table')}" if folded else " and method"
     yield Text(f"\nFor charts{more}, write the page: -o report.html", "dim")
+    if story.glance is not None:
+        yield Text("")
+        yield headline
+
+
+def _glance(glance: Glance, *, brief: bool) -> Iterator[Text]:
+    from rich.text import Text
+
+    wide = max(len(unbroken(side.name)) for side in glance.sides)
+    for side in glance.sides:
+        named = Text(f"{unbroken(side.name):<{wide}}  ", _hue(side.hue), no_wrap=True, overflow="ellipsis")
+        yield named.append(unbroken(f"{side.device} · {side.facts}"), "dim")
+    rows = [
+        *((row[0].text, row[1], row[2], "") for row in glance.bars.rows),
+        *((f"{tile.title.lower()}, {_better(tile.measure)}", tile.ratio, tile.ratio, "")
+          for tile in glance.tiles[1:]),
+    ]  # fmt: skip
+    reach = _reach([bar for _, bar, _, _ in rows])
+    left, right = (f"{unbroken(side.name)} more" for side in glance.sides)
+    half = _BAR // 2
+    yield Text("")
+    yield Text(f"{'throughput':<{_LABEL}}{shortened(left, half):<{half}}1{shortened(right, half):>{half}}", "dim")
+    for count, (label, bar, ratio, says) in enumerate(rows):
+        if count == len(glance.bars.rows):
+            if glance.more:
+                yield Text(glance.more, "dim")
+            yield Text("")
+        tone = "bold" if ratio.tone == "strong" else ""
+        yield Text.assemble(
+            (f"{shortened(unbroken(label), _LABEL - 2):<{_LABEL}}", tone), (_drawn(bar, reach), _hue(bar.hue)),
+            "  ", (unbroken(ratio.text), "bold"), " ", (unbroken(ratio.note), "dim"), (says and f"  {says}", "dim"),
+        )  # fmt: skip
+    yield Text("")
+    if glance.trust:
+        yield Text(unbroken(glance.trust), "yellow" if "eakened" in glance.trust or "locked" in glance.trust else "dim")
+    if glance.power:
+        yield Text(unbroken(glance.power), "dim")
+    if brief:
+        yield Text("All numbers and the ledger: -v; with charts, as a page: -o report.html", "dim")
+
+
+def _better(measure: str) -> str:
+    return "less is better" if "less" in measure else "more is better"
+
+
+def _hue(hue: str) -> str:
+    return _HUES.get(hue, "bold" if hue else "")
+
+
+def _reach(cells: Sequence[Cell]) -> float:
+    """How far the scale goes to either side of 1, as a logarithm."""
+    ends = [abs(math.log(v)) for cell in cells for v in cell.bar or () if math.isfinite(v) and v > 0]
+    return min(math.log(_ENDS[1]), max([*ends, math.log(1.1)]))
+
+
+def _drawn(cell: Cell, reach: float) -> str:
+    """An interval in characters, `_BAR` of them, with 1 in the middle: ├──●──┤."""
+    middle = _BAR // 2
+    line = [" "] * _BAR
+    line[middle] = "┊"
+    if cell.bar is not None and all(math.isfinite(v) and v > 0 for v in cell.bar):
+        places = [round(middle + math.log(v) / reach * middle) for v in cell.bar]
+        low, at, high = (min(max(place, 0), _BAR - 1) for place in places)
+        for place in range(low, high + 1):
+            line[place] = "┼" if place == middle else "─"
+        line[low], line[high] = "◂" if places[0] < 0 else "├", "▸" if places[2] >= _BAR else "┤"
+        line[at] = "●"
+    return "".join(line)
 
 
 def _block(block: Block) -> Iterator[RenderableType]:

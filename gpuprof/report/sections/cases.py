@@ -1,88 +1,84 @@
-"""Case by case: every metric of a case on both sides, and the conditions it was measured under."""
+"""One row a case, with both sides in it; those without a shown difference folded where there are many."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from gpuprof.absent import Absent
-from gpuprof.analysis.evidence import CaseEvidence
-from gpuprof.case_keys import HEADINGS, SETTINGS
-from gpuprof.metrics import METRICS
+from gpuprof.analysis.claims import Claim
+from gpuprof.analysis.compare import HEADLINE, Compared
+from gpuprof.metrics import BY_KEY
+from gpuprof.report.sections import costs
 from gpuprof.report.sections.subject import Subject
-from gpuprof.report.story import Block, Cell, Notice, Table
-from gpuprof.report.wording import NONE, number, ratio
-from gpuprof.throttling import throttled
+from gpuprof.report.story import Block, Cell, Dots, Table, without_empty
+from gpuprof.report.wording import NONE, number, ratio, times, times_interval
 from gpuprof.units import show
 
-_MOST_CASES = 40
-_FEW = 3  # cases whose tables are open from the start
+_MANY = 8
+_BESIDE = ("energy_j_per_sample", "power_mean_w", "peak_memory_bytes")
 
 
 def blocks(subject: Subject) -> Iterable[Block]:
-    """A table for each of the first 40 cases: metrics that either side has, then conditions."""
-    cases = subject.comparison.cases
-    if len(cases) > _MOST_CASES:
-        yield Notice(f"First {_MOST_CASES} of {len(cases)} cases; narrow the selection to see the others.", "dim")
-    for case in cases[:_MOST_CASES]:
-        struck = not case.pair.allowed
-        rows = []
-        for metric in METRICS:
-            difference = case.differences[metric.key]
-            if isinstance(difference.baseline.value, Absent) and isinstance(difference.candidate.value, Absent):
-                continue
-            sides = [number(s.value, metric.unit, s.ci95) for s in (difference.baseline, difference.candidate)]
-            better = f"{metric.better} is better" if metric.ratio else ""
-            rows.append(
-                [Cell(metric.title, note=better), *sides, ratio(difference.effect, struck=struck, detailed=True)]
-            )
-        for title, condition in CONDITIONS:
-            texts = [condition(side) for side in (case.pair.baseline, case.pair.candidate)]
-            if any(texts):
-                rows.append([Cell(title), *(Cell(text or NONE, number=True) for text in texts), Cell("")])
-        reason = f" (not comparable: {'; '.join(case.pair.reasons)})" if struck else ""
-        yield Table(case.title + reason, ("", *subject.names, "ratio"), rows, folded=len(cases) > _FEW)
+    """The cases that may be compared, decided ones first; what their energies cover and when they break even."""
+    claims = {c.case: c for c in subject.comparison.claims if c.metric == HEADLINE and c.view == "iso-batch"}
+    cases = [case for case in subject.comparison.cases if case.pair.allowed]
+    decided = [case for case in cases if _verdict(claims.get(case.title)) in ("faster", "slower")]
+    rest = [case for case in cases if case not in decided]
+    if not decided or len(cases) <= _MANY:
+        decided, rest = decided + rest, []
+    sides = [f"{name}, samples/s" for name in subject.names]
+    heads = ("case", *sides, "processes", "speed", "verdict", "energy", "power", "memory")
+    for caption, folded, some in (
+        (f"Throughput of {subject.names[1]} over {subject.names[0]}", False, decided),
+        ("Cases without a shown difference", True, rest),
+    ):
+        if some:
+            rows = [_row(case, claims.get(case.title), subject) for case in some]
+            yield without_empty(Table(caption, heads, rows, folded=folded))
+    yield from costs.blocks(subject)
 
 
-def _fact(name: str, spell: Callable[[Any], str]) -> Callable[[CaseEvidence], str]:
-    """A fact of the newest run in words; empty where it has none."""
-
-    def condition(case: CaseEvidence) -> str:
-        value = case.newest.facts.get(name)
-        return "" if value is None else spell(value)
-
-    return condition
-
-
-def _setting(name: str) -> Callable[[CaseEvidence], str]:
-    return lambda case: str(getattr(case.newest, name))
-
-
-def _throttled(shares: dict[str, float]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {share:.0%}" for name, share in throttled(shares).items()) or "no"
-
-
-def _temperatures(case: CaseEvidence) -> str:
-    start, end = (case.newest.facts.get(f"temperature_{when}_c") for when in ("start", "end"))
-    return "" if start is None or end is None else f"{start:.0f} to {end:.0f} °C"
+def _row(case: Compared, claim: Claim | None, subject: Subject) -> Sequence[Cell]:
+    rate = case.differences[HEADLINE]
+    sides = [
+        replace(number(side.value, "", side.ci95, terse=True), hue=hue)
+        for side, hue in zip((rate.baseline, rate.candidate), subject.hues, strict=True)
+    ]
+    verdict = _verdict(claim)
+    won = {"faster": 1, "slower": 0}.get(verdict)
+    word = f"{subject.names[won]} faster" if won is not None else verdict or NONE
+    hue = subject.hues[won] if won is not None else ""
+    dots = [
+        Dots(side.newest.processes.get(HEADLINE, ()), hue)
+        for side, hue in zip((case.pair.baseline, case.pair.candidate), subject.hues, strict=True)
+    ]
+    return [
+        Cell(case.title), *sides, Cell("", dots=dots if any(each.values for each in dots) else ()),
+        _speed(claim), Cell(word, "strong" if won is not None else "dim", hue=hue),
+        *(_beside(case, key) for key in _BESIDE),
+    ]  # fmt: skip
 
 
-# Title, and the condition of a side's newest run in words, "" for unknown. A row appears if either side has words.
-CONDITIONS: tuple[tuple[str, Callable[[CaseEvidence], str]], ...] = (
-    ("regime", lambda case: case.newest.regime or ""),
-    ("effective precision", lambda case: case.newest.precision or "unknown"),
-    ("correctness", lambda case: case.newest.correctness or "unchecked"),
-    *((HEADINGS[name], _setting(name)) for name in SETTINGS),
-    ("throttled", _fact("throttled_share", _throttled)),
-    ("temperature, start to end", _temperatures),
-    ("core clock", _fact("core_clock_hz", lambda value: show(value, "Hz"))),
-    ("GPU utilisation", _fact("gpu_utilization_pct", lambda value: f"{value:.0f}%")),
-    (
-        "energy method",
-        lambda case: {"counter": "energy counter", "power_trapezoid": "integrated power"}.get(
-            case.newest.energy_method or "", ""
-        ),
-    ),
-    ("energy error, one process", _fact("energy_error_j_per_sample", lambda value: "± " + show(value, "J"))),
-    ("idle power", _fact("idle_power_w", lambda value: show(value, "W"))),
-)
+def _verdict(claim: Claim | None) -> str:
+    return "" if claim is None else claim.verdict or ""
+
+
+def _speed(claim: Claim | None) -> Cell:
+    """The claim's ratio with the interval that its verdict rests on."""
+    if claim is None or claim.ratio is None:
+        return Cell(NONE, "dim", number=True)
+    interval = claim.interval
+    bar = None if interval is None else (interval[0], claim.ratio, interval[1])
+    return Cell(times(claim.ratio), "strong", number=True, note=times_interval(interval), bar=bar)
+
+
+def _beside(case: Compared, key: str) -> Cell:
+    """A ratio that is no claim, with its 95% interval and both sides' values."""
+    difference, unit = case.differences[key], BY_KEY[key].unit
+    values = [side.value for side in (difference.baseline, difference.candidate)]
+    if any(isinstance(value, Absent) for value in values):
+        return Cell(NONE, "dim", number=True)
+    cell = ratio(difference.effect)
+    both = " → ".join(dict.fromkeys(show(float(v), unit) for v in values if not isinstance(v, Absent)))
+    return replace(cell, bar=None, note="\n".join(filter(None, (cell.note, both))))

@@ -16,5 +16,6 @@ def blocks(subject: Subject) -> Iterable[Block]:
         for case in subject.comparison.cases if case.pair.allowed
         for name, evidence in zip(subject.names, (case.pair.baseline, case.pair.candidate), strict=True)
     ]  # fmt: skip
-    yield from pictures.of_claims((subject.comparison.overall, *subject.comparison.claims), subject.names)
-    yield from pictures.of_cases(cases, subject.names, subject.timeline, "each side's")
+    colours = dict(zip(subject.names, subject.hues, strict=True))
+    yield from pictures.of_claims((subject.comparison.overall, *subject.comparison.claims), colours)
+    yield from pictures.of_cases(cases, colours, subject.timeline, "each side's")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from gpuprof.analysis.claims import Claim
 from gpuprof.analysis.compare import ENOUGH, HEADLINE, Compared, Comparison
 from gpuprof.analysis.evidence import CaseEvidence
-from gpuprof.report.wording import confidence, percent, times, times_interval
+from gpuprof.report.wording import change, confidence, percent, tells_nothing, times, times_interval
 from gpuprof.text import listed, plural
 
 _ALONE = 0.8  # a workload that gives so much of the mean's logarithm is the mean
@@ -30,23 +31,35 @@ _FATES = {
 }  # fmt: skip
 
 
-def answer(comparison: Comparison, sides: tuple[str, str]) -> tuple[str, str]:
-    """The answer in one sentence, and its numbers in another ("" if there are none).
+@dataclass(frozen=True)
+class Answer:
+    """A sentence each, "" where there is nothing to say."""
 
-    `sides` are the names of baseline and candidate.
-    """
+    first: str  # the answer itself
+    numbers: str
+    plan: str = ""  # what would settle it
+    weak: str = ""  # what weighs on it
+
+    @property
+    def whole(self) -> str:
+        """All of it."""
+        return _joined(self.first, self.numbers, self.plan, self.weak)
+
+
+def answer(comparison: Comparison, sides: tuple[str, str]) -> Answer:
+    """The answer, its numbers, and what weighs on it. `sides` are the names of baseline and candidate."""
     overall, candidate = comparison.overall, sides[1]
-    gaps = _gaps(comparison, sides)
+    gaps, weak = _gaps(comparison, sides), _weaknesses(comparison)
     if not overall.allowed or overall.ratio is None:
-        return f"No verdict: {overall.reason}.", gaps
+        return Answer(f"No verdict: {overall.reason}.", gaps)
     scope = f"over {overall.case}" if overall.case[0].isdigit() else f"on {overall.case}"
     numbers = f"{times(overall.ratio)} the throughput {scope}"
     if overall.interval is None or overall.verdict is None:
-        return f"No verdict: {overall.reason}.", _joined(f"{candidate} showed {numbers}.", gaps)
+        return Answer(f"No verdict: {overall.reason}.", _joined(f"{candidate} showed {numbers}.", gaps), weak=weak)
     numbers = f"{numbers}, {confidence(overall)} interval {times_interval(overall.interval)}"
     first, second = _verdict(comparison, sides, numbers)
     plan = planned(comparison) if overall.verdict == "no difference shown" else ""
-    return first, _joined(second, plan, gaps, _weaknesses(comparison))
+    return Answer(first, _joined(second, gaps), plan, weak)
 
 
 _PLANS = {
@@ -78,11 +91,10 @@ def _verdict(comparison: Comparison, sides: tuple[str, str], numbers: str) -> tu
     if split := _split(comparison, candidate):
         return split, f"Overall: {numbers}."
     none_shown = overall.verdict == "no difference shown"
+    assert overall.interval is not None
+    low, high = overall.interval
     if none_shown:
-        assert overall.interval is not None
-        low, high = overall.interval
-        room = f"anything from {low - 1:+.0%} to {high - 1:+.0%} is possible; MDE {percent(overall.mde or 0.0)}"
-        numbers = f"{numbers}: {room}"
+        numbers = f"{numbers}; MDE {percent(overall.mde or 0.0)}"
     alone = _alone(comparison)
     if comparison.coverage < ENOUGH:
         few = f"Only {_compared(comparison)} can be compared."
@@ -92,7 +104,9 @@ def _verdict(comparison: Comparison, sides: tuple[str, str], numbers: str) -> tu
         mean = f"That mean is {alone} alone." if alone else ""
         return few, _joined(f"{with_host}{candidate} was {overall.verdict} than {baseline}: {numbers}.", mean)
     if none_shown:
-        return f"No difference shown between {baseline} and {candidate}.", f"{numbers}."
+        room = f"{candidate} may be {change(low)} or {change(high)} than {baseline}"
+        nothing = f"these runs do not tell {candidate} from {baseline}"
+        return f"Too close to call: {nothing if tells_nothing((low, high)) else room}.", f"{numbers}."
     if _all_host_bound(comparison):
         first = "These runs compare hosts: every case is bound by its CPU."
         return first, f"With its host, {candidate} was {overall.verdict} than {baseline}: {numbers}."
@@ -102,7 +116,9 @@ def _verdict(comparison: Comparison, sides: tuple[str, str], numbers: str) -> tu
         first = f"{candidate} is {overall.verdict} than {baseline} {of}, no difference shown in {rest}."
         return first, _joined(f"Overall: {numbers}.", f"That mean is {alone} alone." if alone else "")
     also = "" if len(agreeing) == len(workloads) else f", {overall.verdict} in {len(agreeing)} of {len(workloads)}"
-    return f"{candidate} is {overall.verdict} than {baseline}.", f"{numbers}{also}."
+    least, most = sorted((abs(low - 1), abs(high - 1)))
+    by = f"by {percent(least)} to {percent(most)}"
+    return f"{candidate} is {overall.verdict} than {baseline}, {by}.", f"{numbers}{also}."
 
 
 def _iso(comparison: Comparison) -> list[Claim]:

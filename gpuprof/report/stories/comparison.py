@@ -6,48 +6,44 @@ from collections.abc import Callable, Iterable
 
 import gpuprof
 from gpuprof.analysis.compare import Comparison
-from gpuprof.analysis.evidence import Evidence
 from gpuprof.report.charts.pictures import Timeline
-from gpuprof.report.sections import cases, charts, decision, fairness, method, verdict
-from gpuprof.report.sections.subject import TONES, Subject, names
+from gpuprof.report.naming import hues, names
+from gpuprof.report.sections import cases, charts, details, fairness, glossary, method, verdict
+from gpuprof.report.sections.glance import glance
+from gpuprof.report.sections.subject import TONES, Subject
 from gpuprof.report.stories.answer import answer
 from gpuprof.report.story import Block, Section, Story
 from gpuprof.report.wording import SIMULATED, percent
-from gpuprof.text import listed, plural, shortened
+from gpuprof.text import plural
 
 # Plurals of units of inference that take more than an -s.
 _UNITS = {"process": "processes", "pair of processes": "pairs of processes", "mixed": "units of different kinds"}
 
 
-def story(comparison: Comparison, now: str, timeline: Timeline | None = None) -> Story:
-    """A comparison as a report, made at the time `now` (ISO 8601). Without a timeline that chart is left out."""
-    subject = Subject(comparison, names(comparison.baseline, comparison.candidate), timeline or Timeline())
-    sections = [Section(key, title, list(blocks(subject))) for key, title, blocks in SECTIONS]
-    overall, (first, numbers) = comparison.overall, answer(comparison, subject.names)
+def story(comparison: Comparison, now: str, timeline: Timeline | None = None, again: str = "") -> Story:
+    """A comparison as a report, made at the time `now` (ISO 8601). Without a timeline that chart is left out.
+
+    `again` is the command that makes it once more.
+    """
     sides = (comparison.baseline, comparison.candidate)
+    vendors = [next(iter(sorted(map(str, side.vendors))), "") for side in sides]
+    subject = Subject(comparison, names(*sides), (*hues(vendors),), timeline or Timeline())  # type: ignore[arg-type]
+    sections = [Section(key, title, list(blocks(subject))) for key, title, blocks in SECTIONS]
+    overall, told = comparison.overall, answer(comparison, subject.names)
     simulated = " and ".join(sorted({side.device for side in sides if True in side.simulated}))
     return Story(
         title=f"{subject.names[1]} against {subject.names[0]}",
-        headline=first,
-        detail=numbers,
+        headline=told.first,
+        detail=told.numbers,
         tone="warn" if not overall.allowed else TONES[overall.verdict],
         banners=[SIMULATED.format(names=simulated)] if simulated else [],
         sections=[section for section in sections if section.blocks],
         made=f"gpuprof {gpuprof.__version__}, {now}, from the records of "
         f"{' and '.join(plural(len(side.runs), 'run') for side in sides)}",
-        facts=[("Baseline", _side_facts(sides[0])), ("Candidate", _side_facts(sides[1])),
-               ("Inference", _inference(comparison))],
+        facts=[("Inference", _inference(comparison))],
+        glance=glance(subject, told.weak, told.plan),
+        again=again,
     )  # fmt: skip
-
-
-def _side_facts(side: Evidence) -> str:
-    parts = [side.device, "" if side.text == side.device else shortened(side.text), plural(len(side.runs), "run")]
-    parts.append(plural(len(side.machines), "machine"))
-    if torch := side.facts.get("torch"):
-        parts.append("torch " + listed(sorted(torch)))
-    if driver := side.facts.get("driver_version"):
-        parts.append("driver " + listed(sorted(driver)))
-    return " · ".join(part for part in parts if part)
 
 
 def _inference(comparison: Comparison) -> str:
@@ -73,10 +69,11 @@ def _inference(comparison: Comparison) -> str:
 
 
 SECTIONS: tuple[tuple[str, str, Callable[[Subject], Iterable[Block]]], ...] = (
-    ("verdict", "Verdict", verdict.blocks),
-    ("decision", "Decision numbers", decision.blocks),
-    ("fairness", "Fairness ledger", fairness.blocks),
-    ("cells", "Case by case", cases.blocks),
+    ("cases", "Case by case", cases.blocks),
     ("charts", "Charts", charts.blocks),
+    ("verdict", "Verdicts", verdict.blocks),
+    ("fairness", "Fairness ledger", fairness.blocks),
+    ("details", "Every metric of every case", details.blocks),
     ("raw", "Raw numbers and method", method.blocks),
+    ("glossary", "Glossary", glossary.blocks),
 )

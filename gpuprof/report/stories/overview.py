@@ -17,7 +17,7 @@ from gpuprof.index.digest import CaseDigest
 from gpuprof.metrics import BY_KEY, METRICS
 from gpuprof.report.charts import pictures
 from gpuprof.report.charts.pictures import Timeline
-from gpuprof.report.sections.cases import CONDITIONS
+from gpuprof.report.sections.details import CONDITIONS
 from gpuprof.report.sections.method import METHOD
 from gpuprof.report.story import Block, Bullets, Cell, Notice, Section, Story, Table, Tone, without_empty
 from gpuprof.report.wording import NONE, SIMULATED, number, samples_per_joule, times, times_interval
