@@ -91,7 +91,7 @@ def _judge(night: Night, choice: Choice, last: int, least: float) -> Story:
         headline=own.headline if night.judged else "Nothing was measured.",
         tone="bad" if night.exit_code else "good" if all(s.can_tell() for s in night.judged) else "plain",
         banners=own.banners,
-        sections=[*failed, *(s for s in own.sections[:-1] if night.judged), *against, *own.sections[-1:]],
+        sections=[*failed, *(s for s in own.sections[:-2] if night.judged), *against, *own.sections[-2:]],
         made=own.made,
     )
 
@@ -99,7 +99,8 @@ def _judge(night: Night, choice: Choice, last: int, least: float) -> Story:
 def _verdict(compared: comparing.Comparison, now: str) -> list[Block]:
     """The headline of a comparison as a sentence, and the blocks of its first section."""
     whole = comparison.story(compared, now)
-    return [Notice(f"{whole.headline} {whole.detail}".strip(), whole.tone), *whole.sections[0].blocks]
+    trust = whole.glance.trust if whole.glance is not None else ""
+    return [Notice(f"{whole.headline} {whole.detail} {trust}".strip(), whole.tone), *whole.sections[0].blocks]
 
 
 def _against(runs: Sequence[Chosen], tonight: set[str]) -> Iterator[comparing.Comparison]:

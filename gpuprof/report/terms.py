@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gpuprof.report.story import Cell, Section, Table
+
 TERMS = {
     "ratio": "Candidate divided by baseline: above 1 the candidate has more of what is measured.",
     "interval": "The range in which the true ratio lies, unless chance played a rare trick; 95% unless another "
@@ -30,3 +32,9 @@ TERMS = {
     "scope": "What a sensor covers: the GPU, the board with its memory, or a whole module.",
     "simulated": "A simulator stood in for the hardware: such numbers test gpuprof, and say nothing about a device.",
 }
+
+
+def glossary() -> Section:
+    """All of them, folded: they are for those who look for one."""
+    rows = [[Cell(term, "strong"), Cell(TERMS[term])] for term in sorted(TERMS, key=str.lower)]
+    return Section("glossary", "Glossary", [Table("Terms", ("term", "meaning"), rows, folded=True)])

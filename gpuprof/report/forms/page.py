@@ -64,10 +64,17 @@ def render(story: Story, *, interactive: bool = True, colours: Literal["theme", 
         reaching=_reach(value for tile in story.glance.tiles for value in tile.ratio.bar or ())
         if story.glance
         else None,
-        terms={term.lower(): meaning for term, meaning in TERMS.items()},
+        terms=_terms(story),
         copied=markdown.brief(story),
         ink=_ink,
     )
+
+
+def _terms(story: Story) -> dict[str, str]:
+    """What terms mean, where the page has a glossary to link to."""
+    if not any(section.key == "glossary" for section in story.sections):
+        return {}
+    return {term.lower(): meaning for term, meaning in TERMS.items()}
 
 
 def _lead(fact: str) -> tuple[str, str]:

@@ -9,7 +9,6 @@ from gpuprof.absent import Absent
 from gpuprof.analysis.claims import Claim
 from gpuprof.analysis.compare import HEADLINE, Compared
 from gpuprof.metrics import BY_KEY
-from gpuprof.report.sections import costs
 from gpuprof.report.sections.subject import Subject
 from gpuprof.report.story import Block, Cell, Dots, Table, without_empty
 from gpuprof.report.wording import NONE, number, ratio, times, times_interval
@@ -20,7 +19,7 @@ _BESIDE = ("energy_j_per_sample", "power_mean_w", "peak_memory_bytes")
 
 
 def blocks(subject: Subject) -> Iterable[Block]:
-    """The cases that may be compared, decided ones first; what their energies cover and when they break even."""
+    """The cases that may be compared, decided ones first."""
     claims = {c.case: c for c in subject.comparison.claims if c.metric == HEADLINE and c.view == "iso-batch"}
     cases = [case for case in subject.comparison.cases if case.pair.allowed]
     decided = [case for case in cases if _verdict(claims.get(case.title)) in ("faster", "slower")]
@@ -36,7 +35,6 @@ def blocks(subject: Subject) -> Iterable[Block]:
         if some:
             rows = [_row(case, claims.get(case.title), subject) for case in some]
             yield without_empty(Table(caption, heads, rows, folded=folded))
-    yield from costs.blocks(subject)
 
 
 def _row(case: Compared, claim: Claim | None, subject: Subject) -> Sequence[Cell]:

@@ -8,11 +8,12 @@ import gpuprof
 from gpuprof.analysis.compare import Comparison
 from gpuprof.report.charts.pictures import Timeline
 from gpuprof.report.naming import hues, names
-from gpuprof.report.sections import cases, charts, details, fairness, glossary, method, verdict
-from gpuprof.report.sections.glance import glance
+from gpuprof.report.sections import cases, charts, costs, details, fairness, method, verdict
 from gpuprof.report.sections.subject import TONES, Subject
 from gpuprof.report.stories.answer import answer
+from gpuprof.report.stories.glance import glance
 from gpuprof.report.story import Block, Section, Story
+from gpuprof.report.terms import glossary
 from gpuprof.report.wording import SIMULATED, percent
 from gpuprof.text import plural
 
@@ -37,7 +38,7 @@ def story(comparison: Comparison, now: str, timeline: Timeline | None = None, ag
         detail=told.numbers,
         tone="warn" if not overall.allowed else TONES[overall.verdict],
         banners=[SIMULATED.format(names=simulated)] if simulated else [],
-        sections=[section for section in sections if section.blocks],
+        sections=[*(section for section in sections if section.blocks), glossary()],
         made=f"gpuprof {gpuprof.__version__}, {now}, from the records of "
         f"{' and '.join(plural(len(side.runs), 'run') for side in sides)}",
         facts=[("Inference", _inference(comparison))],
@@ -71,9 +72,9 @@ def _inference(comparison: Comparison) -> str:
 SECTIONS: tuple[tuple[str, str, Callable[[Subject], Iterable[Block]]], ...] = (
     ("cases", "Case by case", cases.blocks),
     ("charts", "Charts", charts.blocks),
+    ("costs", "Energy and one-time costs", costs.blocks),
     ("verdict", "Verdicts", verdict.blocks),
     ("fairness", "Fairness ledger", fairness.blocks),
     ("details", "Every metric of every case", details.blocks),
     ("raw", "Raw numbers and method", method.blocks),
-    ("glossary", "Glossary", glossary.blocks),
 )

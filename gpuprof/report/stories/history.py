@@ -23,6 +23,7 @@ from gpuprof.analysis.suspects import Suspect
 from gpuprof.metrics import BY_KEY
 from gpuprof.report.charts import over_time
 from gpuprof.report.story import Block, Bullets, Cell, Chart, Notice, Section, Story, Table
+from gpuprof.report.terms import glossary
 from gpuprof.report.wording import NONE, SIMULATED, number, percent, times, times_interval
 from gpuprof.text import listed, plural, shortened
 
@@ -65,6 +66,7 @@ def story(history: History, now: str) -> Story:
         Section("changes", "Changes", list(_changes(history))),
         Section("charts", "Over time", list(_charts(history))),
         Section("raw", "Method", [Bullets(_METHOD)]),
+        glossary(),
     ]
     runs = {point.run_id for series in history.series for point in series.points}
     return Story(

@@ -17,9 +17,11 @@ from gpuprof.index.digest import CaseDigest
 from gpuprof.metrics import BY_KEY, METRICS
 from gpuprof.report.charts import pictures
 from gpuprof.report.charts.pictures import Timeline
+from gpuprof.report.naming import hues, shorts
 from gpuprof.report.sections.details import CONDITIONS
 from gpuprof.report.sections.method import METHOD
 from gpuprof.report.story import Block, Bullets, Cell, Notice, Section, Story, Table, Tone, without_empty
+from gpuprof.report.terms import glossary
 from gpuprof.report.wording import NONE, SIMULATED, number, samples_per_joule, times, times_interval
 from gpuprof.text import listed, plural, shortened
 
@@ -45,8 +47,15 @@ class Overview:
 
     @property
     def names(self) -> list[str]:
-        """Names of `devices`, in their order; simulated ones are marked."""
-        return [_name(device) for device in self.devices]
+        """Short names of `devices`, in their order; simulated ones are marked."""
+        names = shorts([device.device for device in self.devices])
+        return [name + _mark(device) for name, device in zip(names, self.devices, strict=True)]
+
+    @property
+    def colours(self) -> dict[str, str]:
+        """By name, as `hues` has them."""
+        vendors = [next(iter(sorted(map(str, device.vendors))), "") for device in self.devices]
+        return dict(zip(self.names, hues(vendors), strict=True))
 
     @property
     def simulated(self) -> bool:
@@ -54,8 +63,8 @@ class Overview:
         return any(True in device.simulated for device in self.devices)
 
 
-def _name(device: Evidence) -> str:
-    return device.device + (" (simulated)" if True in device.simulated else "")
+def _mark(device: Evidence) -> str:
+    return " (simulated)" if True in device.simulated else ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,7 @@ def story(overview: Overview, now: str) -> Story:
         headline=headline(overview, rows),
         tone="plain",
         banners=[SIMULATED.format(names=simulated)] if simulated else [],
-        sections=[section for section in sections if section.blocks],
+        sections=[*(section for section in sections if section.blocks), glossary()],
         made=f"gpuprof {gpuprof.__version__}, {now}, from {plural(overview.runs, 'run')}",
         facts=[(name, _facts(device)) for name, device in zip(overview.names, overview.devices, strict=True)][:4],
     )
@@ -92,7 +101,13 @@ def _facts(device: Evidence) -> str:
     days = sorted(start[:10] for _, start, _ in device.runs)
     when = days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
     torch = listed(sorted(device.facts.get("torch", {})))
-    parts = [plural(len(device.runs), "run"), plural(len(device.machines), "machine"), f"torch {torch}", when]
+    parts = [
+        device.device,
+        plural(len(device.runs), "run"),
+        plural(len(device.machines), "machine"),
+        f"torch {torch}",
+        when,
+    ]
     return " · ".join(parts)
 
 
@@ -241,11 +256,11 @@ def _cells(overview: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
 
 
 def _charts(overview: Overview, rows: Sequence[_Row]) -> Iterable[Block]:
-    names, shown = overview.names, rows[:_MOST_CASES]
+    shown = rows[:_MOST_CASES]
     if len(rows) > _MOST_CASES:
         yield Notice(f"Charts show the first {_MOST_CASES} of {len(rows)} cases.", "dim")
     cases = [(row.title, name, case) for row in shown for name, case in row.devices.items()]
-    yield from pictures.of_cases(cases, names, overview.timeline, "each device's")
+    yield from pictures.of_cases(cases, overview.colours, overview.timeline, "each device's")
 
 
 def _raw(overview: Overview, rows: Sequence[_Row]) -> Iterable[Block]:

@@ -37,9 +37,8 @@ def test_far_apart_values_take_a_log_axis(high, kind):
 
 def test_sides_keep_their_colour_when_one_of_them_is_missing():
     rows = [{"label": "a", "side": "y", "value": 1.0, "low": None, "high": None}]
-    (points,) = _marks(charts.throughput(rows, ("x", "y")), "point")
-    assert points["encoding"]["color"]["scale"] == {
-        "domain": ["x", "y"], "range": ["var(--baseline)", "var(--candidate)"]}  # fmt: skip
+    (points,) = _marks(charts.throughput(rows, {"x": "var(--amd)", "y": "var(--nvidia)"}), "point")
+    assert points["encoding"]["color"]["scale"] == {"domain": ["x", "y"], "range": ["var(--amd)", "var(--nvidia)"]}
     assert points["encoding"]["shape"]["scale"]["range"] == ["circle", "diamond"]
 
 

@@ -45,7 +45,7 @@ def test_the_still_page_has_no_script():
 def test_a_story_without_charts_needs_no_bundle(monkeypatch):
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     text = page.render(Story("t", "h", "plain", (), (Section("a", "A", (Table("c", ("x",), ()),)),), "m"))
-    assert "<script" not in text and 'role="alert"' not in text
+    assert 'id="library"' not in text and 'role="alert"' not in text
 
 
 def test_texts_cannot_steer_their_display():
@@ -62,8 +62,8 @@ def test_cells():
         (Cell("a"), Cell("1.5×", "good", number=True, bar=(1.2, 1.5, 1.9))),
         (Cell("b"), Cell("–", struck=True, bar=(0.0, math.nan, 1.0))),
     ])  # fmt: skip
-    text = page.render(Story("t", "h", "plain", (), (Section("a", "A", (table,)),), "m"))
+    text = page.render(Story("t", "h", "plain", (), (Section("a", "A", (table,)), Section("glossary", "G", ())), "m"))
     assert text.count('<svg class="bar"') == 1  # what a log scale cannot show has no picture
     assert '<span class="hidden">not comparable: </span><s>–</s>' in text
-    assert '<th scope="col" class="number">ratio</th>' in text
+    assert '<th scope="col" class="number"><a class="term" href="#glossary" title="Candidate divided' in text
     assert '<span class="mark" aria-hidden="true">▲</span> 1.5×' in text

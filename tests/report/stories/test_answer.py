@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from gpuprof.report.stories.answer import answer
+from gpuprof.report.stories.answer import Answer, answer
 from support.sides import STEADY, case, compare, one
 
 WORKLOADS = ("lstm", "gru", "rnn", "cnn", "vgg16", "a", "b", "c", "d", "e")
 FAILED = {"outcome": "failed", "reason": "x", "processes": {}, "values": {}, "order": []}
 
 
-def told(*ratios: float, **more) -> tuple[str, str]:
+def told(*ratios: float, **more) -> Answer:
     """The answer where the candidate ran only the first of ten workloads, each so many times as fast."""
     base = one(*(case(case_id=w, workload=w, **more) for w in WORKLOADS))
     rates = [[rate * ratio for rate in STEADY] for ratio in ratios]
@@ -30,11 +30,15 @@ def told(*ratios: float, **more) -> tuple[str, str]:
     ],
 )
 def test_what_is_missing_comes_before_any_verdict(ratios, more, says):
-    first, numbers = told(*ratios, **more)
-    assert first == f"Only {len(ratios)} of 10 workloads can be compared."
-    assert says in numbers
+    found = told(*ratios, **more)
+    assert found.first == f"Only {len(ratios)} of 10 workloads can be compared."
+    assert says in found.numbers
 
 
 def test_where_enough_can_be_compared_the_verdict_comes_first():
-    first, _ = told(*[1.0] * 9)
-    assert first == "No difference shown between A and B."
+    assert told(*[1.0] * 9).first == "Too close to call: B may be 6.4% slower or 6.8% faster than A."
+
+
+def test_a_difference_that_was_shown_has_its_bounds_in_the_first_sentence():
+    assert told(*[2.0] * 9).first == "B is faster than A, by 87% to 114%."
+    assert told(*[0.5] * 9).first == "B is slower than A, by 47% to 53%."
