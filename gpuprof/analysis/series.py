@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from gpuprof.analysis.levels import Sample
+from gpuprof.analysis.names import shorts
 from gpuprof.analysis.titles import apart, words
 from gpuprof.case_keys import SETTINGS, SHAPE, WORK
 from gpuprof.index.brief import PER_METRIC, Brief, Shared, as_text
@@ -42,6 +43,7 @@ class Key(NamedTuple):
 # Parameters that say how the same work is computed. A change of them is a cause, not another case; only a run that has
 # several cases of the same work keeps them apart.
 _HOW_PARAMS = ("fused",)
+_MACHINE = 8  # characters of a card's id that a title shows
 
 
 def collected(runs: Iterable[Chosen], metric: str) -> Iterator[tuple[str, Key, list[Point]]]:
@@ -99,17 +101,20 @@ def _key(run: Brief, data: dict[str, Any]) -> Key:
 
 def _titles(series: Sequence[tuple[Key, list[Point]]]) -> list[str]:
     """Each in as few words as tell it from the others of its workload and mode."""
-    works = []
-    for key, points in series:
+    works, devices = [], shorts([key.device for key, _ in series])
+    for (key, points), device in zip(series, devices, strict=True):
         case, with_how = points[-1].static.data, bool(key.how)
         hidden = () if with_how else _HOW_PARAMS
         params = {name: value for name, value in case["params"].items() if name not in hidden}
         names = (*SHAPE, *(SETTINGS if with_how else ()))
         in_words = words({name: case[name] for name in names} | {"precision": case["requested"]}, params)
-        in_words |= {"config": key.config, "protocol": key.protocol, "machine": key.machine.partition(" ")[0]}
+        in_words |= {"config": key.config, "protocol": key.protocol, "device": device}
         works.append(((case["workload"], *(case[name] for name in WORK)), in_words))
     titles = apart(works)
-    return [
-        f"{title} · {key.how[-1]}" if key.how and titles.count(title) > 1 else title
-        for title, (key, _) in zip(titles, series, strict=True)
-    ]
+    # Several machines of one model, then cases that only their id tells apart.
+    for word in (lambda key: key.machine.partition(" ")[0][:_MACHINE], lambda key: key.how[-1] if key.how else ""):
+        titles = [
+            f"{title} · {word(key)}" if titles.count(title) > 1 and word(key) else title
+            for title, (key, _) in zip(titles, series, strict=True)
+        ]
+    return titles

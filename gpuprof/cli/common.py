@@ -74,6 +74,26 @@ def say(out: Console, text: str, style: str = "") -> None:
         out.print(printable(text), style=style, markup=False, soft_wrap=not out.is_terminal)
 
 
+def again() -> str:
+    """The command that runs, as one would type it: with what was given, or came from the environment."""
+    from click.core import ParameterSource
+
+    context = click.get_current_context()
+    words, operands = [], []
+    for parameter in context.command.params:
+        name, value = str(parameter.name), context.params.get(str(parameter.name))
+        if value is None or context.get_parameter_source(name) is ParameterSource.DEFAULT:
+            continue
+        values = [str(each) for each in value] if isinstance(value, tuple) else [str(value)]
+        if isinstance(parameter, click.Argument):
+            operands += values
+        elif isinstance(parameter, click.Option) and parameter.is_flag:
+            words.append(parameter.opts[-1])
+        else:
+            words += [word for each in values for word in (parameter.opts[0], each)]
+    return shlex.join(["gpuprof", *context.command_path.split()[1:], *operands, *words])
+
+
 def print_rendered(record: RunRecord) -> None:
     """Print a record on stdout as a person reads it."""
     from rich.text import Text

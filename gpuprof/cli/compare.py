@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 import click
 
 from gpuprof.case_keys import FIELDS, SELECTED
-from gpuprof.cli.common import SHARE, console, json_option, print_json, redact_option, say, store_option, verbose_option
+from gpuprof.cli.common import (
+    SHARE,
+    again,
+    console,
+    json_option,
+    print_json,
+    redact_option,
+    say,
+    store_option,
+    verbose_option,
+)
 from gpuprof.errors import EXIT_OK, EXIT_REGRESSION, EXIT_UNFAIR, UsageError
 
 if TYPE_CHECKING:
@@ -72,12 +82,12 @@ def command(
     from gpuprof.analysis import evidence, past
     from gpuprof.analysis.effect import MACHINE_SPREAD
     from gpuprof.analysis.identity import redaction
+    from gpuprof.analysis.names import names
     from gpuprof.cli.writing import choose, hand_out, indexing
     from gpuprof.index.selector import varied
     from gpuprof.index.sources import Sources
     from gpuprof.report.charts import sampled
     from gpuprof.report.forms.document import document
-    from gpuprof.report.naming import names
     from gpuprof.report.stories.comparison import story
     from gpuprof.system.clock import utc_now
     from gpuprof.text import plural
@@ -105,7 +115,9 @@ def command(
     now = utc_now()
     drawn = sampled.of(*zip(names(*sides), sides, strict=True)) if form in ("html", "pdf") else None
     hide = redaction(sides) if redact else None
-    hand_out(story(comparison, now, drawn), lambda: document(comparison, now), form, output, hide, verbose=verbose)
+    hand_out(
+        story(comparison, now, drawn, again()), lambda: document(comparison, now), form, output, hide, verbose=verbose
+    )
     causes = [f"--fail-on {name}: {why}" for name, why in comparison.failures.items() if name in fail_on]
     for cause in causes:
         say(console(stderr=True), f"gpuprof: {cause}")

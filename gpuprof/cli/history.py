@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gpuprof.cli.common import SHARE, SHARE_OR_NONE, json_option, store_option
+from gpuprof.cli.common import SHARE, SHARE_OR_NONE, again, json_option, store_option, verbose_option
 from gpuprof.errors import EXIT_OK, EXIT_REGRESSION, StoreError, UsageError
 
 _METRIC = "throughput_per_s"
@@ -27,10 +27,11 @@ _METRIC = "throughput_per_s"
 @click.option("--format", "form", type=click.Choice(["text", "json", "md", "html"]), default=None,
               help="Default: from the suffix of -o, else text.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
+@verbose_option
 @json_option
 def command(
     selector: str | None, store: Path, metric: str, check: bool, last: int | None, least: float | None,
-    require_power: float | None, form: str | None, output: Path | None, as_json: bool,
+    require_power: float | None, form: str | None, output: Path | None, verbose: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Show a metric over time on each machine: when its level changed, and what else changed then.
 
@@ -58,6 +59,8 @@ def command(
       2  bad usage, or no such runs
       5  something got worse, or could not be told (with --check)
     """
+    from dataclasses import replace
+
     from gpuprof.analysis import history as analysis
     from gpuprof.cli.writing import choose, hand_out, indexing
     from gpuprof.index.sources import Sources
@@ -88,6 +91,7 @@ def command(
         raise StoreError(f"no run with {metric} in {store}{asked}{faults}. Measure one with `gpuprof run CONFIG`.")
     required = analysis.REQUIRED if require_power is None else require_power
     shown = History(selector or str(store), metric, series, worse, skipped, last, ended, required)
-    hand_out(story(shown, now), lambda: document(shown, now), form, output)
+    told = replace(story(shown, now), again=again())
+    hand_out(told, lambda: document(shown, now), form, output, verbose=verbose)
     failed = worse or (require_power is not None and shown.unclear)
     return EXIT_REGRESSION if check and failed else EXIT_OK

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gpuprof.cli.common import json_option, redact_option, store_option
+from gpuprof.cli.common import again, json_option, redact_option, store_option, verbose_option
 from gpuprof.errors import EXIT_OK, StoreError
 
 
@@ -17,9 +17,16 @@ from gpuprof.errors import EXIT_OK, StoreError
               help="Default: from the suffix of -o, else text.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
 @redact_option
+@verbose_option
 @json_option
 def command(
-    selection: str | None, store: Path, form: str | None, output: Path | None, redact: bool, as_json: bool
+    selection: str | None,
+    store: Path,
+    form: str | None,
+    output: Path | None,
+    redact: bool,
+    verbose: bool,
+    as_json: bool,
 ) -> int:
     """Show what was measured, and on which device: tables and charts of WHAT, or of the whole store.
 
@@ -59,5 +66,6 @@ def command(
         overview = replace(overview, timeline=drawn)
     now = utc_now()
     hide = redaction(devices) if redact else None
-    hand_out(story(overview, now), lambda: document(overview, now), form, output, hide)
+    told = replace(story(overview, now), again=again())
+    hand_out(told, lambda: document(overview, now), form, output, hide, verbose=verbose)
     return EXIT_OK

@@ -117,5 +117,5 @@ def _print(story: Story, out: Any, *, verbose: bool) -> None:
 
     from gpuprof.report.forms import terminal
 
-    for part in terminal.render(story, verbose=verbose):
+    for part in terminal.render(story, out.width, verbose=verbose):
         out.print(part, soft_wrap=isinstance(part, Text) and not out.is_terminal)

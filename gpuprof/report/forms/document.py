@@ -10,9 +10,9 @@ from gpuprof.absent import Absent
 from gpuprof.analysis.claims import Claim
 from gpuprof.analysis.compare import Compared, Comparison, Side, side
 from gpuprof.analysis.evidence import Evidence
+from gpuprof.analysis.names import names
 from gpuprof.index.brief import as_text
 from gpuprof.metrics import BY_KEY, METRICS
-from gpuprof.report.naming import names
 from gpuprof.report.stories.answer import answer
 from gpuprof.report.stories.overview import Overview
 

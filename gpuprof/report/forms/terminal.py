@@ -18,27 +18,39 @@ _STYLES: dict[Tone, str] = {
 }  # fmt: skip
 _HUES = {"var(--nvidia)": "bright_blue", "var(--amd)": "dark_orange", "var(--cpu)": "medium_purple"}
 _LABEL, _BAR = 26, 25  # columns of a bar's label, and of the bar: odd, so that 1 has a column of its own
+_MOST_ROWS = 8  # of a table at a glance
 _ENDS = (1 / 4, 4.0)  # of the scale at most; an interval that goes beyond ends in an arrow
 
 
-def render(story: Story, *, verbose: bool = True) -> Iterator[RenderableType]:
-    """What to print, from top to bottom. Where it is not `verbose` and there is a glance: that, and the answer."""
+def render(story: Story, width: int = 132, *, verbose: bool = True) -> Iterator[RenderableType]:
+    """What to print, from top to bottom, the answer last: at a glance in `width` columns, or `verbose`, in full."""
     from rich.text import Text
 
     for banner in story.banners:
         yield Text(unbroken(banner), "bold red")
-    headline = Text.assemble((unbroken(story.headline), _STYLES[story.tone] or "bold"), " ", unbroken(story.detail))
     if story.glance is not None:
-        yield from _glance(story.glance, brief=not verbose)
-        if not verbose:
-            yield Text("")
-            yield headline
-            return
-    else:
-        yield headline
-    for label, value in story.facts:
+        yield from _glance(story.glance)
+    for label, value in story.facts if verbose or story.glance is None else ():
         yield Text.assemble((f"{unbroken(label):<10} ", "cyan"), unbroken(value))
-    folded = [b for s in story.sections for b in s.blocks if isinstance(b, Table) and b.folded]
+    if verbose:
+        yield from _whole(story)
+    elif story.glance is None:
+        first = next((b for s in story.sections for b in s.blocks if isinstance(b, Table) and not b.folded), None)
+        if first is not None:
+            yield from _top(first, width)
+    folded = sum(isinstance(block, Table) and block.folded for section in story.sections for block in section.blocks)
+    more = f"charts and {plural(folded, 'more table')} " if folded else "charts "
+    yield Text(
+        f"\nWith {more}as a page: -o report.html" if verbose else "All numbers: -v; as a page: -o report.html", "dim"
+    )
+    yield Text.assemble(
+        "\n", (unbroken(story.headline), _STYLES[story.tone] or "bold"), " ", unbroken(story.detail)
+    )  # fmt: skip
+
+
+def _whole(story: Story) -> Iterator[RenderableType]:
+    from rich.text import Text
+
     for section in story.sections:
         if section.key in ("raw", "glossary"):  # longer than all the others: left to the page
             continue
@@ -46,14 +58,9 @@ def render(story: Story, *, verbose: bool = True) -> Iterator[RenderableType]:
         if parts:
             yield Text(f"\n{unbroken(section.title)}", "bold underline")
             yield from parts
-    more = f", method and {plural(len(folded), 'more table')}" if folded else " and method"
-    yield Text(f"\nFor charts{more}, write the page: -o report.html", "dim")
-    if story.glance is not None:
-        yield Text("")
-        yield headline
 
 
-def _glance(glance: Glance, *, brief: bool) -> Iterator[Text]:
+def _glance(glance: Glance) -> Iterator[Text]:
     from rich.text import Text
 
     wide = max(len(unbroken(side.name)) for side in glance.sides)
@@ -85,8 +92,6 @@ def _glance(glance: Glance, *, brief: bool) -> Iterator[Text]:
         yield Text(unbroken(glance.trust), "yellow" if "eakened" in glance.trust or "locked" in glance.trust else "dim")
     if glance.power:
         yield Text(unbroken(glance.power), "dim")
-    if brief:
-        yield Text("All numbers and the ledger: -v; with charts, as a page: -o report.html", "dim")
 
 
 def _better(measure: str) -> str:
@@ -144,6 +149,26 @@ def _table(block: Table) -> RenderableType:
     for row in block.rows:
         table.add_row(*map(_cell, row))
     return table
+
+
+def _top(table: Table, width: int) -> Iterator[Text]:
+    """The first rows, a line each, with as many of the first columns as fit."""
+    from rich.text import Text
+
+    rows = [[Cell(head, "dim") for head in table.head], *table.rows[:_MOST_ROWS]]
+    widths = [min(40, max(len(unbroken(row[i].text)) for row in rows)) for i in range(len(table.head))]
+    fitting = [i for i in range(len(widths)) if sum(widths[: i + 1]) + 2 * i <= width]
+    for row in rows:
+        line = Text()
+        for i in fitting:
+            text = shortened(unbroken(row[i].text), widths[i])
+            number = any(other[i].number for other in rows)
+            line.append(text.rjust(widths[i]) if number else text.ljust(widths[i]), _STYLES[row[i].tone])
+            line.append("  ")
+        line.rstrip()
+        yield line
+    if (more := len(table.rows) - _MOST_ROWS) > 0:
+        yield Text(f"and {plural(more, 'more row')}", "dim")
 
 
 def _cell(cell: Cell) -> Text:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 
 import gpuprof
 from gpuprof.analysis.compare import Comparison
+from gpuprof.analysis.names import names
 from gpuprof.report.charts.pictures import Timeline
-from gpuprof.report.naming import hues, names
+from gpuprof.report.hues import hues
 from gpuprof.report.sections import cases, charts, costs, details, fairness, method, verdict
 from gpuprof.report.sections.subject import TONES, Subject
 from gpuprof.report.stories.answer import answer

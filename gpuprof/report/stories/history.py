@@ -19,6 +19,7 @@ from gpuprof.analysis.history import (
     Series,
     segments,
 )
+from gpuprof.analysis.names import shorts
 from gpuprof.analysis.suspects import Suspect
 from gpuprof.metrics import BY_KEY
 from gpuprof.report.charts import over_time
@@ -134,7 +135,8 @@ def _series(history: History) -> Iterable[Block]:
     unit = BY_KEY[history.metric].unit
     worse, ended = {id(regression.series): regression for regression in history.worse}, set(map(id, history.ended))
     rows = []
-    for series in sorted(history.series, key=lambda s: id(s) not in worse):
+    ordered = sorted(history.series, key=lambda s: id(s) not in worse)
+    for series, device in zip(ordered, shorts([series.device for series in ordered]), strict=True):
         change = series.changes[-1] if series.changes else None
         newest = series.newest
         verdict = Cell("steady", "good")
@@ -148,7 +150,7 @@ def _series(history: History) -> Iterable[Block]:
         elif change is not None:
             verdict = Cell(f"{_direction(change)} {times(change.ratio)}", "dim", note=f"since {change.at[:10]}")
         rows.append([
-            Cell(series.title), verdict, Cell(series.device + (" (simulated)" if series.simulated else "")),
+            Cell(series.title), verdict, Cell(device + (" (simulated)" if series.simulated else "")),
             Cell(str(len(series.points)), number=True), number(series.values[-1], unit),
             Cell(NONE, "dim", number=True) if newest is None
             else Cell(times(newest.ratio), number=True, note=times_interval(newest.ci95)),

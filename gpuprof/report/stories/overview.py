@@ -11,13 +11,14 @@ from gpuprof.absent import Absent
 from gpuprof.analysis import effect, titles
 from gpuprof.analysis.compare import HEADLINE, Side, side
 from gpuprof.analysis.evidence import CaseEvidence, Evidence
+from gpuprof.analysis.names import shorts
 from gpuprof.case_keys import SELECTED, SETTINGS, WORK
 from gpuprof.index.brief import as_text
 from gpuprof.index.digest import CaseDigest
 from gpuprof.metrics import BY_KEY, METRICS
 from gpuprof.report.charts import pictures
 from gpuprof.report.charts.pictures import Timeline
-from gpuprof.report.naming import hues, shorts
+from gpuprof.report.hues import hues
 from gpuprof.report.sections.details import CONDITIONS
 from gpuprof.report.sections.method import METHOD
 from gpuprof.report.story import Block, Bullets, Cell, Notice, Section, Story, Table, Tone, without_empty

@@ -1,4 +1,4 @@
-"""Names and colours of the devices in a report: short ones that still tell them apart, a colour for each vendor."""
+"""Names of devices as people say them, short and still apart."""
 
 from __future__ import annotations
 
@@ -15,9 +15,6 @@ _MAKERS = re.compile(
     re.IGNORECASE,
 )  # fmt: skip
 _BOARD = re.compile(r"[- ](sxm\d*|pcie|nvl|oam|hbm\w*|\d+ ?gi?b)\b", re.IGNORECASE)
-# Blue, orange and violet are told apart by colour-blind eyes; shapes and dashes differ as well.
-_OWN = {"nvidia": "nvidia", "amd": "amd", "cpu": "cpu"}
-_OTHERS = ("second", "third", "fourth")
 
 
 def short(device: str) -> str:
@@ -46,13 +43,3 @@ def names(baseline: Evidence, candidate: Evidence) -> tuple[str, str]:
         if pair[0] != pair[1] and all(pair) and max(map(len, pair)) <= _SHORT:
             return pair
     return "baseline", "candidate"
-
-
-def hues(vendors: Sequence[str]) -> list[str]:
-    """A CSS variable for each: the vendor's own colour, in every report, or the next free one where it is taken."""
-    found: list[str] = []
-    free = iter([*_OTHERS] * len(vendors))
-    for vendor in vendors:
-        own = _OWN.get(vendor, "")
-        found.append(own if own and own not in found else next(free))
-    return [f"var(--{name})" for name in found]
