@@ -20,34 +20,44 @@ _PREFIXES: dict[str, Prefixes] = {
     "J": (*_LARGE[3:], *_SMALL),
     "s": ((1.0, ""), *_SMALL),
 }
+_MANY, _FEW = 4, 2
 _POWERS = (-5, 9)  # outside of these powers of ten a number in full is mostly zeros
 
 
-def show(value: float, unit: str) -> str:
+def digits(interval: tuple[float, float] | None) -> int:
+    """As many significant digits as an interval supports: two where its ends are a factor of two apart or more."""
+    return _FEW if interval is not None and interval[1] >= 2 * interval[0] else _MANY
+
+
+def show(value: float, unit: str, digits: int = _MANY) -> str:
     """A value with its unit, for instance `6.574 ms`, `2.850 TB/s`, `4,648 samples/s`."""
     if unit == "°C":
         return f"{value:.1f} °C"  # its zero is arbitrary, so that significant digits mean nothing
     if unit == "B" and abs(value) < 1024 and value == int(value):
         return f"{value:.0f} B"
     factor, prefix = _prefix(value, unit)
-    return f"{number(value * factor)} {prefix}{unit}".rstrip()
+    return f"{number(value * factor, digits)} {prefix}{unit}".rstrip()
 
 
 def show_interval(interval: tuple[float, float], unit: str) -> str:
     """Both bounds; the unit stands only once where neither has a prefix."""
-    low, high = (show(bound, unit) for bound in interval)
+    low, high = (show(bound, unit, digits(interval)) for bound in interval)
     return f"{low.removesuffix(f' {unit}') if high.endswith(f' {unit}') else low} – {high}"
 
 
-def number(value: float) -> str:
-    """A finite number with four significant digits, thousands separated; a power of ten where zeros would hide it."""
+def number(value: float, digits: int = _MANY) -> str:
+    """A finite number with so many significant digits, thousands separated; a power of ten where zeros hide it."""
     if value == 0:
         return "0"
-    digits, exponent = f"{value:.3e}".split("e")
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     power = int(exponent)
     if not _POWERS[0] <= power < _POWERS[1]:
-        return f"{digits.rstrip('0').rstrip('.')}e{power}"
-    text = f"{value:,.{max(0, 3 - power)}f}"
+        return f"{mantissa.rstrip('0').rstrip('.')}e{power}"
+    text = (
+        f"{round(value, digits - 1 - power):,.{max(0, digits - 1 - power)}f}"
+        if digits < _MANY
+        else (f"{value:,.{max(0, _MANY - 1 - power)}f}")
+    )
     return text.rstrip("0") if power < -3 else text  # behind so many zeros, zeros at the end are hard to read
 
 

@@ -94,14 +94,14 @@ def again() -> str:
     return shlex.join(["gpuprof", *context.command_path.split()[1:], *operands, *words])
 
 
-def print_rendered(record: RunRecord) -> None:
+def print_rendered(record: RunRecord, *, verbose: bool = False) -> None:
     """Print a record on stdout as a person reads it."""
     from rich.text import Text
 
     from gpuprof.report.views.run import render
 
     out = console()
-    for part in render(record, out.width):
+    for part in render(record, out.width, verbose=verbose):
         out.print(part, soft_wrap=isinstance(part, Text) and not out.is_terminal)
 
 

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import click
 
-from gpuprof.cli.common import json_option, print_json, print_rendered, store_option
+from gpuprof.cli.common import json_option, print_json, print_rendered, store_option, verbose_option
 from gpuprof.errors import EXIT_OK
 
 
 @click.command(name="show", short_help="Show one stored run.")
 @click.argument("run")
 @store_option
+@verbose_option
 @json_option
-def command(run: str, store: Path, as_json: bool) -> int:
+def command(run: str, store: Path, verbose: bool, as_json: bool) -> int:
     """Show the stored RUN: its id, a unique part of the id, a path, `last` or `previous`.
 
     \b
@@ -29,5 +30,5 @@ def command(run: str, store: Path, as_json: bool) -> int:
     if as_json:
         print_json(record.model_dump(mode="json", by_alias=True))
     else:
-        print_rendered(record)
+        print_rendered(record, verbose=verbose)
     return EXIT_OK

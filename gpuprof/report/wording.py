@@ -10,7 +10,7 @@ from gpuprof.analysis.claims import Claim
 from gpuprof.analysis.effect import Effect
 from gpuprof.report.story import Cell, Tone
 from gpuprof.stats import Interval
-from gpuprof.units import show, show_interval
+from gpuprof.units import digits, show, show_interval
 
 NONE = "–"
 _TELLS_NOTHING = 1e4  # between the ends of an interval
@@ -23,7 +23,7 @@ def number(value: float | Absent, unit: str, ci95: Interval | None = None, *, to
     if isinstance(value, Absent):
         return Cell(NONE, "dim", number=True, note="" if terse else value.reason)
     note = "" if ci95 is None else show_interval(ci95, "" if unit == "samples/s" else unit)
-    return Cell(show(value, unit), tone, number=True, note=note, struck=struck)
+    return Cell(show(value, unit, digits(ci95)), tone, number=True, note=note, struck=struck)
 
 
 def inverse(effect: Effect | None) -> Cell:

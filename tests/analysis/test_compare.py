@@ -43,7 +43,7 @@ def test_one_process_a_side_gives_no_verdict_and_the_reason():
     for claim in (claims(found)[0], found.overall):
         assert claim.ratio == pytest.approx(3)
         assert (claim.verdict, claim.ci95, claim.mde, claim.reason) == (None, None, None, ONE_PROCESS)
-    assert ONE_PROCESS in " ".join(answer(found, ("a", "b")))
+    assert ONE_PROCESS in answer(found, ("a", "b")).whole
 
 
 def test_one_case_alone_is_tested_once():

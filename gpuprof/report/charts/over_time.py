@@ -103,7 +103,8 @@ def history(rows: Sequence[Row], changes: Sequence[Row], title: str, unit: str) 
     scale, axis = axes.scale([row["value"] for row in data])
     if "zero" in scale:
         scale["zero"] = False  # points and lines, in which a step of a few per cent must be seen
-    time = {"field": "at", "type": "temporal", "title": None, "scale": {"type": "utc", "padding": 8}}
+    time = {"field": "at", "type": "temporal", "title": None, "scale": {"type": "utc", "padding": 8},
+            "axis": {"format": _clock([row["at"] for row in data]), "tickCount": 6, "labelOverlap": True}}  # fmt: skip
     states = {"regression": ("var(--bad)", [6, 3]), "improvement": ("var(--good)", [2, 2])}
     seen = [state for state in states if any(mark["state"] == state for mark in marks)]
     colour = {"field": "state", "type": "nominal", "scale": {"domain": seen, "range": [states[s][0] for s in seen]}}
@@ -121,3 +122,9 @@ def history(rows: Sequence[Row], changes: Sequence[Row], title: str, unit: str) 
         {"mark": {"type": "point", "filled": True, "size": 50, "opacity": 1, "color": "var(--accent)"},
          "encoding": {"x": time, "y": y, "tooltip": axes.tooltip(run="run", at="started", shown=title)}},
     ])  # fmt: skip
+
+
+def _clock(times: Sequence[str]) -> str:
+    """How an axis writes times (ISO 8601): dates alike all along it, and hours of 24 where it spans a few days."""
+    days = len({time[:10] for time in times})
+    return "%Y-%m-%d" if days > 3 else "%m-%d %H:%M"

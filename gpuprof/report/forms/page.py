@@ -59,6 +59,7 @@ def render(story: Story, *, interactive: bool = True, colours: Literal["theme", 
         dark=drawing.DARK,
         symbols=_SYMBOLS,
         lead=_lead,
+        coded=_coded,
         scale=_scale,
         bar=lambda cell, reach: Markup(picture(_bar(cell, reach) + _dots(cell))),  # noqa: S704  numbers, our colours
         reaching=_reach(value for tile in story.glance.tiles for value in tile.ratio.bar or ())
@@ -68,6 +69,13 @@ def render(story: Story, *, interactive: bool = True, colours: Literal["theme", 
         copied=markdown.brief(story),
         ink=_ink,
     )
+
+
+def _coded(text: str) -> Any:
+    """The text, escaped, with what stands between backticks as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(escape(printable(text)))))  # noqa: S704  escaped
 
 
 def _terms(story: Story) -> dict[str, str]:

@@ -12,9 +12,9 @@ from gpuprof.absent import NOT_FINITE, Absent
 from gpuprof.case_keys import NAMED, Role
 from gpuprof.metrics import BY_KEY, METRICS, Reading
 from gpuprof.report.views.sensors import unsampled
-from gpuprof.text import cleaned, unbroken
+from gpuprof.text import cleaned, shortened, unbroken
 from gpuprof.throttling import throttled
-from gpuprof.units import show, show_interval
+from gpuprof.units import digits, show, show_interval
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,6 +27,9 @@ _VERDICTS = {"pass": "green", "drift": "yellow", "wrong": "bold red"}
 _OUTCOMES = {"ok": "green", "partial": "yellow", "interrupted": "yellow"}
 # Metrics of sensors; their rows are left out where they are absent, since the row of the energy says why.
 _SENSED = ("energy_above_idle_j_per_sample", "power_mean_w", "temperature_max_c")
+# What a card shows unless all is asked for.
+_FIRST = ("throughput_per_s", "latency_p50_s", "energy_j_per_sample", "power_mean_w", "peak_memory_bytes")
+_IMPRECISE = 2.0  # between the ends of an interval
 _METHODS = {"counter": "energy counter", "power_trapezoid": "integrated power"}
 _MOST_CARDS = 2  # cases
 NARROW = 110  # columns below which a table leaves out some
@@ -39,10 +42,11 @@ _COLUMNS = {
 }
 
 
-def render(record: RunRecord, width: int = 132) -> Iterator[RenderableType]:
+def render(record: RunRecord, width: int = 132, *, verbose: bool = True) -> Iterator[RenderableType]:
     """A card for each case of up to two, else a row for each; then warnings, outcome and run id.
 
-    `width` is the terminal's, in columns.
+    `width` is the terminal's, in columns. Unless it is `verbose`, cards have what matters most, and warnings are one
+    line a kind.
     """
     from rich.text import Text
 
@@ -57,12 +61,14 @@ def render(record: RunRecord, width: int = 132) -> Iterator[RenderableType]:
         yield Text("SIMULATED: these numbers come from a simulator, not from hardware", "bold red")
     if len(record.cases) <= _MOST_CARDS:
         for case in record.cases:
-            yield _card(case, record.protocol.repeats, record.telemetry)
+            yield _card(case, record.protocol.repeats, record.telemetry, verbose=verbose)
     else:
         yield _table(record, narrow=width < NARROW)
-    yield from _warnings(record)
+    yield from _warnings(record) if verbose else _kinds(record, width)
     style = _OUTCOMES.get(record.outcome, "bold red")
     reason = f": {record.reason}" if record.reason else ""
+    if record.outcome == "ok" and (wide := _imprecise(record)):
+        style, reason = "yellow", f", but imprecise: {wide}"
     yield Text.assemble((record.outcome, style), f"{reason}   run {record.run_id}")
 
 
@@ -123,7 +129,7 @@ def _joined(words: list[str]) -> str:
     return " · ".join(word for word in words if word)
 
 
-def _card(case: Case, planned: int, source: TelemetrySource | None) -> RenderableType:
+def _card(case: Case, planned: int, source: TelemetrySource | None, *, verbose: bool) -> RenderableType:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -135,6 +141,8 @@ def _card(case: Case, planned: int, source: TelemetrySource | None) -> Renderabl
     if case.outcome != "ok":
         table.add_row("result", Text(f"{case.outcome.replace('_', ' ')}: {case.reason}", "yellow"))
     for metric in METRICS if case.outcome == "ok" else ():
+        if not verbose and metric.key not in _FIRST:
+            continue
         reading = metric.read(case)
         if metric.key == "device_span_s" and isinstance(reading, Absent) and case.regime == "cpu":
             continue
@@ -150,28 +158,29 @@ def _card(case: Case, planned: int, source: TelemetrySource | None) -> Renderabl
             of_it = f"; {show(work, 'B')} of it for products to work in" if work else ""
             text.append(f"   {memory.scope}{of_it}", "dim")
         table.add_row(metric.title, text)
-    if case.throughput_per_s is not None and case.flops_per_sample is not None:
+    if verbose and case.throughput_per_s is not None and case.flops_per_sample is not None:
         rate = case.throughput_per_s.value * case.flops_per_sample
         table.add_row(
             "FLOP rate", Text.assemble(show(rate, "FLOP/s"), (f"   {case.flops_per_sample:,} FLOPs per sample", "dim"))
         )
-    if case.trainable_parameters is not None and case.parameters is not None:
+    if verbose and case.trainable_parameters is not None and case.parameters is not None:
         more = "" if case.parameters == case.trainable_parameters else f" of {case.parameters:,}"
         table.add_row("parameters", f"{case.trainable_parameters:,} trainable{more}")
     ran = case.precision.effective or "unknown"
     same = ran == case.precision.requested
     asked = f"requested {case.precision.requested}, effective "
-    if case.outcome == "ok":
+    if case.outcome == "ok" and (verbose or not same):
         table.add_row("precision", Text.assemble(asked, (ran, "" if same else "yellow")))
     if case.outcome != "unsupported":
         table.add_row("correctness", _verdict(case))
-    if case.throttled_share is not None:
+    if case.throttled_share is not None and (verbose or throttled(case.throttled_share)):
         slow = _throttled(case)
         row = Text(slow, "yellow" if slow != "no" else "")
         table.add_row("throttled", row.append(unsampled(_unsampled(case)), "dim"))
     if case.outcome == "ok":
         table.add_row("regime", f"{case.regime}, {'steady' if case.steady else 'not steady'}")
-    table.add_row("repeats", _repeats(case, planned))
+    if verbose or _good(case) != planned:
+        table.add_row("repeats", _repeats(case, planned))
     return table
 
 
@@ -245,9 +254,8 @@ def _value(reading: Reading | Absent, unit: str, *, wide: bool = True) -> Text:
 
     if isinstance(reading, Absent):
         return Text(f"unavailable: {reading.reason}" if wide else "–", "dim")
-    text = Text().append(
-        show(reading.value, unit if wide or unit in ("s", "B") else ""), "bold" if reading.ci95 else ""
-    )
+    shown = show(reading.value, unit if wide or unit in ("s", "B") else "", digits(reading.ci95))
+    text = Text().append(shown, "bold" if reading.ci95 else "")
     if wide and reading.ci95 is not None:
         text.append(f"   [{show_interval(reading.ci95, unit)}] 95%", "dim")
     return text
@@ -303,6 +311,37 @@ def _good(case: Case) -> int:
 def _repeats(case: Case, planned: int) -> str:
     good = _good(case)
     return f"{good} ok" if good == planned else f"{good} of {planned} ok"
+
+
+def _imprecise(record: RunRecord) -> str:
+    """What is wrong with intervals that say little; "" where there are none."""
+    estimates = [case.throughput_per_s for case in record.cases if case.throughput_per_s is not None]
+    factors = [e.ci95[1] / e.ci95[0] for e in estimates if e.ci95 is not None and e.ci95[0] > 0]
+    if not factors or max(factors) < _IMPRECISE:
+        return ""
+    return f"an interval of throughput spans a factor of {max(factors):.2g}; a quieter machine or more repeats help"
+
+
+def _kinds(record: RunRecord, width: int) -> Iterator[RenderableType]:
+    """The warnings, a line for those that differ in their figures alone, whichever case or repeat they are of."""
+    from rich.text import Text
+
+    messages = [*record.warnings, *(f"{case.outcome.replace('_', ' ')}: {case.reason}" for case in record.cases
+                                    if case.outcome != "ok" and len(record.cases) > _MOST_CARDS)]  # fmt: skip
+    for case in record.cases:
+        if case.outcome != "unsupported":
+            messages += [re.sub(r"^repeat [0-9]+: ", "", warning) for warning in case.warnings]
+    groups: dict[str, list[str]] = {}
+    for message in messages:
+        groups.setdefault(re.sub(r"[-+0-9.]+", "#", message), []).append(message)
+    cut = False
+    for members in groups.values():
+        times = f"   ({len(members)} times)" if len(members) > 1 else ""
+        room = max(40, width - len("warning: ") - len(times))
+        cut |= len(members) > 1 or len(members[0]) > room
+        yield Text(f"warning: {shortened(members[0], room)}{times}", "yellow")
+    if cut:
+        yield Text("in full: gpuprof show -v " + record.run_id, "dim")
 
 
 def _warnings(record: RunRecord) -> Iterator[RenderableType]:

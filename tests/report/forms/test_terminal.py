@@ -14,7 +14,6 @@ STORY = stories.of_each_kind()
 def test_a_story_in_a_terminal():
     assert printed(text.render(STORY)) == snapshot("""\
 SIMULATED: these numbers come from a simulator, not from hardware
-The MI300X is faster in 2 of 5 comparable cases, slower in 1: 1.10× overall (1.04× to 1.16×)
 baseline   NVIDIA H100 80GB HBM3 driver 575.51 · CUDA 12.9 · torch 2.15.0
 candidate  AMD Instinct MI300X ROCm 7.0 · torch 2.15.0
 protocol   full, 5 fresh processes a case and side
@@ -47,5 +46,7 @@ Each side is one machine: an interval over its processes is about that machine.
   · Windows last seconds: sustained load is not covered.
   · Prices were not given, so nothing is said about cost.
 
-For charts and method, write the page: -o report.html\
+With charts as a page: -o report.html
+
+The MI300X is faster in 2 of 5 comparable cases, slower in 1: 1.10× overall (1.04× to 1.16×)\
 """)
