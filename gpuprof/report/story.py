@@ -143,4 +143,5 @@ class Story:
     detail: str = ""  # the headline's numbers
     facts: Sequence[tuple[str, str]] = field(default_factory=tuple)  # label, value: what it is about
     glance: Glance | None = None  # of two sides
+    left_out: Sequence[str] = ()  # records that could not be read, and why: a line each
     again: str = ""  # the command that makes it again

@@ -49,4 +49,4 @@ def mixed(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def reported(mixed) -> dict[str, str]:
-    return {form: outputs(form, "report", "--store", mixed) for form in FORMS}
+    return {form: outputs(form, "report", "--store", mixed, "-v") for form in FORMS}

@@ -50,7 +50,7 @@ def test_all_forms_tell_the_same(written):
 
 
 def test_what_is_printed_is_what_is_written(written):
-    done = gpuprof("compare", *SIDES["cpu"])
+    done = gpuprof("compare", *SIDES["cpu"], "-v")
     assert done.out == written["cpu", "text"].decode()
     assert (done.code, done.err) == (0, "")
     assert "\x1b" not in done.out

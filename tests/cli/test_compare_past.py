@@ -42,7 +42,7 @@ def test_a_machine_known_to_be_quiet_needs_fewer_runs(tmp_path):
     quiet = compared(filled(tmp_path / "quiet", 0.001))
     assert {claim["verdict"] for claim in (quiet["overall"], *quiet["claims"])} == {"faster"}
     assert [quiet[side]["earlier_runs"] for side in ("baseline", "candidate")] == [NIGHTS, NIGHTS]
-    text = " ".join(gpuprof("compare", *SIDES, "--store", tmp_path / "quiet").out.split())
+    text = " ".join(gpuprof("compare", *SIDES, "--store", tmp_path / "quiet", "-v").out.split())
     assert "For the days, 16 other runs of these machines in the store counted as well." in text
 
 

@@ -80,7 +80,7 @@ def test_hosts_are_not_called_devices(sides):
 
 def test_quick_runs_weaken_the_first_line(sides):
     first = told(*sides(EQUAL, {w: rates(140, i + 20) for i, w in enumerate(WORKLOADS)}, quick=True))
-    assert first.startswith("MI300X is faster than H100.")
+    assert first.startswith("MI300X is faster than H100, by 32% to 49%.")
     assert "Weakened: runs are quick ones." in first
 
 
@@ -130,7 +130,7 @@ def test_the_same_machines_on_both_sides_are_compared_one_by_one(tmp_path):
     assert overall["verdict"] == "faster"
     assert overall["interval"][0] > 1.03
     assert overall["interval"][1] < 1.07
-    text = gpuprof("compare", tmp_path / "b", tmp_path / "c").out
+    text = gpuprof("compare", tmp_path / "b", tmp_path / "c", "-v").out
     assert "The same 3 machines on both sides: verdicts hold for two settings or runs on them." in text
 
 

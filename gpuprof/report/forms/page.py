@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import math
@@ -52,7 +53,7 @@ def render(story: Story, *, interactive: bool = True, colours: Literal["theme", 
         pictures={key: Markup(picture(drawing.svg(spec))) for key, spec in specs.items()},  # noqa: S704  text in it is escaped
         specs={key: Markup(_json(spec)) for key, spec in specs.items()} if live else {},  # noqa: S704
         scripts=[Markup(script) for script in scripts],  # noqa: S704  our own
-        library=Markup(library),  # noqa: S704  ready to stand inside a script element
+        library=base64.b64encode(gzip.compress(library.encode(), mtime=0)).decode() if live else "",
         policy=_policy([*scripts, *filter(None, [library])]),
         style=Markup((_TEMPLATES / "page.css").read_text("utf-8")),  # noqa: S704
         light=drawing.LIGHT,

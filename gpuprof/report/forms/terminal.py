@@ -38,6 +38,9 @@ def render(story: Story, width: int = 132, *, verbose: bool = True) -> Iterator[
         first = next((b for s in story.sections for b in s.blocks if isinstance(b, Table) and not b.folded), None)
         if first is not None:
             yield from _top(first, width)
+    if story.left_out and not verbose:
+        left_out = f"{plural(len(story.left_out), 'record')} left out: {unbroken(story.left_out[0])}"
+        yield Text(shortened(left_out, max(60, 2 * width)), "yellow")
     folded = sum(isinstance(block, Table) and block.folded for section in story.sections for block in section.blocks)
     more = f"charts and {plural(folded, 'more table')} " if folded else "charts "
     yield Text(

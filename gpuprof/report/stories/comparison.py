@@ -38,6 +38,7 @@ def story(comparison: Comparison, now: str, timeline: Timeline | None = None, ag
         headline=told.first,
         detail=told.numbers,
         tone="warn" if not overall.allowed else TONES[overall.verdict],
+        left_out=sorted({*sides[0].skipped, *sides[1].skipped}),
         banners=[SIMULATED.format(names=simulated)] if simulated else [],
         sections=[*(section for section in sections if section.blocks), glossary()],
         made=f"gpuprof {gpuprof.__version__}, {now}, from the records of "

@@ -74,6 +74,7 @@ def story(history: History, now: str) -> Story:
         title=f"{BY_KEY[history.metric].title} over time: {shortened(history.what)}",
         headline=headline(history),
         tone="bad" if history.worse else "plain",
+        left_out=sorted(history.skipped),
         banners=[SIMULATED.format(names=" and ".join(history.simulated))] if history.simulated else [],
         sections=[section for section in sections if section.blocks],
         made=f"gpuprof {gpuprof.__version__}, {now}, from {plural(len(runs), 'run')}",

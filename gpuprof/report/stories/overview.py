@@ -85,6 +85,7 @@ def story(overview: Overview, now: str) -> Story:
         title=f"gpuprof report: {shortened(overview.what)}",
         headline=headline(overview, rows),
         tone="plain",
+        left_out=sorted(overview.skipped),
         banners=[SIMULATED.format(names=simulated)] if simulated else [],
         sections=[*(section for section in sections if section.blocks), glossary()],
         made=f"gpuprof {gpuprof.__version__}, {now}, from {plural(overview.runs, 'run')}",

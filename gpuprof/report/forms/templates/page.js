@@ -11,11 +11,13 @@
   const widest = 1130, narrow = 600;
 
   let library = null;
-  const load = () => {
-    if (library) return;
-    library = document.createElement("script");
-    library.textContent = document.querySelector("#library").textContent; // its hash is in the page's policy
-    document.head.append(library);
+  const load = () => (library ??= unpack());
+  const unpack = async () => {
+    const packed = Uint8Array.from(atob(document.querySelector("#library").textContent), (c) => c.charCodeAt(0));
+    const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const script = document.createElement("script");
+    script.textContent = await new Response(unpacked).text(); // its hash is in the page's policy
+    document.head.append(script);
   };
 
   const fitted = (text, width) => {
@@ -64,8 +66,7 @@
   for (const figure of all("figure").filter((each) => each.querySelector("script"))) {
     const start = () => {
       for (const event of ["pointerenter", "focusin"]) figure.removeEventListener(event, start);
-      load();
-      draw(figure).catch(() => {}).finally(() => figure.classList.add("tried"));
+      load().then(() => draw(figure)).catch(() => {}).finally(() => figure.classList.add("tried"));
     };
     for (const event of ["pointerenter", "focusin"]) figure.addEventListener(event, start);
   }
@@ -131,7 +132,7 @@
 
   // A link into a fold opens it.
   const reveal = () => {
-    const target = location.hash && document.getElementById(location.hash.slice(1));
+    const target = location.hash ? document.getElementById(location.hash.slice(1)) : null;
     const fold = target?.querySelector("details:only-of-type");
     if (fold) fold.open = true;
   };
