@@ -91,7 +91,7 @@ def again() -> str:
             words.append(parameter.opts[-1])
         else:
             words += [word for each in values for word in (parameter.opts[0], each)]
-    return shlex.join(["gpuprof", *context.command_path.split()[1:], *operands, *words])
+    return shlex.join(["gpuprof", str(context.info_name), *operands, *words])
 
 
 def print_rendered(record: RunRecord, *, verbose: bool = False) -> None:
