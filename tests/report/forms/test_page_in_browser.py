@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +11,6 @@ from support.stories import CHARTS, HOSTILE
 
 SHOWN = HOSTILE.replace("\u202e", "\ufffd").replace("\u2066", "\ufffd").replace("\x07", "\ufffd")
 pytestmark = pytest.mark.slow
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # Every text on the page, with its colour and what lies under it.
 CONTRASTS = """() => {
   const parse = (colour) => {
@@ -38,48 +35,6 @@ CONTRASTS = """() => {
   }
   return found;
 }"""
-
-
-@pytest.fixture(scope="session")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine: the page was not tested in a browser")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def visit(browser):
-    """Opens a page and keeps what it asked for and complained of."""
-    contexts = []
-
-    def visit(file: Path, *, scripts: bool = True, width: int = 1280, scheme: str = "light"):
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, java_script_enabled=scripts, color_scheme=scheme,
-            reduced_motion="reduce",
-        )  # fmt: skip
-        contexts.append(context)
-        tab = context.new_page()
-        tab.set_default_timeout(20_000)
-        tab.complaints, tab.requests = [], []
-        tab.on("console", lambda message: tab.complaints.append(message.text))
-        tab.on("pageerror", lambda error: tab.complaints.append(str(error)))
-        tab.on("request", lambda request: tab.requests.append(request.url))
-        if scripts:
-            tab.add_init_script(
-                "addEventListener('securitypolicyviolation', (e) => console.error('CSP ' + e.violatedDirective))"
-            )
-        tab.goto(file.as_uri())
-        if scripts:
-            tab.wait_for_selector("html.ready", state="attached")
-        return tab
-
-    yield visit
-    for context in contexts:
-        context.close()
 
 
 def _alive(tab) -> None:
