@@ -82,7 +82,8 @@ def again() -> str:
     words, operands = [], []
     for parameter in context.command.params:
         name, value = str(parameter.name), context.params.get(str(parameter.name))
-        if value is None or context.get_parameter_source(name) is ParameterSource.DEFAULT:
+        given = context.get_parameter_source(name)
+        if given is ParameterSource.DEFAULT or value in (None, False, ()) or value == parameter.get_default(context):
             continue
         values = [str(each) for each in value] if isinstance(value, tuple) else [str(value)]
         if isinstance(parameter, click.Argument):

@@ -1,6 +1,7 @@
 """The commands, one line each, and the help of gpuprof itself. Imports nothing, so that the help comes at once."""
 
 COMMANDS = {
+    "demo": "See a sample comparison; no GPU needed.",
     "run": "Measure networks on this machine and store the results.",
     "compare": "Compare two sets of runs: verdict, energy, fairness.",
     "history": "A metric over time: when it changed, and what else did.",
@@ -29,6 +30,7 @@ Usage: gpuprof [OPTIONS] COMMAND [ARGS]...
   CUDA, ROCm and the CPU, and stores each result with its uncertainty.
 
 Examples:
+  gpuprof demo                             a sample comparison, as text and page
   gpuprof run configs/lstm.yaml            LSTM on the GPU, else on the CPU
   gpuprof run configs/reference.yaml       all networks
   gpuprof run configs/cnn.yaml --set sweep.batch_size=[1,8,64]

@@ -29,7 +29,7 @@ def render(story: Story, width: int = 132, *, verbose: bool = True) -> Iterator[
     for banner in story.banners:
         yield Text(unbroken(banner), "bold red")
     if story.glance is not None:
-        yield from _glance(story.glance)
+        yield from _glance(story.glance, width)
     for label, value in story.facts if verbose or story.glance is None else ():
         yield Text.assemble((f"{unbroken(label):<10} ", "cyan"), unbroken(value))
     if verbose:
@@ -63,23 +63,26 @@ def _whole(story: Story) -> Iterator[RenderableType]:
             yield from parts
 
 
-def _glance(glance: Glance) -> Iterator[Text]:
+def _glance(glance: Glance, width: int) -> Iterator[Text]:
     from rich.text import Text
 
     wide = max(len(unbroken(side.name)) for side in glance.sides)
     for side in glance.sides:
-        named = Text(f"{unbroken(side.name):<{wide}}  ", _hue(side.hue), no_wrap=True, overflow="ellipsis")
-        yield named.append(unbroken(f"{side.device} · {side.facts}"), "dim")
+        facts = shortened(unbroken(f"{side.device} · {side.facts}"), max(20, width - wide - 2))
+        yield Text.assemble((f"{unbroken(side.name):<{wide}}  ", _hue(side.hue)), (facts, "dim"))
     rows = [
         *((row[0].text, row[1], row[2], "") for row in glance.bars.rows),
         *((f"{tile.title.lower()}, {_better(tile.measure)}", tile.ratio, tile.ratio, "")
-          for tile in glance.tiles[1:]),
+          for tile in glance.tiles[1:] if tile.ratio.tone != "dim"),
     ]  # fmt: skip
     reach = _reach([bar for _, bar, _, _ in rows])
-    left, right = (f"{unbroken(side.name)} more" for side in glance.sides)
     half = _BAR // 2
+    names = [unbroken(side.name) for side in glance.sides]
+    left, right = (f"{name} more" if len(name) + 5 < half else name for name in names)
     yield Text("")
-    yield Text(f"{'throughput':<{_LABEL}}{shortened(left, half):<{half}}1{shortened(right, half):>{half}}", "dim")
+    yield Text(
+        f"{'throughput':<{_LABEL}}{shortened(left, half - 1):<{half}}1{shortened(right, half - 1):>{half}}", "dim"
+    )
     for count, (label, bar, ratio, says) in enumerate(rows):
         if count == len(glance.bars.rows):
             if glance.more:

@@ -100,7 +100,7 @@ def _trust(compared: Comparison, weak: str) -> str:
     if not points:
         return "Nothing in the ledger weakens it."
     named = weak.removeprefix("Weakened: ").removesuffix(".")
-    more = "" if named.count(";") + 1 >= points else "; ..."
+    more = "." if named.count(";") + 1 >= points else "; ..."
     return f"Weakened by {plural(points, 'point')}" + (f": {named}{more}" if named else ".")
 
 

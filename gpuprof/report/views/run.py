@@ -60,8 +60,8 @@ def render(record: RunRecord, width: int = 132, *, verbose: bool = True) -> Iter
     if record.simulated:
         yield Text("SIMULATED: these numbers come from a simulator, not from hardware", "bold red")
     if len(record.cases) <= _MOST_CARDS:
-        for case in record.cases:
-            yield _card(case, record.protocol.repeats, record.telemetry, verbose=verbose)
+        for case, name in zip(record.cases, _headings(record.cases)[1], strict=True):
+            yield _card(case, name, record, verbose=verbose)
     else:
         yield _table(record, narrow=width < NARROW)
     yield from _warnings(record) if verbose else _kinds(record, width)
@@ -129,12 +129,15 @@ def _joined(words: list[str]) -> str:
     return " · ".join(word for word in words if word)
 
 
-def _card(case: Case, planned: int, source: TelemetrySource | None, *, verbose: bool) -> RenderableType:
+def _card(case: Case, name: str, record: RunRecord, *, verbose: bool) -> RenderableType:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    heading = _joined([case.workload, *_words(case, "work", "shape"), title(case)[-1]])
+    source, planned = record.telemetry, record.protocol.repeats
+    words = [case.workload, *_words(case, "work", "shape"), title(case)[-1]]
+    # What tells it from the other card, where that is a setting.
+    heading = _joined([*words, *(word for word in name.split(" · ") if word not in words)])
     table = Table(title=heading, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_header=False)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column()
