@@ -11,8 +11,8 @@ from rich.console import Console
 WIDTH = 100
 
 
-def printed(parts: Iterable[Any]) -> str:
-    console = Console(width=WIDTH, file=StringIO())
+def printed(parts: Iterable[Any], width: int = WIDTH) -> str:
+    console = Console(width=width, file=StringIO())
     for part in parts:
         console.print(part)
     # Tables fill their lines with blanks, and no editor leaves those alone.

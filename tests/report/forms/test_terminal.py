@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+
 from inline_snapshot import snapshot
 
 from gpuprof.report.forms import terminal as text
+from gpuprof.report.story import Cell
 from support import stories
 from support.consoles import printed
 
@@ -50,3 +54,40 @@ With charts as a page: -o report.html
 
 The MI300X is faster in 2 of 5 comparable cases, slower in 1: 1.10× overall (1.04× to 1.16×)\
 """)
+
+
+def test_a_comparison_fits_24_lines_of_80_columns_with_the_answer_last(told):
+    shown = printed(text.render(told, 80, verbose=False), width=80).splitlines()
+    assert len(shown) <= 24
+    assert max(map(len, shown)) <= 80
+    assert "SIMULATED" in shown[0]
+    last = " ".join(shown[shown.index("") :][-3:])
+    assert told.headline in last
+    assert "MDE" in last
+    whole = "\n".join(shown)
+    assert whole.count("●") == 7, "five ratios of speed, energy and power"
+    assert "Weakened by" in whole
+    assert "To show 5%" in whole
+
+
+def test_an_interval_in_characters_shows_where_1_is_and_where_it_was_cut():
+    cells = [Cell("", bar=bar) for bar in ((0.5, 1.0, 2.0), (1.1, 1.2, 1.3), (0.01, 1.0, 100.0))]
+    drawn = [text._drawn(cell, reach) for cell, reach in zip(cells, (0.7, 0.7, math.log(4)), strict=True)]
+    assert [len(line) for line in drawn] == [25] * 3
+    assert drawn[0].startswith("├─") and drawn[0].endswith("─┤") and drawn[0][12] == "●"
+    assert drawn[1][12] == "┊" and drawn[1].index("├") > 12
+    assert drawn[2].startswith("◂─") and drawn[2].endswith("─▸")
+    assert text._drawn(Cell("", bar=(0.0, 1.0, math.inf)), 1.0).strip() == "┊"
+
+
+def test_a_story_without_a_glance_shows_its_first_rows_and_the_answer_last():
+    shown = printed(text.render(STORY, 60, verbose=False), width=60).splitlines()
+    assert max(map(len, shown)) <= 60
+    assert len(shown) <= 24
+    assert any(line.startswith("cnn · train · bf16") for line in shown)
+    assert "1.10× overall" in " ".join(shown[-2:])
+
+
+def test_records_that_were_left_out_are_named_in_short_as_well(told):
+    some = dataclasses.replace(told, left_out=["x: no record", "y: no record"])
+    assert "2 records left out: x: no record" in printed(text.render(some, 80, verbose=False), width=80)

@@ -152,3 +152,30 @@ def test_energy_stands_in_the_card_with_its_error_its_scope_and_what_throttled()
     text = rendered(type(assemble(journal(repeat(0)), NOW)[0]).model_validate(data), width=160)
     assert "sensor gain ± 5%; covers module, CPU included" in text
     assert re.search(r"throttled +power cap 12%   thermal counted in 40% of the time and in no sample *\n", text)
+
+
+def test_two_cases_that_differ_in_a_setting_are_told_apart():
+    lines = journal(repeat(0), repeat(1))
+    lines.insert(-1, {**lines[1], "case_id": "b", "request": lines[1]["request"] | {"threads": 2}})
+    text = rendered(assemble(lines, NOW)[0], width=120)
+    headings = [line.strip() for line in text.splitlines() if line.startswith("cnn")]
+    assert len(headings) == len(set(headings)) == 2
+    assert (headings[0][-8:], headings[1][-9:]) == ("1 thread", "2 threads")
+
+
+def test_warnings_are_a_line_a_kind_and_lead_to_the_rest():
+    warned = [repeat(i, warnings=[f"gap of +{i}.5%: " + "long " * 40, "hot"]) for i in range(3)]
+    record = assemble(journal(*warned), NOW)[0]
+    lines = [line for part in terminal.render(record, 80, verbose=False) for line in printed([part], 80).splitlines()]
+    warnings = [line for line in lines if line.startswith("warning: ")]
+    assert [line.rpartition("(")[2] for line in warnings] == ["3 times)", "3 times)"]
+    assert all(len(line) <= 80 for line in warnings)
+    assert f"in full: gpuprof show -v {record.run_id}" in lines
+    assert len(lines) <= 24
+
+
+def test_digits_are_those_that_the_interval_supports():
+    record = assemble(journal(repeat(0), repeat(1, samples_per_s=110.0)), NOW)[0]
+    text = rendered(record)
+    assert "100 samples/s   [57 – 190 samples/s]" in text
+    assert "ok, but imprecise: an interval of throughput spans a factor of 3.4" in " ".join(text.split())
