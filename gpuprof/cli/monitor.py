@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gpuprof.cli.common import console, json_option, print_json, say
+from gpuprof.cli.common import console, json_option, print_json, say, verbose_option
 from gpuprof.errors import EXIT_OK, EXIT_RUN_FAILED
 
 if TYPE_CHECKING:
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
               help="Device to watch: an id from `gpuprof devices`, a UUID, a PCI address or part of a name. "
                    "May be repeated; default: all devices.")  # fmt: skip
 @click.option("--hz", type=click.FloatRange(1, 50), default=10.0, show_default=True, help="Samples per second.")
+@verbose_option
 @json_option
 @click.argument("arguments", nargs=-1, metavar="[--] [COMMAND...]", type=click.UNPROCESSED)
-def command(names: tuple[str, ...], hz: float, as_json: bool, arguments: tuple[str, ...]) -> int:
+def command(names: tuple[str, ...], hz: float, verbose: bool, as_json: bool, arguments: tuple[str, ...]) -> int:
     """Run COMMAND and report the energy, power, temperature and utilisation of the devices while it runs.
 
     COMMAND can be anything, such as a training script in any language. Its exit code is passed on. Without COMMAND, a
@@ -65,7 +66,7 @@ def command(names: tuple[str, ...], hz: float, as_json: bool, arguments: tuple[s
             sys.stdout.flush()
         else:
             out = console(stderr=True)
-            for part in sensors.monitored(document):
+            for part in sensors.monitored(document, verbose=verbose):
                 out.print(part, soft_wrap=not out.is_terminal)
     except OSError as error:  # the command's own exit code counts
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1 if as_json else 2)

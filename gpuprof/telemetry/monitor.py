@@ -208,17 +208,25 @@ def _brackets(before: Reads, after: Reads) -> window.Brackets | Absent:
 
 
 def live(
-    sampler: Sampler, show: Callable[[list[tuple[Device, dict[str, float]]]], None], *, stop: Callable[[], bool]
-) -> None:
-    """Show each device with its newest values by signal, twice a second at most, until `stop` returns true."""
+    sampler: Sampler, show: Callable[[list[tuple[Device, dict[str, float]]]], None], *, stop: Callable[[], bool],
+    wait: Callable[[float], None] = time.sleep,
+) -> None:  # fmt: skip
+    """Show each device with its newest values by signal, twice a second at most, until `stop` returns true.
+
+    Where it has a counter, "energy_so_far_j" is what that has counted since the first look.
+    """
+    first: dict[str, float] = {}
     while not stop():
-        time.sleep(max(0.5, 1 / sampler.hz))
+        wait(max(0.5, 1 / sampler.hz))
         now = sampler.clock()
         rows = []
         for feed in sampler.feeds.values():
             columns = feed.between(now - 2_000_000_000, now)
             known = {key: [value for value in values if value == value] for key, values in columns.items()}
             newest = {key: values[-1] for key, values in known.items() if values}
+            if (joules := newest.get("energy_j")) is not None:
+                began = first[feed.device.id] = min(first.get(feed.device.id, joules), joules)  # a reset begins anew
+                newest["energy_so_far_j"] = joules - began
             rows.append((feed.device, newest))
         show(rows)
 

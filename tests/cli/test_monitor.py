@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from gpuprof.telemetry import monitor as monitoring
 from support import simulators
 from support.backends import needs_libraries
 from support.monitored import FAST, QUICK_H100, QUICK_MI300, SAY, by_id, complete, surroundings
@@ -235,3 +238,24 @@ def test_a_rate_out_of_bounds_is_refused(monitor):
     done = monitor([QUICK_H100], "--hz", "51", "true")
     assert done.code == 2
     assert "--hz" in done.err
+
+
+def test_several_devices_are_a_row_each_and_the_whole_error_comes_first(monitor):
+    done = monitor(PAIR, "--", sys.executable, "-c", "import time; time.sleep(0.3)")
+    rows = [line for line in done.err.splitlines() if line.split()[:1] in (["nvidia:0"], ["nvidia:1"], ["amd:0"])]
+    assert len(rows) == 3
+    assert all(" J ± " in row for row in rows)
+    assert "all signals: -v" in done.err
+    whole = monitor(
+        PAIR[:1], "-v", "--device", "nvidia", "--", sys.executable, "-c", "import time; time.sleep(0.3)"
+    ).err
+    assert re.search(r"energy +\d+\.\d+ J ± \d+(\.\d)? J .* energy counter: counting ± .*, gain ± 5%", whole)
+
+
+def test_the_live_table_has_the_joules_so_far():
+    feed = SimpleNamespace(device=SimpleNamespace(id="nvidia:0"), between=lambda *_: {"energy_j": [next(readings)]})
+    readings, shown, looks = iter([1000.0, 1005.5, 3.0, 4.0]), [], iter([False] * 4 + [True])
+    sampler = SimpleNamespace(hz=1e9, clock=lambda: 0, feeds={"nvidia:0": feed})
+    monitoring.live(sampler, lambda rows: shown.append(rows[0][1]["energy_so_far_j"]), stop=lambda: next(looks),
+                    wait=lambda _: None)  # fmt: skip
+    assert shown == [0.0, 5.5, 0.0, 1.0], "a counter that was reset begins anew"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ _WIDE = (
     ("limit", "W", ("power_limit_w",)),
     ("clock", "Hz", ("core_clock_hz",)),
 )
-_LIVE = (*_COLUMNS[:3], ("clock", "Hz", ("core_clock_hz",)))
+_LIVE = (*_COLUMNS[:3], ("clock", "Hz", ("core_clock_hz",)), ("so far", "J", ("energy_so_far_j",)))
 WIDE = 110  # columns of a terminal from which on _WIDE is shown
 _SUMMARIES = (
     ("power", "W", ("power_instant_w", "power_average_w")),
@@ -80,8 +81,11 @@ def _value(value: float, unit: str) -> str:
     return f"{value:.0f} {unit}" if unit in ("W", "°C", "%") else show(value, unit)
 
 
-def monitored(document: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """For each device its energy, then the range of each signal. `document` is that of `gpuprof monitor --json`."""
+def monitored(document: Mapping[str, Any], *, verbose: bool = True) -> Iterator[RenderableType]:
+    """For each device its energy, then the range of each signal. `document` is that of `gpuprof monitor --json`.
+
+    Of several devices a row each, unless it is `verbose`.
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -90,6 +94,9 @@ def monitored(document: Mapping[str, Any]) -> Iterator[RenderableType]:
     code = document["exit_code"]
     ended = "" if code is None else f"   exit code {code}"
     yield Text.assemble((f"{document['duration_s']:.3f} s", "bold"), ended)
+    if not verbose and len(document["devices"]) > 1:
+        yield from _rows(document["devices"])
+        return
     for device in document["devices"]:
         yield Text("\n" + unbroken(f"{device['id']}  {device['name'] or ''}"), "bold")
         table = Table.grid(padding=(0, 2))
@@ -109,14 +116,43 @@ def monitored(document: Mapping[str, Any]) -> Iterator[RenderableType]:
             yield Text(printable(f"warning: {device['id']}: {check}"), "yellow")
 
 
+def _rows(devices: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
+    """A row a device; what is wrong with them, a line a kind."""
+    from rich.text import Text
+
+    table = _table("device", "name", "energy", "mean", "peak", "util", "throttled")
+    notes: dict[str, list[str]] = {}
+    for device in devices:
+        metrics, joules = device["metrics"], device["energy_j"]
+        energy = _NONE if joules is None else f"{show(joules, 'J')} ± {show(_error(device), 'J', 2)}"
+        mean = _NONE if joules is None else _value(device["power_mean_w"], "W")
+        heat = next((_value(metrics[k]["max"], "°C") for k in _SUMMARIES[1][2] if "max" in metrics.get(k, {})), _NONE)
+        util = next((_value(metrics[k]["mean"], "%") for k in _SUMMARIES[3][2] if "mean" in metrics.get(k, {})), _NONE)
+        slow = _NONE if device["throttled_share"] is None else _throttled(device["throttled_share"])
+        table.add_row(*_texts(device["id"], device["name"] or _NONE, energy, mean, heat, util, slow))
+        reasons = [device["absent"]["energy_j"]] if joules is None else []
+        for note in (*reasons, *(check for check in device["checks"] if not check.startswith("throttled"))):
+            notes.setdefault(note, []).append(device["id"])
+    yield table
+    for note, ids in notes.items():
+        yield Text(unbroken(f"{', '.join(ids)}: {note}"), "yellow")
+    yield Text("all signals: -v", "dim")
+
+
+def _error(device: Mapping[str, Any]) -> float:
+    """Standard error of the energy, of counting and of the sensor's gain together."""
+    return math.hypot(device["energy_error_j"], (device["gain_error"] or 0.0) * device["energy_j"])
+
+
 def _energy(device: Mapping[str, Any]) -> RenderableType:
     from rich.text import Text
 
     if device["energy_j"] is None:
         return Text(printable(f"unavailable: {device['absent']['energy_j']}"), "dim")
     text = Text().append(show(device["energy_j"], "J"), "bold")
-    text.append(f" ± {show(device['energy_error_j'], 'J')}   mean {show(device['power_mean_w'], 'W')}")
-    gain = f", sensor gain ± {device['gain_error']:.0%}" if device["gain_error"] else ""
+    text.append(f" ± {show(_error(device), 'J', 2)}   mean {show(device['power_mean_w'], 'W')}")
+    counting = f"± {show(device['energy_error_j'], 'J', 2)}"
+    gain = f": counting {counting}, gain ± {device['gain_error']:.0%}" if device["gain_error"] else ""
     how = {"counter": "energy counter", "power_trapezoid": "integrated power"}[device["energy_method"]]
     covers = device["energy_scope" if device["energy_method"] == "counter" else "scope"]
     return text.append(printable(f"   {how}{gain}; covers {covers}"), "dim")
@@ -145,7 +181,10 @@ def unsampled(shares: Mapping[str, float]) -> str:
 
 
 def live(rows: Sequence[tuple[str, str, Mapping[str, float]]]) -> Table:
-    """The live table. Rows: id and name of a device, and its newest values by signal, absent ones left out."""
+    """The live table, a row a device: its id and name, and its newest values by signal, absent ones left out.
+
+    "energy_so_far_j" among them is what it drew since the table began.
+    """
     table = _table("device", "name", *(heading for heading, _, _ in _LIVE), "throttled")
     for name, title, values in rows:
         cells = [next((_value(values[key], unit) for key in keys if key in values), _NONE) for _, unit, keys in _LIVE]
