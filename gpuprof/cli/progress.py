@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from gpuprof.record.repeat import Repeat
 
 
+# What a phase is called while one waits for it.
+_PHASES = {"cold": "first step", "warmup": "warming up", "end": "done"}
+
+
 class Progress:
     """A `supervisor.watcher.Watcher`: a context, in which a terminal has the bar."""
 
@@ -26,6 +30,7 @@ class Progress:
         self._done = 0
         self._repeats = 1
         self._measuring_since = 0.0
+        self._last = 0.0  # when a repeat was over
 
     def __enter__(self) -> Progress:
         if self._console.is_terminal:
@@ -77,7 +82,11 @@ class Progress:
     def measuring(self, case_id: str, repeat: int) -> None:
         """Name the repeat beside the bar. The first one starts the clock for the time left."""
         self._measuring_since = self._measuring_since or time.monotonic()
-        self._describe(f"{case_id}  repeat {repeat + 1} of {self._repeats}")
+        self._describe(f"{case_id}  repeat {repeat + 1} of {self._repeats}: starting")
+
+    def phase(self, case_id: str, repeat: int, name: str) -> None:
+        """Name the phase beside the bar, with the time left at the mean pace so far."""
+        self._describe(f"{case_id}  repeat {repeat + 1} of {self._repeats}: {_PHASES.get(name, name)}")
 
     def measured(self, case_id: str, repeat: Repeat) -> None:
         """Print throughput or what went wrong, and the time left at the mean pace so far."""
@@ -88,16 +97,24 @@ class Progress:
             result = show(repeat.throughput.samples_per_s, "samples/s")
         else:
             result = f"{repeat.outcome.replace('_', ' ')}: {repeat.reason}"
-        left = (time.monotonic() - self._measuring_since) / self._done * (self._total - self._done)
-        left_text = f"{left:.0f} s left" if left < 120 else f"{left / 60:.0f} min left"
+        self._last = time.monotonic()
+        left_text = self._left()
         self._say(f"[{self._done}/{self._total}] {case_id} repeat {repeat.index + 1}: {result}"
                   + (f"   ({left_text})" if self._bar is None and self._done < self._total else ""))  # fmt: skip
         if self._bar is not None:
             self._bar.update(self._task, completed=self._done, total=self._total, left=left_text)
 
+    def _left(self) -> str:
+        """At the mean pace so far; "" before there is one."""
+        if not self._done:
+            return ""
+        pace = (self._last - self._measuring_since) / self._done
+        left = max(0.0, pace * (self._total - self._done) - (time.monotonic() - self._last))
+        return f"{left:.0f} s left" if left < 120 else f"{left / 60:.0f} min left"
+
     def _describe(self, text: str) -> None:
         if self._bar is not None:
-            self._bar.update(self._task, description=text)
+            self._bar.update(self._task, description=text, left=self._left())
 
     def _say(self, text: str) -> None:
         out = self._bar.console if self._bar is not None else self._console

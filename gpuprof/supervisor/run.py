@@ -12,7 +12,7 @@ from typing import Any
 
 from gpuprof.absent import Absent
 from gpuprof.config.configuration import Configuration
-from gpuprof.messages import Measure
+from gpuprof.messages import Go, Measure, Ready
 from gpuprof.record.protocol import Protocol as Limits
 from gpuprof.record.repeat import Phase, Repeat, RepeatTelemetry
 from gpuprof.record.run import RunRecord
@@ -113,13 +113,18 @@ class _Run:
         result: dict[str, Any] = {}
         worker = None
         watch = self.station.repeat(self.protocol)
+
+        def pause(ready: Ready) -> Go:
+            self.watcher.phase(case_id, index, ready.window)
+            return watch.pause(ready)
+
         try:
             if self.stuck:
                 raise WorkerFailed("error", f"not started: {self.stuck}")
             if case_id in self.given_up:
                 raise self.given_up[case_id]
             worker = WorkerProcess(case.threads or 1, kernel_place(self.cache, case_id))
-            result = worker.ask(request, self.protocol.timeout_s, watch.pause)
+            result = worker.ask(request, self.protocol.timeout_s, pause)
         except WorkerFailed as error:
             failure = error
         except KeyboardInterrupt as error:

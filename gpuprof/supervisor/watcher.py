@@ -26,6 +26,9 @@ class Watcher(Protocol):
     def measuring(self, case_id: str, repeat: int) -> None:
         """A repeat begins."""
 
+    def phase(self, case_id: str, repeat: int, name: str) -> None:
+        """A phase of the repeat begins: its warm-up, a window, or "end" after the last."""
+
     def measured(self, case_id: str, repeat: Repeat) -> None:
         """It is over, well or not."""
 
