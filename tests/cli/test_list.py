@@ -13,7 +13,7 @@ def test_the_stored_run_is_listed_and_shown(stored_run):
     assert [row["run_id"] for row in listed["runs"]] == [run_id]
     assert listed["damaged"] == listed["unfinished"] == []
     assert gpuprof("show", "last", "--store", store, "--json").json == run.json
-    text = gpuprof("show", "last", env={"GPUPROF_STORE": str(store)}).out
+    text = gpuprof("show", "last", "-v", env={"GPUPROF_STORE": str(store)}).out
     for word in ("throughput", "samples/s", "95%", "p50", "correctness", "pass", "4,865 trainable", "2 ok"):
         assert word in text
 

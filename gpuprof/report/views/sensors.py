@@ -37,6 +37,7 @@ _SUMMARIES = (
     ("utilisation", "%", ("gpu_utilization_pct", "cpu_utilization_pct")),
     ("core clock", "Hz", ("core_clock_hz",)),
 )
+_NO_GAIN = "nobody has published how far off this sensor's scale is: the error is that of counting alone"
 SIMULATED = "SIMULATED: these readings come from a simulator, not from hardware"
 
 
@@ -130,8 +131,8 @@ def _rows(devices: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
         util = next((_value(metrics[k]["mean"], "%") for k in _SUMMARIES[3][2] if "mean" in metrics.get(k, {})), _NONE)
         slow = _NONE if device["throttled_share"] is None else _throttled(device["throttled_share"])
         table.add_row(*_texts(device["id"], device["name"] or _NONE, energy, mean, heat, util, slow))
-        reasons = [device["absent"]["energy_j"]] if joules is None else []
-        for note in (*reasons, *(check for check in device["checks"] if not check.startswith("throttled"))):
+        own = [device["absent"]["energy_j"]] if joules is None else [] if device["gain_error"] else [_NO_GAIN]
+        for note in (*own, *(check for check in device["checks"] if not check.startswith("throttled"))):
             notes.setdefault(note, []).append(device["id"])
     yield table
     for note, ids in notes.items():
@@ -152,7 +153,8 @@ def _energy(device: Mapping[str, Any]) -> RenderableType:
     text = Text().append(show(device["energy_j"], "J"), "bold")
     text.append(f" ± {show(_error(device), 'J', 2)}   mean {show(device['power_mean_w'], 'W')}")
     counting = f"± {show(device['energy_error_j'], 'J', 2)}"
-    gain = f": counting {counting}, gain ± {device['gain_error']:.0%}" if device["gain_error"] else ""
+    known = f"± {device['gain_error']:.0%}" if device["gain_error"] else "unknown"
+    gain = f": counting {counting}, gain {known}"
     how = {"counter": "energy counter", "power_trapezoid": "integrated power"}[device["energy_method"]]
     covers = device["energy_scope" if device["energy_method"] == "counter" else "scope"]
     return text.append(printable(f"   {how}{gain}; covers {covers}"), "dim")
