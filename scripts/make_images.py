@@ -8,6 +8,7 @@ python scripts/make_images.py
 
 from __future__ import annotations
 
+import argparse
 import os
 import pty
 import shutil
@@ -29,6 +30,7 @@ COLUMNS, ROWS = 80, 24
 
 def main() -> None:
     """Make them all."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     with tempfile.TemporaryDirectory() as folder, _browser() as browser:
         place = Path(folder)
         for suffix in ("html", "pdf"):

@@ -8,6 +8,7 @@ python scripts/bench/page.py
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,8 @@ SIZE, SCRIPT_S = 1.2e6, 0.3
 def main() -> int:
     """Print the figures; 1 where a goal is missed."""
     from playwright.sync_api import sync_playwright
+
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
 
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
         page = Path(folder) / "demo.html"
