@@ -1,5 +1,6 @@
 """The command line. Help comes at once: before it is printed nothing is imported, not even click."""
 
+import os
 import sys
 
 
@@ -7,8 +8,13 @@ def main() -> None:
     """Entry point of `gpuprof` and `python -m gpuprof`."""
     from gpuprof.cli.help import HELP
 
-    if sys.argv[1:] in ([], ["--help"], ["-h"]):
-        print(HELP)
+    if sys.argv[1:2] == ["help"]:  # `gpuprof help run` is `gpuprof run --help`
+        sys.argv[1:] = [*sys.argv[2:], "--help"]
+    if sys.argv[1:] in ([], ["--help"], ["-h"]) and "_GPUPROF_COMPLETE" not in os.environ:
+        try:
+            print(HELP, flush=True)
+        except BrokenPipeError:  # the reader has seen enough, as `head` has
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return
     import gc
 

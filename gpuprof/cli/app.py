@@ -14,6 +14,7 @@ import click
 from gpuprof import __version__
 from gpuprof.cli.help import COMMANDS, HELP
 from gpuprof.errors import EXIT_INTERRUPTED, EXIT_RUN_FAILED, GpuprofError
+from gpuprof.system import encoding
 
 
 class _Lazy(click.Group):
@@ -50,11 +51,15 @@ def run() -> int:
     for name in ("stdout", "stderr"):  # None where the shell closed it (`>&-`)
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+    encoding.plainly()
     as_json = "--json" in sys.argv[1:]
     try:
-        code = group.main(standalone_mode=False) or 0
+        code = group.main(prog_name="gpuprof", standalone_mode=False) or 0
     except click.exceptions.Exit as stop:
         code = stop.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        code = error.exit_code
     except click.ClickException as error:
         code = _fail(error.format_message(), error.exit_code, as_json, usage=getattr(error, "ctx", None))
     except click.Abort:
@@ -81,7 +86,8 @@ def _fail(message: str, code: int, as_json: bool, usage: click.Context | None = 
     else:
         from gpuprof.text import printable
 
-        for line in printable(message).splitlines():
+        # click lists the choices of an option a line each.
+        for line in printable(message).replace(",\n\t", ", ").replace("\n\t", " ").splitlines():
             click.echo(f"gpuprof: {line}", err=True)
         if usage is not None:
             click.echo(f"Try '{usage.command_path} --help'.", err=True)

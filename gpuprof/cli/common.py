@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gpuprof.errors import UsageError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -21,6 +23,16 @@ store_option = click.option(
     "--store", type=click.Path(path_type=Path), default=DEFAULT_STORE, envvar="GPUPROF_STORE", show_default=True,
     show_envvar=True, help="Directory of stored runs.",
 )  # fmt: skip
+
+
+def existing(store: Path) -> Path:
+    """The store. Raises UsageError for a directory that somebody named and that is not there: mistyped, most likely."""
+    from click.core import ParameterSource
+
+    named = click.get_current_context().get_parameter_source("store") is not ParameterSource.DEFAULT
+    if named and not store.is_dir():
+        raise UsageError(f"{store}: no such directory; choose the store with --store DIR")
+    return store
 
 
 class Share(click.ParamType):  # type: ignore[type-arg]

@@ -19,6 +19,7 @@ from gpuprof.cli.common import (
     store_option,
     verbose_option,
 )
+from gpuprof.cli.completed import completed
 from gpuprof.errors import EXIT_OK, EXIT_REGRESSION, EXIT_UNFAIR, UsageError
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 
 @click.command(name="compare", short_help="Compare two sets of runs: verdict, energy, fairness.")
-@click.argument("baseline")
-@click.argument("candidate")
+@click.argument("baseline", shell_complete=completed)
+@click.argument("candidate", shell_complete=completed)
 @store_option
 @click.option("--vary", multiple=True, metavar="FIELD", type=click.Choice(FIELDS),
               help=f"What differs on purpose: {', '.join(FIELDS)}. May be repeated.")  # fmt: skip
@@ -55,16 +56,17 @@ def command(
 ) -> int:  # fmt: skip
     """Compare CANDIDATE with BASELINE: is it faster, by how much, how sure, and was the comparison fair?
 
-    Each side is a run id or a unique part of one, `last`, `previous` (the newest before the last of the same
-    configuration), a record, a directory of runs, or a selector that picks runs from
-    the store: conditions FIELD OP VALUE joined by commas. OP is = != ~ (contains) >= <= > or <. FIELD is vendor,
-    device, date, host, torch, driver, kind, run, outcome or simulated for runs, and workload, CASE_KEYS for cases. No
-    GPU, torch or vendor library is needed.
+    Each side is a word that names runs (nvidia, H100, lstm), a run id or a unique part of one, `last`, `previous` (the
+    newest before the last of the same configuration), a record, a directory of runs, or a selector that picks runs
+    from the store: conditions FIELD OP VALUE joined by commas. OP is = != ~ (contains) == (to the letter) >= <= > or <.
+    FIELD is vendor, device (= matches words of its name), date (since=DAY and until=DAY as well), host, torch, driver,
+    kind, run, outcome or simulated for runs, and workload, CASE_KEYS for cases. No GPU, torch or vendor library is
+    needed.
 
     \b
     Examples:
-      gpuprof compare vendor=nvidia vendor=amd -o report.html
-      gpuprof compare device~H100 "device~MI300,date>=2026-11-01"
+      gpuprof compare nvidia amd -o report.html
+      gpuprof compare H100 device=MI300X,since=2026-11-01
       gpuprof compare 20261123T0900 20261123T0915 --vary threads
       gpuprof compare variant=eager variant=compile --format md
       gpuprof compare results-h100/ results-mi300x/ --strict --format json

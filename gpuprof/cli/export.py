@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gpuprof.cli.common import console, redact_option, say, store_option
+from gpuprof.cli.completed import completed
 from gpuprof.errors import EXIT_OK, GpuprofError, StoreError, UsageError
 from gpuprof.export import FORMATS
 
@@ -22,7 +23,7 @@ _EPILOG = "\b\nFormats:\n" + "\n".join(f"  {name:<18}{format_.about}" for name, 
 
 
 @click.command(name="export", short_help="Export stored runs to formats that other tools read.", epilog=_EPILOG)
-@click.argument("selected", metavar="SELECTED_RUN...", nargs=-1, required=True)
+@click.argument("selected", metavar="SELECTED_RUN...", nargs=-1, required=True, shell_complete=completed)
 @click.option("--format", "name", type=click.Choice(list(FORMATS)), required=True, metavar="NAME", help="See below.")
 @click.option(
     "-o", "--output", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True),

@@ -17,6 +17,7 @@ COMMANDS = {
     "export": "Export stored runs to formats that other tools read.",
     "store": "Check a store, clean up killed runs, update its index.",
     "recover": "Save what a killed run had measured.",
+    "completion": "Let your shell complete commands, runs and selectors.",
     "schema": "Print the JSON Schema of record.json.",
 }
 
@@ -31,10 +32,10 @@ Usage: gpuprof [OPTIONS] COMMAND [ARGS]...
 
 Examples:
   gpuprof demo                             a sample comparison, as text and page
-  gpuprof run configs/lstm.yaml            LSTM on the GPU, else on the CPU
-  gpuprof run configs/reference.yaml       all networks
-  gpuprof run configs/cnn.yaml --set sweep.batch_size=[1,8,64]
-  gpuprof compare vendor=nvidia vendor=amd -o report.html
+  gpuprof run lstm                         LSTM on the GPU, else on the CPU
+  gpuprof run reference                    all networks
+  gpuprof run cnn --set 'sweep.batch_size=[1,8,64]'
+  gpuprof compare nvidia amd -o report.html
   gpuprof show last                        the newest result again
   gpuprof monitor python train.py          energy and power of any command
   gpuprof doctor                           why is my GPU not used?
@@ -46,4 +47,4 @@ Options:
 Commands:
 {_LIST}
 
-Each command has its own help: gpuprof run --help"""
+Each command has its own help: gpuprof help run"""

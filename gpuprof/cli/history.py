@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from gpuprof.cli.common import SHARE, SHARE_OR_NONE, again, json_option, store_option, verbose_option
+from gpuprof.cli.completed import completed
 from gpuprof.errors import EXIT_OK, EXIT_REGRESSION, StoreError, UsageError
 
 _METRIC = "throughput_per_s"
 
 
 @click.command(name="history", short_help="A metric over time: when it changed, and what else did.")
-@click.argument("selector", required=False)
+@click.argument("selector", required=False, shell_complete=completed)
 @store_option
 @click.option("--metric", default=_METRIC, show_default=True, metavar="NAME",
               help="A metric of `gpuprof report --json`.")  # fmt: skip

@@ -66,6 +66,7 @@ def command(
     from datetime import datetime
 
     from gpuprof.analysis.history import LEAST, RECENT
+    from gpuprof.config import shipped
     from gpuprof.errors import UsageError
     from gpuprof.nightly import run as nightly
     from gpuprof.nightly.measure import Plan
@@ -73,6 +74,8 @@ def command(
     name = datetime.now().astimezone().date().isoformat() if night is None else night
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
         raise UsageError(f"--night {name!r}: use only letters, digits, '-', '_' and '.'")
+    if not any(shipped.resolved(str(config)).is_file() for config in configs):
+        raise UsageError(f"{configs[0]}: no such file, and nothing else to measure")
     options = [*(["--quick"] if quick else []), *(["--device", device] if device else [])]
     plan = Plan(
         configs, store, out or store / "nightly" / socket.gethostname(), name, options, overrides, again, timeout_s,

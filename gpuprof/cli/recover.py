@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gpuprof.cli.common import console, say, store_option
+from gpuprof.cli.common import console, existing, say, store_option
 from gpuprof.errors import EXIT_OK, EXIT_RUN_FAILED
 
 
@@ -27,6 +27,7 @@ def command(store: Path) -> int:
     """
     from gpuprof.store.recovery import recover
 
+    existing(store)
     out, code, count = console(), EXIT_OK, 0
     for run in recover(store, time.time()):
         count += 1

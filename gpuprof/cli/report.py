@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from gpuprof.cli.common import again, json_option, redact_option, store_option, verbose_option
+from gpuprof.cli.completed import completed
 from gpuprof.errors import EXIT_OK, StoreError
 
 
 @click.command(name="report", short_help="Report on one run, several, or the whole store.")
-@click.argument("selection", metavar="[WHAT]", required=False)
+@click.argument("selection", metavar="[WHAT]", required=False, shell_complete=completed)
 @store_option
 @click.option("--format", "form", type=click.Choice(["text", "json", "md", "html", "pdf"]), default=None,
               help="Default: from the suffix of -o, else text.")  # fmt: skip
@@ -37,7 +38,7 @@ def command(
     Examples:
       gpuprof report -o report.html
       gpuprof report last
-      gpuprof report "workload=lstm,date>=2026-11-01" --format md
+      gpuprof report workload=lstm,since=2026-11-01 --format md
     """
     from dataclasses import replace
 

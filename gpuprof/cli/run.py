@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from gpuprof.cli.common import console, json_option, print_json, print_rendered, recover_hint, say, store_option
+from gpuprof.cli.completed import configurations
 from gpuprof.errors import EXIT_INTERRUPTED, EXIT_NO_DEVICE, EXIT_OK, EXIT_RUN_FAILED, UsageError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class _TelemetryHz(click.ParamType):  # type: ignore[type-arg]
 
 
 @click.command(name="run", short_help="Measure networks on this machine and store the results.")
-@click.argument("configs", nargs=-1, required=True, metavar="CONFIG...")
+@click.argument("configs", nargs=-1, required=True, metavar="CONFIG...", shell_complete=configurations)
 @click.option("--device", type=_DeviceChoice(), default="auto", show_default=True,
               help="auto: the first GPU, else the CPU. all: every GPU and the CPU.")  # fmt: skip
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
@@ -103,27 +104,26 @@ def command(
       3    device not available or unable to run any of the cases
       130  ended by Ctrl-C or SIGTERM (what was measured is kept)
     """
+    from gpuprof.config import shipped
     from gpuprof.config import suite as files
 
-    configurations = files.load([Path(name) for name in configs], overrides)
+    found = files.load([shipped.resolved(name) for name in configs], overrides)
     if shard is not None:
-        configurations = _part(configurations, shard, as_json)
+        found = _part(found, shard, as_json)
     if dry_run and resume:
         raise UsageError("--resume looks at the device and --dry-run does not: leave one of them out")
     if check and (typed := _of_measuring()):
         raise UsageError(f"--check measures and stores nothing: leave out {', '.join(typed)}")
     if dry_run:
-        return _dry_run(configurations, quick, as_json)
+        return _dry_run(found, device, as_json, quick=quick)
 
     if not check:
         _warn_of_killed_runs(store)
-    if not configurations:
+    if not found:
         if as_json:
             print_json({"planned": 0, "interrupted": False, "cases": []} if check else [])
         return EXIT_OK
-    return _start(
-        configurations, device, store, quick=quick, resume=resume, check=check, hz=telemetry_hz, as_json=as_json
-    )
+    return _start(found, device, store, quick=quick, resume=resume, check=check, hz=telemetry_hz, as_json=as_json)
 
 
 def _of_measuring() -> list[str]:
@@ -149,6 +149,7 @@ def _start(
     from gpuprof.system.interrupts import terminate_as_interrupt
 
     notice = console(stderr=True)
+    say(notice, "asking PyTorch about this machine ...", "dim")  # a first line at once: importing it takes seconds
     records: list[RunRecord] = []
     codes = [EXIT_OK]
     # From here on, and not only while a run goes on: as process 1 of a container, SIGTERM would be ignored without it.
@@ -246,7 +247,7 @@ def _exit_code(record: RunRecord) -> int:
     return EXIT_OK if record.outcome == "ok" and not wrong else EXIT_RUN_FAILED
 
 
-def _dry_run(configurations: list[Configuration], quick: bool, as_json: bool) -> int:
+def _dry_run(configurations: list[Configuration], device: str, as_json: bool, *, quick: bool) -> int:
     from gpuprof.supervisor import plan
     from gpuprof.text import plural, unbroken
 
@@ -262,7 +263,10 @@ def _dry_run(configurations: list[Configuration], quick: bool, as_json: bool) ->
             threads = f"{case['threads']} CPU threads"
             line = f"  {case['case_id']}   {threads}, seed {case['seed']}{params}   {_about(case['estimate_s'])}"
             click.echo(unbroken(line))
-        click.echo(f"  {_about(document['estimate_s'])} on this CPU, a rough guess; nothing was run")
+        click.echo(f"  {_about(document['estimate_s'])}")
+    total = sum(document["estimate_s"] for document in documents)
+    where = "on this CPU" if device in ("auto", "cpu") else "on this CPU; whether there is a GPU was not looked at"
+    click.echo(f"{_about(total)} in all {where}, a rough guess; nothing was run")
     return EXIT_OK
 
 

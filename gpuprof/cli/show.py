@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from gpuprof.cli.common import json_option, print_json, print_rendered, store_option, verbose_option
+from gpuprof.cli.completed import completed
 from gpuprof.errors import EXIT_OK
 
 
 @click.command(name="show", short_help="Show one stored run.")
-@click.argument("run")
+@click.argument("run", shell_complete=completed)
 @store_option
 @verbose_option
 @json_option

@@ -15,8 +15,9 @@ from gpuprof.errors import UsageError
 RUN_FIELDS = ("run", "date", "outcome", "simulated", "kind", "vendor", "device", "host", "torch", "driver")
 _OWN = ("run", "date")
 CASE_FIELDS = ("workload", *(key.name for key in SELECTED))
+_BOUNDS = {"since": ">=", "until": "<="}  # of the date; shells take no sign of theirs for a redirection
 _ALIASES = {"device.name": "device", "batch": "batch_size", "hostname": "host", "run_id": "run", "started_at": "date"}
-_CONDITION = re.compile(r"\s*([a-z_.]+)\s*(!=|>=|<=|=|~|>|<)\s*(.*?)\s*")
+_CONDITION = re.compile(r"\s*([a-z_.]+)\s*(!=|>=|<=|==|=|~|>|<)\s*(.*?)\s*")
 _OPERATORS = re.compile(r"[=~<>]")
 _NUMBER = re.compile(r"\d+")
 _DATE = re.compile(r"\d[\d:.TZ+ -]*", re.IGNORECASE)
@@ -29,7 +30,7 @@ class Condition:
     """One condition, such as `batch_size>=32`, on a field of RUN_FIELDS or CASE_FIELDS."""
 
     field: str
-    operator: str  # = != ~ (contains) >= <= > <
+    operator: str  # = == (to the letter) != ~ (contains) >= <= > <
     value: str
 
     def holds(self, actual: Any) -> bool:
@@ -39,12 +40,20 @@ class Condition:
         text, value = str(actual).casefold(), self.value.casefold()
         if self.field == "date":
             text = text[: len(value)]
+        if self.operator == "==":
+            return text == value
         if self.operator in ("=", "!="):
-            return (text == value) == (self.operator == "=")
+            equal = _has(text, value) if self.field == "device" else text == value
+            return equal == (self.operator == "=")
         if self.operator == "~":
             return value in text
         left, right = _versions(text, value) if self.field in _VERSIONS else _comparable(actual, self.value)
         return {">=": left >= right, "<=": left <= right, ">": left > right, "<": left < right}[self.operator]
+
+
+def _has(text: str, value: str) -> bool:
+    """Whether these words are among those of a name: H100 names an NVIDIA H100 80GB HBM3, and MI300 no MI300X."""
+    return text == value or re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text) is not None
 
 
 def _versions(actual: str, given: str) -> tuple[Any, Any]:
@@ -120,12 +129,15 @@ def parse(text: str) -> Selector:
 def _condition(part: str) -> Condition:
     match = _CONDITION.fullmatch(part)
     if match is None:
-        raise UsageError(f"{part!r} is not a condition; write FIELD=VALUE, with = != ~ (contains) >= <= > or <")
+        signs = "= != ~ (contains) == (to the letter) >= <= > or <"
+        raise UsageError(f"{part!r} is not a condition; write FIELD=VALUE, with {signs}")
     name, operator, value = match.groups()
+    if name in _BOUNDS and operator == "=":
+        name, operator = "date", _BOUNDS[name]
     name = _ALIASES.get(name, name)
     fields = (*RUN_FIELDS, *CASE_FIELDS)
     if name not in fields:
-        close = difflib.get_close_matches(name, fields, n=1)
+        close = difflib.get_close_matches(name, (*fields, *_BOUNDS), n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(fields)}"
         raise UsageError(f"unknown field {name!r}; {hint}")
     if value == "":
@@ -136,7 +148,7 @@ def _condition(part: str) -> Condition:
         raise UsageError(f"{part!r}: write a date as 2026-11-01, or part of one, such as 2026-11")
     if name in _NUMBERS and operator != "~" and not value.isdecimal():
         raise UsageError(f"{part!r}: {name} must be a number")
-    if name in _VERSIONS and operator not in ("=", "!=", "~") and not _NUMBER.search(value):
+    if name in _VERSIONS and operator not in ("=", "==", "!=", "~") and not _NUMBER.search(value):
         raise UsageError(f"{part!r}: {value!r} is not a version; write one such as 2.10")
     return Condition(name, operator, value)
 
@@ -144,7 +156,8 @@ def _condition(part: str) -> Condition:
 def varied(baseline: Selector, candidate: Selector) -> set[str]:
     """Case fields that the two sides ask for with different values: what such a comparison is about."""
     sides: Iterable[dict[str, str]] = [
-        {c.field: c.value.casefold() for c in side.on_cases if c.operator == "="} for side in (baseline, candidate)
+        {c.field: c.value.casefold() for c in side.on_cases if c.operator in ("=", "==")}
+        for side in (baseline, candidate)
     ]
     left, right = sides
     return {name for name in left.keys() & right.keys() if left[name] != right[name]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import gc
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
@@ -15,10 +16,11 @@ from gpuprof.index import selector
 from gpuprof.index.brief import Brief, brief
 from gpuprof.index.database import Index, digest_of
 from gpuprof.index.digest import Digest
-from gpuprof.index.selector import EVERYTHING, OfMachines, Selector
+from gpuprof.index.selector import EVERYTHING, Condition, OfMachines, Selector
 from gpuprof.store import runs
-from gpuprof.text import plural
+from gpuprof.text import listed, plural
 
+_WORDS = ("vendor", "device", "workload")  # what a word that names no run may name, the first that knows it
 Progress = Callable[[int, int], None]
 
 
@@ -81,7 +83,26 @@ class Sources:
         read = f" ({plural(len(faults), 'unreadable record')}, first: {faults[0]})" if faults else ""
         if choice.selector is EVERYTHING:
             raise StoreError(f"no run in {store}{read}")
-        raise UsageError(f"no run in {store} matches {text!r}{read}; `gpuprof list --store {store}` lists its runs")
+        hint = self._hint(choice.selector) or f"`gpuprof list --store {store}` lists its runs"
+        raise UsageError(f"no run in {store} matches {text!r}{read}; {hint}")
+
+    def _hint(self, conditions: Selector) -> str:
+        """What may have been meant by a value that no run of the store has; "" where nothing comes close."""
+        for condition in conditions.conditions:
+            known = sorted(self._known(condition.field))
+            if condition.operator == "=" and known and not any(map(condition.holds, known)):
+                close = _close(condition.value, known)
+                return f"did you mean {condition.field}={close}?" if close else f"known: {listed(known, 6)}"
+        return ""
+
+    def _known(self, field: str) -> set[str]:
+        """The values of a field in the store's runs: of vendor, device, kind or workload; of any other nothing."""
+        briefs = [run for run, _ in self._index(self._store).briefs()] if self._store.is_dir() else []
+        if field == "workload":
+            return {str(case.data[field]) for run in briefs for case, _ in run.cases}
+        if field not in ("vendor", "device", "kind"):
+            return set()
+        return {str(run.head.data[field]) for run in briefs if run.head.data[field] is not None}
 
     def of_machines(self, machines: AbstractSet[str]) -> Sequence[Chosen]:
         """The store's runs on these machines (cards, as `Brief.head` has them), oldest first, with all their cases.
@@ -113,13 +134,28 @@ class Sources:
             return self._store, selector.parse(text)
         if directory and not (path / "record.json").is_file():
             return path, EVERYTHING
-        place = runs.find(self._store, text)
-        return digest_of(place)
+        try:
+            return digest_of(runs.find(self._store, text))
+        except StoreError as error:
+            for field in _WORDS:
+                chosen = Selector((Condition(field, "=", text),))
+                if any(chosen.conditions[0].holds(value) for value in self._known(field)):
+                    return self._store, chosen
+            if not (close := _close(text, sorted(set().union(*map(self._known, _WORDS))))):
+                raise
+            raise StoreError(f"{error}; did you mean {close!r}?") from None
 
     def _index(self, store: Path) -> Index:
         if store not in self._indexes:
             self._indexes[store] = self._open.enter_context(Index(store, progress=self._progress))
         return self._indexes[store]
+
+
+def _close(text: str, names: Sequence[str]) -> str:
+    """The name, or the word of one, that `text` is most like; "" where it is like none."""
+    words = {word.casefold(): word for name in names for word in (*name.split(), name)}
+    found = difflib.get_close_matches(text.casefold(), words, n=1)
+    return words[found[0]] if found else ""
 
 
 def _looked_at(path: Path) -> tuple[bool, bool]:

@@ -106,7 +106,7 @@ def test_every_room_says_what_it_holds(path):
 
 def test_tables_equal_their_folders():
     assert {command.replace("-", "_") for command in COMMANDS} == stems(
-        "cli", "app", "checking", "common", "help", "progress", "writing"
+        "cli", "app", "checking", "common", "completed", "help", "progress", "writing"
     )
     assert set(engines.FORMS) == stems("engines", "schedule")
     folders = [folder.__name__.partition(".")[2].replace(".", "/") for folder in workloads.FOLDERS]
