@@ -19,6 +19,7 @@ help:
 
 run: .venv/.run
 	$(BIN)/gpuprof run $(CONFIG) $(ARGS)
+	@echo "Next: . .venv/bin/activate, then gpuprof show -v last, gpuprof demo (a comparison), gpuprof help compare"
 
 # Spread test by test: the quick ones share nothing that takes long to make. One that takes long lacks its mark.
 check: .venv/.test lint

@@ -38,7 +38,7 @@ def command(ctx: click.Context, output: Path, live: bool) -> int:
     say(out, "Two simulated devices, four cases, three or five processes each; see `gpuprof compare --help`.\n", "dim")
     code: int = ctx.invoke(compare.command, **chosen)
     ctx.invoke(compare.command, **chosen, output=output)
-    say(out, f"Open {output} in a browser. Next: `gpuprof demo --live`, or `gpuprof run configs/lstm.yaml --quick`.")
+    say(out, f"Open {output} in a browser. Next: `gpuprof demo --live`, or `gpuprof run lstm`.")
     return code
 
 

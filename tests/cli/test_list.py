@@ -19,7 +19,7 @@ def test_the_stored_run_is_listed_and_shown(stored_run):
 
 
 def test_an_empty_store_says_how_to_begin(tmp_path):
-    assert "Measure one with `gpuprof run CONFIG`" in gpuprof("list", "--store", tmp_path / "none").out
+    assert "Measure one with `gpuprof run lstm`" in gpuprof("list", cwd=tmp_path).out
     assert gpuprof("list", "--store", tmp_path, "--json").json == {"runs": [], "damaged": [], "unfinished": []}
     assert "Nothing to recover" in gpuprof("recover", "--store", tmp_path).out
 

@@ -70,7 +70,7 @@ def test_wrong_usage_is_told(tmp_path, arguments, message):
 
 def test_a_place_that_cannot_be_used_is_told(tmp_path):
     to_file(tmp_path / "file", b"")
-    done = gpuprof("nightly", "x.yaml", "--store", tmp_path, "--out", tmp_path / "file")
+    done = gpuprof("nightly", "lstm", "--store", tmp_path, "--out", tmp_path / "file")
     assert done.code == 2
     assert "choose another directory with --out" in done.err
 

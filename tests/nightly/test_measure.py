@@ -63,7 +63,7 @@ def test_a_second_copy_is_locked_out(machine):
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(LockedError, match=r"in progress .process 1234 since yesterday"):
             machine.night("a")
-        done = gpuprof("nightly", "x.yaml", "--store", machine.store, "--out", machine.out)
+        done = gpuprof("nightly", "lstm", "--store", machine.store, "--out", machine.out)
         assert done.code == 75
         assert done.out == ""
         assert "another nightly run is in progress" in done.err
