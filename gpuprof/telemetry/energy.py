@@ -23,6 +23,7 @@ SLACK_S = 0.003
 MARK_S = 1e-4
 # Integrated power over counted energy; beyond these bounds one of the two is wrong.
 AGREEMENT = (0.8, 1.25)
+_SURE = 2.0  # standard deviations
 _OPEN_SLACKS, _OPEN_SLACKS_A_TICK = 1.5, 25.0
 
 
@@ -61,6 +62,8 @@ def by_counter(
     gap_s = (start_ns - before.edge.t_ns) / 1e9 + window.lag_s
     marked_j = math.sqrt(2) * MARK_S * max(window.energy_j, 0.0) / seconds
     error_j = math.hypot(window.error_j, before.error_j(gap_s), marked_j)
+    if window.energy_j < -_SURE * error_j:  # moves that no device can have made: a counter of coarse steps, or jumps
+        return Absent(f"the energy counter's moves add up to less than nothing ({window.energy_j:.3g} J)")
     above = None if idle is None else window.energy_j - idle.power_w * seconds
     above_error = None if idle is None else math.hypot(error_j, idle.error_w * seconds)
     return WindowEnergy("counter", seconds, window.energy_j, error_j, above, above_error)

@@ -110,7 +110,7 @@ def settled(
     found = float(weight @ window_j)
     unsure = tail_w * np.where(any_end & ~late.all(axis=1), *(_UNSURE_S if lag_s is None else _UNSURE_KNOWN_S))
     error = math.sqrt(float(weight @ (variance + (window_j - found) ** 2 + unsure**2)))
-    return Settled(all_in + found, error, float(weight @ lag))
+    return Settled(float(all_in + found), error, float(weight @ lag))
 
 
 def _thinned(edges: Sequence[Edge]) -> Sequence[Edge]:

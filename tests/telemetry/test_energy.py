@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 import random
 import statistics
+import warnings
 from collections.abc import Callable
+from itertools import pairwise
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gpuprof.absent import Absent
@@ -307,3 +310,38 @@ def test_a_window_of_that_length_has_that_error(target, tick_s, above_idle):
         reached.append(found.above_idle_error_j / found.above_idle_j if above_idle else found.error_j / found.energy_j)
     assert statistics.median(reached) < 1.1 * target
     assert statistics.median(reached) > 0.1 * target  # nor is anybody made to wait for nothing
+
+
+@given(
+    tick_s=st.floats(0.001, 2), power_w=st.floats(0.01, 2000), rest=st.floats(0.001, 1.5), seconds=st.floats(0.01, 60),
+    before=st.integers(2, 40), after=st.integers(2, 90), lag_s=st.sampled_from([0.0, 0.02, 0.2]),
+    slack_s=st.sampled_from([0.0, 1e-9, 1e-3, 0.05]), step_j=st.sampled_from([1e-6, 15.3e-6, 1e-3, 1.0]),
+    start_j=st.sampled_from([0.0, 1e3, 1e9]), phase=st.floats(0, 1),
+    known=st.sampled_from([None, (0.0, 0.0), (0.0, 0.02)]),
+)  # fmt: skip
+@settings(max_examples=150, deadline=None)
+def test_whatever_a_counter_shows_its_energy_is_a_finite_number_or_absent(
+    tick_s, power_w, rest, seconds, before, after, lag_s, slack_s, step_j, start_j, phase, known
+):
+    def moved(t: float) -> Edge:
+        drawn = rest * power_w * min(t - lag_s, 0) + power_w * min(max(t - lag_s, 0), seconds)
+        drawn += rest * power_w * max(t - lag_s - seconds, 0)
+        return Edge(10**12 + int(t * 1e9), start_j + math.floor(drawn / step_j) * step_j, slack_s)
+
+    opened = [moved(-phase * tick_s - tick_s * i) for i in reversed(range(before))]
+    closed = [moved(seconds + tick_s * (i + 1 - phase)) for i in range(after)]
+    assume(all(b.energy_j > a.energy_j and b.t_ns > a.t_ns for side in (opened, closed) for a, b in pairwise(side)))
+    assume(closed[0].t_ns > 10**12 + int(seconds * 1e9))
+    floor = energy.idle_of(ticks.draw(opened), ticks.draw(closed))
+    with np.errstate(all="raise", under="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = energy.by_counter(
+            ticks.opening(opened), closed, 10**12, 10**12 + int(seconds * 1e9), floor, known
+        )  # fmt: skip
+    if isinstance(found, Absent):
+        assert "less than nothing" in found.reason
+        return
+    numbers = (found.energy_j, found.error_j, found.above_idle_j, found.above_idle_error_j)
+    assert all(type(number) is float and math.isfinite(number) for number in numbers)
+    assert found.error_j >= 0
+    assert found.energy_j >= -2 * found.error_j
