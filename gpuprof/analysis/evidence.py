@@ -87,6 +87,11 @@ class CaseEvidence:
         return tuple(run for *_, run in self.rows)
 
     @cached_property
+    def days(self) -> int:
+        """On how many days its runs began, by their ids; a run whose id names no day has one of its own."""
+        return len({run[:8] if run[:8].isdecimal() else run for run in self.runs})
+
+    @cached_property
     def in_full(self) -> dict[str, CaseDigest]:
         """By run id, the case in each run, where they are FEW at most; else empty, since processes are not the unit."""
         return {run: find() for run, find in self.latest} if len(self.rows) <= FEW else {}
@@ -108,7 +113,7 @@ class CaseEvidence:
         if metric not in self._levels:
             samples = self.samples(metric)
             complete = bool(samples) and len(samples) == len(self.values(metric))
-            known = level(samples) if complete else None
+            known = level(samples, days=self.days) if complete else None
             if known is not None and metric in self.past:
                 known = replace(known, past=self.past[metric])
             self._levels[metric] = known

@@ -71,11 +71,13 @@ class Level:
 FEW = 3  # fewer machines, or runs of a machine, than this do not show how they scatter
 
 
-def level(samples: Sequence[Sample | tuple[str, float, float, float]]) -> Level:
+def level(samples: Sequence[Sample | tuple[str, float, float, float]], *, days: int | None = None) -> Level:
     """One side's samples (at least one) as one number with its variance.
 
     The unit is the machine from FEW machines on, else the run from FEW runs of a machine on, else the process. Each
     machine counts the same, and each run of a machine where runs are the unit, whatever the number of processes.
+    `days` is on how many of them the runs began: runs that are all of one day do not show how days scatter, however
+    many they are. None stands for runs of which each had a day of its own.
     """
     groups: dict[str, list[Sample | tuple[str, float, float, float]]] = {}
     for sample in samples:
@@ -86,21 +88,28 @@ def level(samples: Sequence[Sample | tuple[str, float, float, float]]) -> Level:
              for name, group in groups.items()}  # fmt: skip
     mean = math.fsum(means.values()) / machines
     named = tuple(sorted(means.items()))
-    days = Scatter(math.fsum((s[2] - means[s[0]]) ** 2 for s in samples) if runs > machines else 0.0, runs - machines)
+    between = Scatter(
+        math.fsum((s[2] - means[s[0]]) ** 2 for s in samples) if runs > machines else 0.0, runs - machines
+    )
+    one_day = days is not None and days <= 1
     chassis = Scatter(math.fsum((m - mean) ** 2 for m in means.values()) if machines > 1 else 0.0, machines - 1)
     if machines >= FEW:
         variance = chassis.squares / chassis.freedom / machines
-        return Level(mean, variance, chassis.freedom, "machine", machines, named, runs, days, chassis)
+        return Level(mean, variance, chassis.freedom, "machine", machines, named, runs, between, chassis)
     # Of the mean over machines: each adds its own mean's variance, that of one unit over their number.
     day_share = math.fsum(1 / len(group) for group in groups.values()) / machines**2
     if by_run:
-        variance = days.squares / days.freedom * day_share
-        return Level(mean, variance, days.freedom, "run", runs, named, runs, days, chassis, 0.0, 1 / machines)
+        variance = between.squares / between.freedom * day_share
+        if one_day:
+            return Level(mean, variance, between.freedom, "run", runs, named, runs, _NO_SCATTER, chassis, 1 / machines,
+                         1 / machines)  # fmt: skip
+        return Level(mean, variance, between.freedom, "run", runs, named, runs, between, chassis, 0.0, 1 / machines)
     counts = [sum(s[1] for s in group) for group in groups.values()]
     freedom = sum(counts) - runs
     share = math.fsum(1 / count for count in counts) / machines**2
     within = math.fsum(s[3] for s in samples) / freedom * share if freedom > 0 else None
-    return Level(mean, within, max(1.0, freedom), "process", int(sum(counts)), named, runs, days, chassis,
+    seen = _NO_SCATTER if one_day else between
+    return Level(mean, within, max(1.0, freedom), "process", int(sum(counts)), named, runs, seen, chassis,
                  day_share, 1 / machines)  # fmt: skip
 
 

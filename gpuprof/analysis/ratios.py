@@ -55,7 +55,10 @@ def _block(members: Sequence[tuple[Pair, Effect, float]], metric: str, machine_s
     averaged = [_averaged(side, metric) for side in sides]
     if not all(averaged):  # no run of a side has all of its cases
         return together([(effect, weight / whole) for _, effect, weight in members]), whole
-    b, c = (replace(level(each), past=_past(side, metric)) for each, side in zip(averaged, sides, strict=True))
+    b, c = (
+        replace(level(each, days=side[0][0].days), past=_past(side, metric))
+        for each, side in zip(averaged, sides, strict=True)
+    )
     shift = math.fsum(weight * abs(pair.shift) for pair, weight in pairs)
     return _widened(between(b, c, machine_spread=machine_spread), shift), whole
 

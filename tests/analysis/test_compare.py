@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+import math
 import random
 import time
 
@@ -19,7 +21,7 @@ from gpuprof.report.stories import comparison, overview
 from gpuprof.report.stories.answer import answer
 from gpuprof.store import runs as store
 from support.running import KEPT, SAMPLES
-from support.sides import NOW, STEADY, case, claims, compare, one, real, rows, run
+from support.sides import NOW, STEADY, case, claims, compare, one, real, rows, run, side
 
 CPU, SIMULATED = (store.run_directories(SAMPLES / kind) for kind in ("cpu", "simulated"))
 
@@ -250,3 +252,20 @@ def test_comparing_many_cases_is_quick():
     found = compare(one(*cases), one(*cases))
     assert len(found.cases) == 60
     assert time.process_time() - started < 2
+
+
+def test_three_runs_of_one_day_do_not_show_how_days_differ():
+    """A session whose machine is 2% slower than the other's: three runs in a row are not three days of it."""
+    rates = [(100 * (1 + i / 1000), 100.1, 99.9) for i in range(3)]
+    slower = [tuple(0.98 * rate for rate in each) for each in rates]
+
+    def runs(each, days):
+        named = [f"2026112{day}T090000Z-test-{next(ids):08x}" for day in days]
+        return side(*(run(case(found), run_id=name) for found, name in zip(each, named, strict=True)))
+
+    ids = itertools.count(900)
+    (in_a_row,) = claims(compare(runs(rates, (1, 1, 1)), runs(slower, (1, 1, 1))))
+    (by_days,) = claims(compare(runs(rates, (1, 2, 3)), runs(slower, (4, 5, 6))))
+    assert (in_a_row.unit, in_a_row.verdict) == ("run", "no difference shown")
+    assert in_a_row.spread == pytest.approx(0.01 * math.sqrt(2), rel=0.01)
+    assert (by_days.unit, by_days.verdict, by_days.spread) == ("run", "slower", 0.0)

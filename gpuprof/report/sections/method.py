@@ -38,8 +38,9 @@ def blocks(subject: Subject) -> Iterable[Block]:
 METHOD = (
     "Throughput of a process: batch size divided by the time per step of the median block. "
     "A side's value is the geometric mean; ratios are candidate over baseline.",
-    "Unit of inference: the process; the run, from three runs of a machine on; the machine, from three on. Steps and "
-    "blocks are repeated measures, never counted as independent samples.",
+    "Unit of inference: the process; the run, from three runs of a machine on; the machine, from three on. Runs of "
+    "one day do not show how days differ, and a spread is added for it. Steps and blocks are repeated measures, never "
+    "counted as independent samples.",
     "Intervals: Welch's t on logarithms; if both cases come from the same runs, t on the log ratios of their "
     "interleaved processes. For days and machines that were not measured a spread is added, with few degrees of "
     "freedom of its own. Each process also times a fixed product and a fixed copy: where they show that the same "
