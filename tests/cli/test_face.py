@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 
 import pytest
 
+from gpuprof.cli.help import COMMANDS
 from support.running import CONFIGS, SAMPLES, command, gpuprof, variables
 
 STORE = ("--store", SAMPLES / "simulated")
@@ -111,3 +113,12 @@ def test_a_list_of_some(tmp_path):
     assert len(gpuprof("list", "MI300X", *store, "--json").json["runs"]) == 2
     assert len(gpuprof("list", "since=2026-11-26,until=2026-11-26", *store, "--json").json["runs"]) == 4
     assert gpuprof("list", "since=2026-11-27", *store).code == 2
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_can_be_pasted_into_any_shell(name):
+    """zsh looks for files where a bracket stands unquoted, and every shell writes one where a > does."""
+    examples = gpuprof(name, "--help").out.partition("Example")[2]
+    for line in (line.strip() for line in examples.splitlines() if line.strip().startswith("gpuprof ")):
+        unquoted = re.sub(r"'[^']*'|\"[^\"]*\"", "", line)
+        assert not re.search(r"[\[\]*?]|[^ ]>|<", unquoted), line

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-from gpuprof.report.charts import drawing
+import pytest
+
+from gpuprof.report.charts import drawing, over_time
 from gpuprof.report.charts.over_time import timeline
 
 
@@ -28,3 +30,15 @@ def test_no_line_is_drawn_across_a_pause():
     assert values == [300.0] * 4 + [None] + [300.0] * 3
     (path,) = re.findall(r'mark-line.*?<path d="([^"]*)"', drawing.svg(timeline(rows)))
     assert path.count("M") == 2
+
+
+@pytest.mark.parametrize(("days", "form"), [(1, "%m-%d %H:%M"), (3, "%m-%d %H:%M"), (4, "%Y-%m-%d"), (40, "%Y-%m-%d")])
+def test_times_on_an_axis_are_written_alike_and_by_24_hours(days, form):
+    rows = [
+        {"at": f"2026-{10 + day // 28:02d}-{1 + day % 28:02d}T23:00:00Z", "run": "r", "value": 1.0, "level": 1.0,
+         "segment": 0}
+        for day in range(days)
+    ]  # fmt: skip
+    spec = over_time.history(rows, [], "throughput", "samples/s")
+    axes = [layer["encoding"]["x"]["axis"]["format"] for layer in spec["layer"]]
+    assert set(axes) == {form}

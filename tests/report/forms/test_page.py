@@ -14,7 +14,7 @@ import pytest
 
 from gpuprof.report.charts import cases as charts
 from gpuprof.report.forms import page
-from gpuprof.report.story import Cell, Chart, Section, Story, Table
+from gpuprof.report.story import Cell, Chart, Notice, Section, Story, Table
 from gpuprof.text import printable
 from support import stories
 from support.stories import CHARTS, HOSTILE
@@ -70,3 +70,10 @@ def test_cells():
     assert '<span class="hidden">not comparable: </span><s>–</s>' in text
     assert '<th scope="col" class="number"><a class="term" href="#glossary" title="Candidate divided' in text
     assert '<span class="mark" aria-hidden="true">▲</span> 1.5×' in text
+
+
+def test_what_stands_between_backticks_is_code_and_still_escaped():
+    story = Story("t", "Ask `gpuprof doctor`", "plain", (), (Section("a", "A", (Notice("`<b>` and `x"),)),), "m")
+    text = page.render(story)
+    assert "Ask <code>gpuprof doctor</code>" in text
+    assert "<code>&lt;b&gt;</code> and `x" in text

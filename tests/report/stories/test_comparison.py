@@ -36,3 +36,17 @@ def test_the_units_of_inference_are_counted_and_their_added_variation_named(rate
     candidate = side(*(run(case(rates), machine=machine) for machine in machines[1:]))
     facts = dict(comparison.story(compare(baseline, candidate), NOW).facts)
     assert facts["Inference"] == says
+
+
+def test_no_row_of_cases_says_less_or_more_than_its_interval():
+    """The interval beside a verdict is the one at the level at which it was tested."""
+    works = [f"w{i}" for i in range(8)]
+    base = one(*(case(case_id=w, workload=w) for w in works))
+    found = compare(base, one(*(case((101.5, 102.3, 100.9), case_id=w, workload=w) for w in works), machine="b"))
+    told = comparison.story(found, NOW)
+    rows_ = [row for section in told.sections[:1] for table in section.blocks for row in table.rows]
+    assert len(rows_) == 8
+    for row in rows_:
+        low, _, high = row[-2].bar or row[-1].bar or next(cell.bar for cell in row if cell.bar)
+        shown = any("faster" in cell.text for cell in row)
+        assert shown == (low > 1 or high < 1)
