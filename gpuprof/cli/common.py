@@ -65,6 +65,21 @@ verbose_option = click.option("-v", "--verbose", is_flag=True, help="Show everyt
 json_option = click.option("--json", "as_json", is_flag=True, help="Print a single JSON document to stdout.")
 
 
+class _Trimmed:
+    """A stream without the blanks with which tables fill their lines: files and pipes have no use for them."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """As the stream's; lines that end in it lose their last blanks."""
+        self._stream.write("\n".join(line.rstrip(" ") for line in text.split("\n")) if "\n" in text else text)
+        return len(text)
+
+
 def console(*, stderr: bool = False) -> Console:
     """A rich console on stdout or stderr. Without a terminal it prints plain text, wide enough for one case per row."""
     from rich.console import Console
@@ -74,7 +89,9 @@ def console(*, stderr: bool = False) -> Console:
             self.quiet = True
 
     kind, stream = (Beside, sys.stderr) if stderr else (Console, sys.stdout)
-    return kind(stderr=stderr, highlight=False, soft_wrap=False, width=None if stream.isatty() else 132)
+    if stream.isatty():
+        return kind(stderr=stderr, highlight=False, soft_wrap=False)
+    return kind(stderr=stderr, highlight=False, soft_wrap=False, width=132, file=_Trimmed(stream))  # type: ignore[arg-type]
 
 
 def say(out: Console, text: str, style: str = "") -> None:

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from gpuprof.cli.common import console, json_option, print_json, print_rendered, recover_hint, say, store_option
+from gpuprof.cli.common import (
+    console,
+    json_option,
+    print_json,
+    print_rendered,
+    recover_hint,
+    say,
+    store_option,
+    verbose_option,
+)
 from gpuprof.cli.completed import configurations
 from gpuprof.errors import EXIT_INTERRUPTED, EXIT_NO_DEVICE, EXIT_OK, EXIT_RUN_FAILED, UsageError
 
@@ -67,10 +76,12 @@ class _TelemetryHz(click.ParamType):  # type: ignore[type-arg]
               help="Only check results, arithmetic and what runs here. Nothing is timed or stored.")  # fmt: skip
 @click.option("--telemetry-hz", type=_TelemetryHz(), default=10.0, show_default=True,
               help="Readings of power, clocks and temperatures per second, 1 to 50; 0: no telemetry.")  # fmt: skip
+@verbose_option
+@click.option("-q", "--quiet", is_flag=True, help="No progress and no notices; the results alone.")
 @json_option
 def command(
     configs: tuple[str, ...], device: str, overrides: tuple[str, ...], store: Path, quick: bool, shard: str | None,
-    resume: bool, dry_run: bool, check: bool, telemetry_hz: float, as_json: bool,
+    resume: bool, dry_run: bool, check: bool, telemetry_hz: float, verbose: bool, quiet: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Measure the networks in CONFIG files on this machine, and store a record of each.
 
@@ -123,7 +134,10 @@ def command(
         if as_json:
             print_json({"planned": 0, "interrupted": False, "cases": []} if check else [])
         return EXIT_OK
-    return _start(found, device, store, quick=quick, resume=resume, check=check, hz=telemetry_hz, as_json=as_json)
+    return _start(
+        found, device, store, quick=quick, resume=resume, check=check, hz=telemetry_hz, as_json=as_json,
+        verbose=verbose, quiet=quiet,
+    )  # fmt: skip
 
 
 def _of_measuring() -> list[str]:
@@ -138,7 +152,7 @@ def _of_measuring() -> list[str]:
 
 def _start(
     configurations: Sequence[Configuration], device: str, store: Path, *, quick: bool, resume: bool, check: bool,
-    hz: float, as_json: bool,
+    hz: float, as_json: bool, verbose: bool, quiet: bool,
 ) -> int:  # fmt: skip
     """Check or measure the configurations on the devices that `device` chooses; the exit code."""
     from gpuprof import telemetry
@@ -149,6 +163,7 @@ def _start(
     from gpuprof.system.interrupts import terminate_as_interrupt
 
     notice = console(stderr=True)
+    notice.quiet = quiet
     say(notice, "asking PyTorch about this machine ...", "dim")  # a first line at once: importing it takes seconds
     records: list[RunRecord] = []
     codes = [EXIT_OK]
@@ -166,11 +181,12 @@ def _start(
             say(notice if as_json else console(), f"Nothing left to measure: every case is already in {store}.")
         try:
             for done in measure(
-                jobs, machine, inspector, store, lambda: Progress(console(stderr=True)),
+                jobs, machine, inspector, store, lambda: Progress(notice),
                 quick=quick, backends=backends, hz=hz,
             ):  # fmt: skip
                 records.append(done.record)
-                codes += [_exit_code(done.record), EXIT_RUN_FAILED if done.fault else EXIT_OK, _tell(done, as_json)]
+                fault = EXIT_RUN_FAILED if done.fault else EXIT_OK
+                codes += [_exit_code(done.record), fault, _tell(done, as_json, verbose)]
         except KeyboardInterrupt:  # between two runs, or while one was stored; in a run it is an outcome
             codes.append(EXIT_INTERRUPTED)
     if as_json:
@@ -193,12 +209,12 @@ def _warn_of_killed_runs(store: Path) -> None:
         say(console(stderr=True), f"An earlier run was killed ({dead.name}). {hint}")
 
 
-def _tell(done: Done, as_json: bool) -> int:
+def _tell(done: Done, as_json: bool, verbose: bool) -> int:
     if done.fault:
         say(console(stderr=True), f"gpuprof: {done.fault}", "bold red")
     try:
         if not as_json:
-            print_rendered(done.record)
+            print_rendered(done.record, verbose=verbose)
             if done.path is not None:
                 say(console(), f"record: {done.path / 'record.json'}")
     except OSError:  # the other runs are measured and stored all the same

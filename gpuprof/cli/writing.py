@@ -109,7 +109,7 @@ def _rendered(story: Story, document: Callable[[], Any], form: str) -> bytes:
 
     file = StringIO()
     _print(story, Console(file=file, width=132, highlight=False), verbose=True)
-    return file.getvalue().encode()
+    return "\n".join(line.rstrip(" ") for line in file.getvalue().split("\n")).encode()
 
 
 def _print(story: Story, out: Any, *, verbose: bool) -> None:
