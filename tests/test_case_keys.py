@@ -112,12 +112,12 @@ def test_a_toy_key_is_in_the_record_its_titles_and_its_exports(toy):
 def test_a_toy_key_selects_and_tells_cases_apart(toy):
     gpuprof, place, _ = toy
     store = ("--store", place / "store")
-    sides = gpuprof("compare", "context=8", "context=16", *store)
+    sides = gpuprof("compare", "context=8", "context=16", *store, "-v")
     assert sides.code == 0, sides.err
     assert "context: 8 against 16" not in sides.out and "varied on purpose" in sides.out
-    blocked = gpuprof("compare", "context<9", "context>9", *store)
+    blocked = gpuprof("compare", "context<9", "context>9", *store, "-v")
     assert "context: 8 against 16" in blocked.out and "--vary context" in blocked.out
-    varied = gpuprof("compare", "context<9", "context>9", "--vary", "context", *store)
+    varied = gpuprof("compare", "context<9", "context>9", "--vary", "context", *store, "-v")
     assert "context: 8 against 16" not in varied.out and "varied on purpose" in varied.out
     report = gpuprof("report", *store).out
     assert "context 8" in report and "context 16" in report

@@ -93,9 +93,11 @@ def _scope(subject: Subject) -> str:
 
 
 def _trust(compared: Comparison, weak: str) -> str:
-    blocked = len({entry.key for entry in compared.blocked})
-    if blocked:
-        return f"Blocked by {plural(blocked, 'point')} of the ledger: {listed([e.key for e in compared.blocked])}."
+    if compared.blocked:
+        first, *others = compared.blocked
+        values = f": {first.baseline} against {first.candidate}" if first.baseline != first.candidate else ""
+        more = f", and {plural(len(others), 'more point')} of the ledger" if others else ""
+        return shortened(f"Blocked: {first.key}{values} ({first.why}){more}.", 200)
     points = len(compared.weakened_by)
     if not points:
         return "Nothing in the ledger weakens it."
