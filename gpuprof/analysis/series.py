@@ -111,10 +111,17 @@ def _titles(series: Sequence[tuple[Key, list[Point]]]) -> list[str]:
         in_words |= {"config": key.config, "protocol": key.protocol, "device": device}
         works.append(((case["workload"], *(case[name] for name in WORK)), in_words))
     titles = apart(works)
-    # Several machines of one model, then cases that only their id tells apart.
-    for word in (lambda key: key.machine.partition(" ")[0][:_MACHINE], lambda key: key.how[-1] if key.how else ""):
+    # Several machines of one model: by host, or some of the card's id, or all of it; then cases that only their id
+    # tells apart.
+    for word in (_brief, lambda key: key.machine, lambda key: key.how[-1] if key.how else ""):
         titles = [
             f"{title} · {word(key)}" if titles.count(title) > 1 and word(key) else title
             for title, (key, _) in zip(titles, series, strict=True)
         ]
     return titles
+
+
+def _brief(key: Key) -> str:
+    """The machine in short: its host where it has one, else the beginning of the card's UUID."""
+    host, blank, _ = key.machine.partition(" ")
+    return host if blank else key.machine.removeprefix("GPU-")[:_MACHINE]

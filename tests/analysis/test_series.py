@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gpuprof.analysis.series import Key, _brief
 from gpuprof.store.assemble import assemble
 from support.journals import journal, repeat
 from support.nights import followed, night
@@ -44,3 +45,13 @@ def test_failed_and_wrong_runs_are_no_points():
     assert [point.value for point in series.points] == [pytest.approx(100, rel=0.01)]
     assert series.newest is None
     assert "too short to judge: 1 of 10 runs" in series.short
+
+
+def test_a_title_names_the_device_and_no_whole_id_of_a_card():
+    h100 = {"gpu": "NVIDIA H100 80GB HBM3", "vendor": "nvidia"}
+    two = followed(night(0, 100), night(1, 100, **h100))
+    assert {one.title.rpartition(" · ")[2] for one in two} == {"H100", two[0].device.removeprefix("AMD ")}
+    alike = followed(night(0, 100, host="a-long-name-1"), night(1, 100, host="a-long-name-2"))
+    assert {one.title.rpartition(" · ")[2] for one in alike} == {"a-long-name-1", "a-long-name-2"}
+    key = Key("GPU-0a1b2c3d-1111-2222-3333-444455556666", "H100", False, "x", "full", ("lstm",), ())
+    assert _brief(key) == "0a1b2c3d"
