@@ -85,7 +85,7 @@ def _live(sampler: Sampler, *, quiet: bool) -> None:
     stopped = []
     before = {n: signal.signal(n, lambda *_: stopped.append(True)) for n in (signal.SIGINT, signal.SIGTERM)}
     out = console(stderr=True)
-    names = {name: str(sampler.call(feed.device.identity)["name"].value or "") for name, feed in sampler.feeds.items()}
+    names = {name: monitoring.title(sampler, feed.device) for name, feed in sampler.feeds.items()}
     try:
         with Live(console=out, auto_refresh=False, transient=True) as table:
 

@@ -20,8 +20,12 @@ def lost(facts: Facts) -> Iterator[Finding]:
         yield problem(f"{gpus}: lost", f"{reason}. See `sudo dmesg`.", "restart the machine")
     for library in facts.libraries:
         for reason in library.unusable:
-            why = f"{reason}. See `sudo dmesg`."
-            yield problem(f"{library.name} cannot open a GPU", why, "restart the machine")
+            if "no permission" in reason:  # as a job is given some of a node's GPUs, and not the others
+                why = f"{reason}. It belongs to others, as far as this user or job is concerned."
+                yield note(f"{library.name} may not open a GPU", why)
+            else:
+                why = f"{reason}. See `sudo dmesg`."
+                yield problem(f"{library.name} cannot open a GPU", why, "restart the machine")
 
 
 def power(facts: Facts) -> Iterator[Finding]:

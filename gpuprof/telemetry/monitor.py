@@ -6,17 +6,19 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from gpuprof.absent import Absent
 from gpuprof.errors import UsageError
+from gpuprof.record.part import SensorReading
 from gpuprof.system.clock import utc_now
 from gpuprof.system.interrupts import undisturbed
 from gpuprof.telemetry import summary, ticks, window
 from gpuprof.telemetry.device import Device, Lost, NoReading, ThrottleCounters, reading
+from gpuprof.telemetry.patience import patiently
 from gpuprof.telemetry.sampler import Feed, Sampler
 from gpuprof.telemetry.ticks import Edge
 
@@ -45,6 +47,7 @@ def monitor(devices: Sequence[Device], hz: float, run: Callable[[Sampler], int |
     with Sampler(devices, hz) as sampler:
         # Throttle counters lie next to the command on both sides, edges of energy counters outside of them.
         before = _reads(sampler, _BEFORE_EDGES, throttle_first=False)
+        identities = {name: _identity(sampler, feed.device) for name, feed in sampler.feeds.items()}
         started_at, start_ns = utc_now(), time.monotonic_ns()
         exit_code = run(sampler)
         end_ns = time.monotonic_ns()
@@ -55,7 +58,7 @@ def monitor(devices: Sequence[Device], hz: float, run: Callable[[Sampler], int |
             )
             after = _reads(sampler, _AFTER_EDGES, throttle_first=True, least_s=ticks.closing_s(slowest_s))
         documents = [
-            _device(feed, name, before[name], after[name], sampler, start_ns, end_ns)
+            _device(feed, name, identities[name], before[name], after[name], sampler, start_ns, end_ns)
             for name, feed in sampler.feeds.items()
         ]
     return {
@@ -145,15 +148,25 @@ def _throttle(device: Device) -> ThrottleCounters | NoReading:
         return NoReading(str(error), "lost")
 
 
+def _identity(sampler: Sampler, device: Device) -> dict[str, SensorReading]:
+    try:
+        return sampler.call(device.identity)
+    except Lost as error:
+        return dict.fromkeys(("name", "uuid", "pci_bus_id"), reading(NoReading(str(error), "lost")))
+
+
+def title(sampler: Sampler, device: Device) -> str:
+    """Its name, or why there is none."""
+    name = _identity(sampler, device)["name"]
+    return str(name.value or name.reason or "")
+
+
 def _device(
-    feed: Feed, name: str, before: Reads, after: Reads, sampler: Sampler, start_ns: int, end_ns: int
-) -> dict[str, Any]:
+    feed: Feed, name: str, identity: Mapping[str, SensorReading], before: Reads, after: Reads, sampler: Sampler,
+    start_ns: int, end_ns: int,
+) -> dict[str, Any]:  # fmt: skip
     device, columns = feed.device, feed.between(start_ns, end_ns)
     seconds = (end_ns - start_ns) / 1e9
-    try:
-        identity = sampler.call(device.identity)
-    except Lost:
-        identity = {}
     signal_ = summary.chosen(columns, summary.POWER)
     judged = window.judge(feed, signal_, start_ns, end_ns, _brackets(before, after), None)
     best = None if isinstance(judged.best, Absent) else judged.best
@@ -244,13 +257,22 @@ def select(devices: Sequence[Device], queries: Sequence[str]) -> list[Device]:
         exact = [d for d in devices if query.lower() in names[d.id]]
         matches = exact or [d for d in devices if any(query.lower() in name for name in names[d.id])]
         if not matches:
-            present = ", ".join(f"{device.id} {device.identity()['name'].value or ''}".strip() for device in devices)
+            names_ = {d.id: (n := _known(d).get("name")) and n.value for d in devices}
+            present = ", ".join(f"{name} {title or ''}".strip() for name, title in names_.items())
             raise UsageError(f"no device matches {query!r}; this machine has {present}")
         chosen += [device for device in matches if device not in chosen]
     return chosen
 
 
+def _known(device: Device) -> dict[str, SensorReading]:
+    """Its identity; nothing where its library hangs, so that others can still be chosen, and it by its id."""
+    try:
+        return patiently(device.identity)[0]
+    except Lost:
+        return {}
+
+
 def _names(device: Device) -> set[str]:
-    identity = device.identity()
+    identity = _known(device)
     words = (identity[key].value for key in ("name", "uuid", "pci_bus_id") if key in identity)
     return {device.id, device.vendor, *(str(word).lower() for word in words if word), *device.uuids}

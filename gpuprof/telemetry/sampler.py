@@ -187,10 +187,14 @@ class Sampler:
             self._thread = threading.Thread(target=self._loop, name="telemetry", daemon=True)
             self._thread.start()
             if not self._ready.wait(self._patience_s):
-                self.stuck = f"the vendor library did not answer within {self._patience_s:g} s"
-                for feed in self.feeds.values():
-                    feed.lost = NoReading(self.stuck, "lost")
+                self._hangs()
         return self
+
+    def _hangs(self) -> None:
+        """The thread is in a call that does not return: nothing is sampled any more, of no device."""
+        self.stuck = f"the vendor library did not answer within {self._patience_s:g} s"
+        for feed in self.feeds.values():
+            feed.lost = feed.lost or NoReading(self.stuck, "lost")
 
     def __exit__(self, *_: object) -> None:
         if self._thread is not None:
@@ -220,7 +224,7 @@ class Sampler:
         try:
             good, result = answer.get(timeout=self._patience_s)
         except queue.Empty:
-            self.stuck = f"the vendor library did not answer within {self._patience_s:g} s"
+            self._hangs()
             raise Stuck(self.stuck) from None
         if good:
             return result

@@ -386,6 +386,7 @@ def _match(backends: Sequence[Backend], identity: Mapping[str, Any]) -> Match | 
         return Absent("telemetry was switched off")
     match = attribute([device for backend in backends for device in backend.devices], identity)
     if isinstance(match, Absent):
-        faults = [b.fault.reason for b in backends if b.vendor == identity["vendor"] and b.fault is not None]
+        own = [b for b in backends if b.vendor == identity["vendor"]]
+        faults = [reason for b in own for reason in ([b.fault.reason] if b.fault is not None else b.unusable)]
         return Absent("; ".join([*faults, match.reason]))
     return Match(match.device.attributed(), match.by)

@@ -10,7 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from gpuprof.errors import UsageError
 from gpuprof.telemetry import monitor as monitoring
+from gpuprof.telemetry.device import Stuck
 from support import simulators
 from support.backends import needs_libraries
 from support.monitored import FAST, QUICK_H100, QUICK_MI300, SAY, by_id, complete, surroundings
@@ -259,3 +261,18 @@ def test_the_live_table_has_the_joules_so_far():
     monitoring.live(sampler, lambda rows: shown.append(rows[0][1]["energy_so_far_j"]), stop=lambda: next(looks),
                     wait=lambda _: None)  # fmt: skip
     assert shown == [0.0, 5.5, 0.0, 1.0], "a counter that was reset begins anew"
+
+
+def test_a_library_that_hangs_while_a_device_is_looked_for_costs_its_name_alone(monkeypatch):
+    hung, sound = (SimpleNamespace(id=f"nvidia:{i}", vendor="nvidia", uuids=frozenset()) for i in (0, 1))
+
+    def stuck():
+        raise Stuck("the vendor library did not answer within 30 s")
+
+    hung.identity, sound.identity = stuck, lambda: {"name": SimpleNamespace(value="H100", reason=None)}
+    assert monitoring.select([hung, sound], ["nvidia:0"]) == [hung]
+    assert monitoring.select([hung, sound], ["h100"]) == [sound]
+    with pytest.raises(UsageError, match="this machine has nvidia:0, nvidia:1 H100"):
+        monitoring.select([hung, sound], ["mi300x"])
+    told = monitoring.title(SimpleNamespace(call=lambda function: function()), hung)
+    assert told == "the vendor library did not answer within 30 s"

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from gpuprof.telemetry import summary
-from gpuprof.telemetry.device import Device, Lost, NoReading, Probe
+from gpuprof.telemetry.device import Device, Lost, NoReading, Probe, Stuck
 from gpuprof.telemetry.sampler import Feed, Sampler
 from support.counted import MS
 from support.virtual import S, World
@@ -218,3 +218,14 @@ def test_one_lost_device_does_not_stop_the_others():
         assert sampler.feeds["nvidia:0"].lost == NoReading("gone", "lost")
         assert len(columns(sampler, "amd:0")["t_ns"]) == 11
         assert columns(sampler, "nvidia:0")["t_ns"] == []
+
+
+def test_a_library_that_hangs_in_the_middle_loses_every_feed_with_the_true_reason():
+    never = threading.Event()
+    power = Probe(("power_instant_w",), lambda: (1.0,))
+    sampler = Sampler([Scripted(power), Scripted(power, vendor="amd")], 50, patience_s=0.05)
+    with sampler:
+        with pytest.raises(Stuck, match="did not answer within"):
+            sampler.call(never.wait)
+        assert [feed.lost.reason for feed in sampler.feeds.values()] == [sampler.stuck] * 2
+        never.set()

@@ -9,6 +9,7 @@ import re
 import sys
 import sysconfig
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,9 @@ def _candidates() -> Iterator[tuple[Path | None, str]]:
     releases = sorted(_ROCM.glob("core-*"), key=_numbers, reverse=True)
     for root in (*_told(), sdk, _ROCM, *releases):
         folder = root / "share" / "amd_smi"
-        if (folder / "amdsmi" / "__init__.py").is_file():
-            yield folder, f"amdsmi from {root}"
+        with suppress(OSError):  # a folder that this user may not look into
+            if (folder / "amdsmi" / "__init__.py").is_file():
+                yield folder, f"amdsmi from {root}"
     yield None, "amdsmi in this Python"
 
 
@@ -107,6 +109,7 @@ def _load_fault(root: Path) -> str:
             ctypes.CDLL(place)
         except OSError as error:
             # The name before the colon is the file that was not found: the library itself, or one that it needs.
-            if not str(error).startswith(f"{place}: cannot open"):
+            missing = f"{place}: cannot open" in str(error) and "No such file" in str(error)
+            if not missing:
                 return f"{UNLOADABLE}: {error}"
     return f"{_LIBRARY} was not found"
