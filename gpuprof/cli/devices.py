@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gpuprof.cli.common import console, json_option, print_json, say
+from gpuprof.cli.common import console, json_option, print_json
 from gpuprof.errors import EXIT_OK
 
 if TYPE_CHECKING:
@@ -31,14 +31,12 @@ def command(as_json: bool) -> int:
 
     backends = telemetry.open_backends()
     listed = [_described(device) for device in telemetry.all_devices(backends)]
-    faults = [f"{b.library}: {b.fault.reason}" for b in backends if b.fault is not None]
-    faults += [f"{b.library}: {reason}" for b in backends for reason in b.unusable]
     if as_json:
         print_json(listed)
-        for fault in faults:
-            say(console(stderr=True), f"{fault}; `gpuprof doctor` says what helps", "dim")
         return EXIT_OK
     out = console()
+    faults = [f"{b.library}: {b.fault.reason}" for b in backends if b.fault is not None]
+    faults += [f"{b.library}: {reason}" for b in backends for reason in b.unusable]
     for part in sensors.devices(listed, faults, out.width):
         out.print(part, soft_wrap=not out.is_terminal)
     return EXIT_OK
